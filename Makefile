@@ -1,0 +1,73 @@
+# Everything a person or a pipeline does. `make help` lists it from the comments.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+export UV_PYTHON_DOWNLOADS := never
+
+CLUSTER ?= slipway
+TARGET ?= auto
+ARGS ?=
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slipway
+UV_VERSION := 0.13.8
+UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
+BIN := .venv/bin
+SLIPWAY := $(BIN)/slipway
+STAMP := .venv/.synced
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Run
+.PHONY: up down status
+up: $(STAMP) ## Build what is missing, make cluster, platform and service, prove it by k6 (TARGET, CLUSTER, ARGS)
+	$(SLIPWAY) up --cluster $(CLUSTER) --target $(TARGET) $(ARGS)
+
+down: $(STAMP) ## Remove the cluster and everything it made, also after a crash
+	$(SLIPWAY) down --cluster $(CLUSTER)
+
+status: $(STAMP) ## Show every part: ready or not, version, address
+	$(SLIPWAY) status --cluster $(CLUSTER)
+
+##@ Check
+.PHONY: test lint types contracts unit e2e e2e-smoke
+test: setup-test lint types contracts unit ## Everything that needs no cluster
+
+lint: $(STAMP) ## Formatting, rules, YAML
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/yamllint --strict .
+
+types: $(STAMP) ## Strict types
+	$(BIN)/basedpyright
+
+contracts: $(STAMP) ## Who may import whom
+	$(BIN)/lint-imports
+
+unit: $(STAMP) ## Tests, levels 0 to 3 (ARGS="-k name")
+	$(BIN)/pytest -m "not e2e" --cov --cov-report=term:skip-covered $(ARGS)
+
+e2e: $(STAMP) ## Tests on real clusters, all
+	$(BIN)/pytest -m e2e tests/e2e $(ARGS)
+
+e2e-smoke: $(STAMP) ## Tests on a real cluster, the short form that the pipeline runs
+	$(BIN)/pytest -m e2e tests/e2e/smoke $(ARGS)
+
+##@ Set up
+.PHONY: setup-test fix
+setup-test: $(STAMP) ## Install and build what the tests need
+	$(SLIPWAY) setup test
+
+fix: $(STAMP) ## Format, and mend what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The virtual environment follows the lock; uv comes from the package index.
+$(STAMP): pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --quiet
+	@touch $@
+
+$(UV):
+	@command -v python3 >/dev/null || { echo "python3 (3.11 or newer) is needed: apt-get install python3 python3-venv" >&2; exit 1; }
+	@python3 -c 'import ensurepip' 2>/dev/null || { echo "installing python3-venv: makes the virtual environments"; apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
+	python3 -m venv $(CACHE)/uv-$(UV_VERSION)
+	$(CACHE)/uv-$(UV_VERSION)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
