@@ -1,0 +1,132 @@
+"""Control groups: one per machine, so that a node is counted apart and can be killed whole.
+
+Works on the hybrid layout (version 1 controllers and a version 2 tree without any, as on older systems) and on the
+unified one. Processes are tracked in the version 2 tree, which pods' processes inherit on the hybrid layout and lie
+below on the unified one: `cgroup.kill` there ends a node at once (Linux 5.14).
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from slipway.node.errors import NodeError
+
+KILL_SECONDS = 20.0
+
+
+@cache
+def version2_root() -> Path:
+    """Where the version 2 tree is mounted.
+
+    Raises:
+        NodeError: nowhere.
+    """
+    for fields in _mounts():
+        if fields[2] == "cgroup2":
+            return Path(fields[1])
+    raise NodeError("no cgroup2 file system is mounted; mount one (`mount -t cgroup2 none /sys/fs/cgroup/unified`)")
+
+
+@cache
+def version1_roots() -> tuple[Path, ...]:
+    """Where version 1 hierarchies are mounted (none on the unified layout)."""
+    return tuple(Path(fields[1]) for fields in _mounts() if fields[2] == "cgroup")
+
+
+def ensure(group: str) -> None:
+    """Make the group in every hierarchy; a cpuset must be filled before it can hold a process."""
+    for root in (version2_root(), *version1_roots()):
+        path = root
+        for part in group.split("/"):
+            path = path / part
+            path.mkdir(exist_ok=True)
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                value = path / name
+                if root.name == "cpuset" and value.exists() and not value.read_text().strip():
+                    value.write_text((path.parent / name).read_text())
+
+
+def procs_file(group: str) -> Path:
+    """Writing 0 there moves the writer into the group."""
+    return version2_root() / group / "cgroup.procs"
+
+
+def processes(group: str) -> set[int]:
+    """The processes of a group and of all below it, in any hierarchy."""
+    found = set[int]()
+    for root in (version2_root(), *version1_roots()):
+        for path in _tree(root / group):
+            try:
+                found.update(int(line) for line in (path / "cgroup.procs").read_text().split())
+            except OSError:
+                continue
+    return found
+
+
+def kill(group: str) -> None:
+    """End every process of the group and below at once, and wait until none is left.
+
+    Raises:
+        NodeError: some would not end.
+    """
+    deadline = time.monotonic() + KILL_SECONDS
+    while left := processes(group):
+        for root in (version2_root(), *version1_roots()):
+            for path in _tree(root / group):
+                if (path / "cgroup.kill").exists():
+                    (path / "cgroup.kill").write_text("1")
+        for pid in left:
+            _kill_one(pid)
+        if time.monotonic() > deadline:
+            raise NodeError(f"processes {sorted(left)} of control group {group!r} did not end in {KILL_SECONDS:g} s")
+        time.sleep(0.05)
+
+
+def remove(group: str) -> None:
+    """Remove the group and all below it from every hierarchy.
+
+    Raises:
+        NodeError: a group is still busy after a while.
+    """
+    for root in (version2_root(), *version1_roots()):
+        for path in reversed(list(_tree(root / group))):
+            _remove_one(path)
+
+
+def _remove_one(path: Path) -> None:
+    deadline = time.monotonic() + KILL_SECONDS
+    while path.exists():
+        try:
+            path.rmdir()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise NodeError(f"the control group {path} cannot be removed: {error}") from None
+            time.sleep(0.05)
+
+
+def _kill_one(pid: int) -> None:
+
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _tree(top: Path) -> Iterator[Path]:
+    """A group and all below, parents first."""
+    if not top.is_dir():
+        return
+    yield top
+    try:
+        children = sorted(child for child in top.iterdir() if child.is_dir())
+    except OSError:
+        return
+    for child in children:
+        yield from _tree(child)
+
+
+def _mounts() -> list[list[str]]:
+    return [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]

@@ -1,0 +1,113 @@
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway.node import config, supervise
+from slipway.node.programs import programs
+from slipway.node.spec import REGISTRY_HOST, ClusterSpec
+
+PKI = Path("/pki")
+
+
+@given(st.integers(1, 128), st.integers(2**30, 2**40), st.integers(1, 3))
+def test_the_nodes_allocatable_never_sums_to_more_than_the_machine(cpus, memory, nodes):
+    reserved = config.reserve(cpus=cpus, memory_bytes=memory, nodes=nodes)
+    allocatable_millis = (cpus * 1000 - reserved.cpu_millis) * nodes
+    allocatable_bytes = (memory - reserved.memory_bytes) * nodes
+    assert cpus * 1000 - nodes < allocatable_millis <= cpus * 1000
+    assert memory - nodes < allocatable_bytes <= memory
+
+
+def test_each_node_keeps_to_its_own_group_folders_and_addresses():
+    spec = ClusterSpec()
+    seen = set[str]()
+    for node in spec.workers:
+        kubelet = yaml.safe_load(config.kubelet(spec, node, PKI, config.Reserve(0, 0)))
+        cni = json.loads(config.cni(node))["plugins"][0]
+        mine = {kubelet["cgroupRoot"], kubelet["podLogsDir"], kubelet["address"], str(cni["ipam"]["ranges"])}
+        assert not mine & seen
+        seen |= mine
+        assert kubelet["failCgroupV1"] is False
+        assert kubelet["cgroupDriver"] == "cgroupfs"
+        assert cni["ipMasq"] is False
+
+
+def test_containerd_pulls_by_the_made_up_name_only_from_our_registry():
+    spec = ClusterSpec()
+    node = spec.workers[0]
+    cri = tomllib.loads(config.containerd(node, "pause@sha256:1", Path("/cni")))["plugins"]["io.containerd.grpc.v1.cri"]
+    assert cri["restrict_oom_score_adj"] is True
+    assert cri["registry"]["config_path"].startswith(str(node.home))
+    assert cri["containerd"]["runtimes"]["runc"]["options"]["SystemdCgroup"] is False
+    hosts = tomllib.loads(config.registry_hosts(spec, PKI))
+    assert list(hosts["host"]) == [f"https://{spec.registry_address}"]
+    assert hosts["host"][f"https://{spec.registry_address}"]["client"]
+    assert REGISTRY_HOST.split(":")[0].endswith(".test")
+
+
+def test_the_registry_asks_for_a_client_certificate():
+    registry = yaml.safe_load(config.registry(ClusterSpec(), PKI, Path("/storage")))
+    assert registry["http"]["tls"]["clientcas"] == ["/pki/ca.crt"]
+
+
+def test_secrets_are_encrypted_at_rest():
+    found = yaml.safe_load(config.encryption(b"k" * 32))
+    assert found["resources"][0]["resources"] == ["secrets"]
+    assert "secretbox" in found["resources"][0]["providers"][0]
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 3])
+def test_every_program_is_supervised_in_its_machine_and_started_again(nodes):
+    spec = ClusterSpec(nodes=nodes)
+    listed = programs(spec, Path)
+    assert len({it.name for it in listed}) == len(listed) == 5 + 3 * nodes
+    text = supervise.render(spec, listed)
+    for it in listed:
+        assert f"[program:{it.name}]" in text
+    assert text.count("autorestart=true") == len(listed)
+    assert [line for line in text.splitlines() if line.startswith("[group:")] == [
+        "[group:control-plane]",
+        *(f"[group:node{i + 1}]" for i in range(nodes)),
+    ]
+
+
+def test_the_control_plane_shares_no_namespace_with_a_node():
+    spec = ClusterSpec()
+    by_machine = {}
+    for it in programs(spec, Path):
+        by_machine.setdefault(it.machine, set()).add((it.netns, it.cgroup))
+    assert all(len(places) == 1 for places in by_machine.values())
+    assert len({place for places in by_machine.values() for place in places}) == 1 + spec.nodes
+
+
+def test_nothing_is_open_that_should_be_closed():
+    arguments = {it.name: it.arguments for it in programs(ClusterSpec(), Path)}
+    assert "--anonymous-auth=false" in arguments["kube-apiserver"]
+    assert "--client-cert-auth" in arguments["etcd"]
+    assert not any("http://" in word for words in arguments.values() for word in words)
+    assert not any("no-fsync" in word for word in arguments["etcd"])
+
+
+def test_the_timeouts_of_the_spec_reach_the_parts_that_keep_them():
+    spec = ClusterSpec()
+    arguments = {it.name: it.arguments for it in programs(spec, Path)}
+    assert "--node-monitor-grace-period=10s" in arguments["kube-controller-manager"]
+    assert "--node-monitor-period=2s" in arguments["kube-controller-manager"]
+    assert "--default-unreachable-toleration-seconds=10" in arguments["kube-apiserver"]
+    kubelet = yaml.safe_load(config.kubelet(spec, spec.workers[0], PKI, config.Reserve(0, 0)))
+    assert kubelet["nodeLeaseDurationSeconds"] == 8
+
+
+def test_a_launcher_quotes_and_becomes_the_program(monkeypatch):
+    monkeypatch.setattr(supervise.cgroups, "procs_file", lambda group: Path("/cg") / group / "cgroup.procs")
+    spec = ClusterSpec()
+    for it in programs(spec, lambda name: Path(f"/with space/{name}")):
+        script = supervise.render_launcher(it)
+        assert f"'/with space/{Path(it.arguments[0]).name}'" in script
+        assert "exec nsenter" in script
+        assert f"echo 0 > /cg/{it.cgroup}/cgroup.procs" in script
