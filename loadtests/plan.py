@@ -1,0 +1,197 @@
+"""What a load run is asked to do, and how that is said to k6: values and pure functions."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
+
+SCENARIOS: Final = ("smoke", "crud")
+WORKLOADS: Final = ("constant", "stairs")
+SCRIPT: Final = Path(__file__).parent / "main.js"
+ANSWER_LIMIT: Final = 10.0  # seconds; the project's definition of a failed request
+NETNS_FOLDER: Final = Path("/var/run/netns")
+
+_SETUP_BUDGET: Final = 120.0  # seconds; `setupTimeout` in main.js
+_GRACE: Final = 2.0  # seconds on top of the answer limit; `gracefulStop` in the workloads
+_SLACK: Final = 60.0  # seconds that k6 may take to start, to compile and to sum up
+_SECRET_NAMES: Final = ("SLIPWAY_TOKEN",)
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class PlanError(ValueError):
+    """A plan that cannot be run; the message names the field, its value and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPlan:
+    """One load run.
+
+    Attributes:
+        scenario: what is sent, one of `SCENARIOS`.
+        base_url: scheme, host and port; no path.
+        rate: requests per second.
+        duration: seconds.
+        workdir: a folder is made in it for each run.
+        host: name for TLS and the Host header, put in place of the host in `base_url`.
+        ca: PEM file of the only authorities that are trusted; None trusts the machine's.
+        address: IP, or IP:port, to connect to instead of resolving the name.
+        min_requests: fewer make the run fail, whatever else holds.
+        netns: name of the network namespace that k6 runs in.
+        workload: how the rate is spread over time, one of `WORKLOADS`.
+        stall: seconds for which the whole service may stand still before requests are dropped; sets the number of
+            connections, `rate * stall`. Drills that stall longer need more, at about 1.5 MB each.
+        protocol: `http/1.1` is the harder test, as idle connections can break there without notice.
+        answer_limit: seconds; a later answer is a failed one. Only tests of the generator itself change it.
+        allow_503: count a write's 503 with Retry-After apart instead of as failed.
+        unkeyed_apart: let failed writes without an idempotency key not fail the run; they are counted apart always.
+        stop_on_failure: end the run at the first failed request.
+        seeds: users made before the run, for reads.
+        secrets: environment of k6, never on its command line and in no file; allowed are `_SECRET_NAMES`.
+    """
+
+    scenario: str
+    base_url: str
+    rate: int
+    duration: float
+    workdir: Path
+    host: str | None = None
+    ca: Path | None = None
+    address: str | None = None
+    min_requests: int = 1
+    netns: str | None = None
+    workload: str = "constant"
+    stall: float = 2.0
+    protocol: Literal["http/1.1", "h2"] = "http/1.1"
+    answer_limit: float = ANSWER_LIMIT
+    allow_503: bool = False
+    unkeyed_apart: bool = False
+    stop_on_failure: bool = False
+    seeds: int = 40
+    secrets: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        _one_of("scenario", self.scenario, SCENARIOS)
+        _one_of("workload", self.workload, WORKLOADS)
+        for name, least in (("rate", 1), ("duration", 1), ("min_requests", 1), ("seeds", 1)):
+            if getattr(self, name) < least:
+                raise PlanError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        for name in ("stall", "answer_limit"):
+            if getattr(self, name) <= 0:
+                raise PlanError(f"{name} is {getattr(self, name)} s; it must be more than 0")
+        if self.min_requests > self.planned:
+            raise PlanError(
+                f"min_requests is {self.min_requests}, but {self.rate}/s for {self.duration} s makes {self.planned}; "
+                "take a longer duration, or LoadPlan.for_requests"
+            )
+        url = urlsplit(self.base_url)
+        if url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/") or url.query or url.username:
+            raise PlanError(f"base_url is {self.base_url!r}; it must be http(s)://host[:port] and nothing more")
+        if self.ca is not None and url.scheme != "https":
+            raise PlanError(f"ca is {self.ca}, but base_url is {self.base_url!r}; a CA needs https")
+        if self.netns is not None and ("/" in self.netns or not self.netns):
+            raise PlanError(f"netns is {self.netns!r}; it must be a name in {NETNS_FOLDER}, not a path")
+        if unknown := sorted(set(self.secrets) - set(_SECRET_NAMES)):
+            raise PlanError(f"secrets holds {', '.join(unknown)}; allowed: {', '.join(_SECRET_NAMES)}")
+
+    @classmethod
+    def for_requests(cls, requests: int, *, rate: int, **rest: Any) -> Self:
+        """A plan that lasts until at least so many requests were made, and fails below that number."""
+        if rate < 1:
+            raise PlanError(f"rate is {rate}; it must be at least 1")
+        return cls(rate=rate, duration=float(max(1, math.ceil(requests / rate))), min_requests=requests, **rest)
+
+    @property
+    def planned(self) -> int:
+        """Requests that the plan makes if none is dropped (stairs: the mean step is 3/5 of the rate)."""
+        share = 1.0 if self.workload == "constant" else 0.6
+        return int(self.rate * self.duration * share)
+
+    @property
+    def vus(self) -> int:
+        """Virtual users, each with a connection of its own."""
+        return math.ceil(self.rate * self.stall) + 10
+
+    @property
+    def deadline(self) -> float:
+        """Seconds after which k6 is hung and is killed."""
+        return _SETUP_BUDGET + self.duration + self.answer_limit + _GRACE + _SLACK
+
+    @property
+    def graceful(self) -> float:
+        """Seconds that k6 gets to sum up after it was asked to stop."""
+        return self.answer_limit + _GRACE + 30.0
+
+
+def target(plan: LoadPlan) -> tuple[str, dict[str, str]]:
+    """The URL that k6 is given and its `hosts` map (name -> address to connect to)."""
+    url = urlsplit(plan.base_url)
+    original = url.hostname or ""
+    name = plan.host or original
+    bracketed = f"[{name}]" if ":" in name else name
+    netloc = f"{bracketed}:{url.port}" if url.port else bracketed
+    address = plan.address or (original if name != original else None)
+    return urlunsplit((url.scheme, netloc, "", "", "")), ({} if address is None else {name: address})
+
+
+def command(plan: LoadPlan, binary: Path, stream: Path) -> list[str]:
+    """The whole command line; it holds no secret, as everyone on the machine can read it."""
+    # nsenter, not `ip netns exec`: that one mounts a new /sys over the old.
+    prefix = [] if plan.netns is None else ["nsenter", f"--net={NETNS_FOLDER / plan.netns}"]
+    # The empty address keeps k6's control server off: it would listen on a fixed port, and runs would collide.
+    return [*prefix, str(binary), "run", "--address", "", "--quiet", "--no-color", "--log-format", "json",
+            "--out", f"csv={stream}", str(SCRIPT)]  # fmt: skip
+
+
+def environment(plan: LoadPlan, *, run_id: str, summary: Path, home: Path, path: str) -> dict[str, str]:
+    """The whole environment of k6: nothing of the caller's leaks in, as scripts see all of it."""
+    url, hosts = target(plan)
+    result = {
+        "PATH": path,
+        "HOME": str(home),
+        "K6_NO_USAGE_REPORT": "true",
+        "K6_AUTO_EXTENSION_RESOLUTION": "false",
+        "K6_CSV_TIME_FORMAT": "unix_milli",
+        "K6_CSV_SAVE_INTERVAL": "250ms",
+        "SLIPWAY_BASE_URL": url,
+        "SLIPWAY_HOSTS": json.dumps(hosts),
+        "SLIPWAY_SCENARIO": plan.scenario,
+        "SLIPWAY_WORKLOAD": plan.workload,
+        "SLIPWAY_RATE": str(plan.rate),
+        "SLIPWAY_SECONDS": f"{plan.duration:g}",
+        "SLIPWAY_VUS": str(plan.vus),
+        "SLIPWAY_MIN_REQUESTS": str(plan.min_requests),
+        "SLIPWAY_ANSWER_LIMIT_MS": f"{plan.answer_limit * 1000:g}",
+        "SLIPWAY_SEEDS": str(plan.seeds),
+        "SLIPWAY_RUN_ID": run_id,
+        "SLIPWAY_SUMMARY": str(summary),
+        "SLIPWAY_ALLOW_503": str(int(plan.allow_503)),
+        "SLIPWAY_UNKEYED_APART": str(int(plan.unkeyed_apart)),
+        "SLIPWAY_STOP_ON_FAILURE": str(int(plan.stop_on_failure)),
+    }
+    if plan.protocol == "http/1.1":
+        result["GODEBUG"] = "http2client=0"  # the switch that k6 itself looks for
+    if plan.ca is not None:
+        result["SSL_CERT_FILE"] = str(plan.ca.absolute())
+        result["SSL_CERT_DIR"] = str(home)  # without it the machine's own authorities are trusted too
+    return result | dict(plan.secrets)
+
+
+def described(plan: LoadPlan) -> dict[str, str | int | float | bool | None]:
+    """The plan as JSON for the run's folder, without secrets."""
+    url, _ = target(plan)
+    return {
+        "scenario": plan.scenario, "workload": plan.workload, "url": url, "address": plan.address, "netns": plan.netns,
+        "protocol": plan.protocol, "rate": plan.rate, "duration": plan.duration, "min_requests": plan.min_requests,
+        "vus": plan.vus, "answer_limit": plan.answer_limit, "allow_503": plan.allow_503,
+        "unkeyed_apart": plan.unkeyed_apart,
+    }  # fmt: skip
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise PlanError(f"{name} is {value!r}; allowed: {', '.join(allowed)}")

@@ -1,0 +1,7 @@
+// Each operation and each kind of answer, a little of everything: does it work at all?
+
+import { step, table } from '../lib/steps.js';
+
+const slots = table({ read: 20, list: 15, hot: 10, missing: 10, invalid: 5, create: 15, replace: 8, edit: 7, remove: 5, create_unkeyed: 5 });
+
+export const smoke = (data) => step(slots, data);

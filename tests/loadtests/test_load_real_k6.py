@@ -1,0 +1,163 @@
+"""The real k6 against a small server on loopback: a run of one to three seconds each, some 100 requests."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from loadtests import k6
+from loadtests.page import report, sections
+from loadtests.plan import LoadPlan
+from loadtests.verdict import MIN_KEYED_SHARE, MIN_UNCACHED_SHARE, ExitClass
+from slipway.reports import Verdict, render
+
+
+@pytest.fixture
+def plan(server, tls, tmp_path):
+    return LoadPlan(
+        scenario="crud", base_url=server.url, rate=110, duration=1, workdir=tmp_path, ca=tls.ca, address="127.0.0.1",
+        min_requests=108, seeds=4,
+    )  # fmt: skip
+
+
+def why(result):
+    return " ".join(result.failure_reasons)
+
+
+@pytest.mark.parametrize("scenario", ["smoke", "crud"])
+def test_a_good_service_passes_over_kept_connections(plan, server, scenario):
+    made = replace(plan, scenario=scenario, stall=0.15)
+    result = k6.run(made)
+    assert (result.exit_class, result.reasons) == (ExitClass.PASS, ()), result.failure_reasons
+    assert result.requests >= 108
+    assert result.failed == 0
+    assert result.shares["uncached reads"] >= MIN_UNCACHED_SHARE
+    assert result.shares["writes with a key"] >= MIN_KEYED_SHARE
+    assert sum(second.requests for second in result.timeline) == result.requests
+    assert sum(result.statuses.values()) == result.requests
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        assert method in {seen[0] for seen in server.requests}
+
+
+def test_emails_and_keys_are_unique_and_uncached_reads_say_so(plan, server):
+    assert k6.run(plan).exit_class is ExitClass.PASS
+    emails = [user["email"] for user in server.users.values()]
+    keys = [headers["idempotency-key"] for _, _, headers in server.requests if "idempotency-key" in headers]
+    assert len(emails) == len(set(emails)) > 5
+    assert len(keys) == len(set(keys)) > 20
+    fresh = [headers for method, _, headers in server.requests if method == "GET" and "cache-control" in headers]
+    assert len(fresh) >= 0.3 * 108
+
+
+def test_server_errors_fail(plan, server):
+    server.fault = lambda asked: 500 if asked.method == "PATCH" else None
+    result = k6.run(plan)
+    assert result.exit_class is ExitClass.FAIL
+    assert 0 < result.failed == result.statuses["500"]
+    assert "status 500" in why(result)
+
+
+def test_a_wrong_body_fails_though_its_status_is_right(plan, server):
+    server.fault = lambda asked: "garbage" if asked.method == "PUT" else None
+    result = k6.run(plan)
+    assert result.exit_class is ExitClass.FAIL
+    assert "500" not in result.statuses
+    assert "body other email" in why(result)
+
+
+def test_answers_after_the_limit_fail(plan, server):
+    # The limit is a setting of the generator for this test alone; the definition says 10 s.
+    server.fault = lambda asked: 0.6 if "limit=" in asked.path else None
+    result = k6.run(replace(plan, answer_limit=0.5, min_requests=50, rate=60))
+    assert result.exit_class is ExitClass.FAIL
+    assert "slow" in why(result)
+
+
+def test_requests_that_find_no_free_connection_fail(plan, server):
+    server.fault = lambda asked: 0.4 if asked.method == "GET" else None
+    result = k6.run(replace(plan, stall=0.05, seeds=1))
+    assert result.exit_class is ExitClass.FAIL
+    assert result.dropped > 0
+    assert result.failed >= result.dropped
+    assert any("dropped" in reason for reason in result.reasons)
+    assert sum(second.dropped for second in result.timeline) == result.dropped
+
+
+def test_what_the_library_sends_twice_counts_as_failed(plan, server):
+    # On a reused connection Go sends reads and writes with a key again by itself; only our check sees it.
+    server.fault = lambda asked: "hang up" if asked.number == 4 else None
+    result = k6.run(replace(plan, stall=0.1))
+    assert result.exit_class is ExitClass.FAIL
+    assert result.resent > 0
+    assert result.unkeyed_failed + result.failed > 0
+    assert "resent" in why(result)
+
+
+def test_http2_works_and_is_asked_for_by_name(plan):
+    # The server here speaks HTTP/1.1 only: k6 must fall back to it, and nothing may fail.
+    assert k6.run(replace(plan, protocol="h2", min_requests=50)).exit_class is ExitClass.PASS
+
+
+def test_nobody_there_fails_and_is_not_blamed_on_the_script(plan):
+    result = k6.run(replace(plan, base_url="https://payload.dev.slipway.test:1", min_requests=50))
+    assert result.exit_class is ExitClass.FAIL
+    assert set(result.statuses) == {"0"}
+    assert "setup made 0 of 4 seed users" in why(result)
+
+
+def test_a_certificate_of_a_stranger_fails(plan, tls):
+    result = k6.run(replace(plan, ca=tls.stranger, min_requests=50))
+    assert result.exit_class is ExitClass.FAIL
+    assert set(result.statuses) == {"0"}
+
+
+def test_too_few_requests_fail_though_none_did(plan):
+    # An end on purpose long before the wanted number: nothing failed, and yet it is no pass.
+    with k6.start(replace(plan, duration=5, min_requests=300)) as running:
+        while running.totals().requests < 20:
+            assert running.alive()
+        result = running.finish()
+    assert result.failed == 0
+    assert result.exit_class is ExitClass.FAIL
+    assert "at least 300 are needed" in result.reasons[0]
+
+
+def test_allowed_503_and_unkeyed_writes_have_columns_of_their_own(plan, server):
+    def fault(asked):
+        return 503 if asked.method in {"PUT", "DELETE"} else None
+
+    server.fault = fault
+    allowed = k6.run(replace(plan, allow_503=True))
+    assert allowed.exit_class is ExitClass.PASS
+    assert allowed.allowed == allowed.statuses["503"] > 0
+    assert k6.run(replace(plan, min_requests=50)).exit_class is ExitClass.FAIL
+
+
+def test_the_run_stops_at_the_first_failure_if_asked(plan, server):
+    server.fault = lambda asked: 500 if "limit=" in asked.path else None
+    result = k6.run(replace(plan, duration=8, rate=20, min_requests=1, stop_on_failure=True))
+    assert result.exit_class is ExitClass.FAIL
+    assert result.seconds < 8
+
+
+def test_plain_http_and_stairs(plain_server, tmp_path):
+    made = LoadPlan(
+        scenario="crud", workload="stairs", base_url=plain_server.url, address="127.0.0.1", rate=100, duration=3,
+        workdir=tmp_path, seeds=2, min_requests=160,
+    )  # fmt: skip
+    result = k6.run(made)
+    assert (result.exit_class, result.reasons) == (ExitClass.PASS, ())
+    rates = [second.requests for second in result.timeline]
+    assert max(rates[-2:]) > rates[1]
+
+
+def test_the_report_of_a_failed_run_shows_what_failed(plan, server):
+    server.fault = lambda asked: 500 if asked.method == "PATCH" else None
+    result = k6.run(replace(plan, min_requests=50))
+    made = report(plan, result)
+    page = render(made, sections(result))
+    assert made.verdict is Verdict.FAIL
+    assert made.name == "loadtest-crud"
+    assert "edit: status 500" in page
+    assert "<svg" in page
+    assert re.search(r"p99", page)

@@ -1,0 +1,96 @@
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.stream import Seconds, StreamReader, percentile
+
+HEAD = b"metric_name,timestamp,metric_value,error_code,method,name,scenario,status,extra_tags,metadata\n"
+
+
+def line(at, ms=1.0, outcome="ok", code="200", op="read", *, reason="none"):
+    return f"slipway_ms,{at},{ms:.6f},,,,crud,,code={code}&reason={reason}&outcome={outcome}&op={op},\n".encode()
+
+
+def gathered(*lines):
+    seconds = Seconds()
+    for one in (HEAD, *lines):
+        seconds.add(one)
+    return seconds
+
+
+def test_seconds_hold_their_requests_and_gaps_stay():
+    seen = gathered(
+        line(5_000, 1), line(5_999, 3), line(7_000, 2, "failed", "500", "create", reason="status 500")
+    ).seconds()
+    assert [(s.at, s.requests, s.failed, s.p50, s.p99, dict(s.statuses)) for s in seen] == [
+        (5, 2, 0, 1.0, 3.0, {"200": 2}),
+        (6, 0, 0, None, None, {}),
+        (7, 1, 1, 2.0, 2.0, {"500": 1}),
+    ]
+
+
+def test_columns_stand_apart():
+    seen = gathered(line(1000, outcome="unkeyed_failed"), line(1000, outcome="allowed", code="503"), line(1000))
+    (second,) = seen.seconds()
+    assert (second.requests, second.failed, second.unkeyed_failed, second.allowed) == (3, 0, 1, 1)
+    assert seen.totals().failed == 0
+
+
+def test_dropped_iterations_are_counted_in_their_second():
+    (second,) = gathered(b"dropped_iterations,1500,2.000000,,,,crud,,,\n").seconds()
+    assert (second.dropped, second.requests) == (2, 0)
+
+
+def test_a_failed_setup_is_a_failure_and_no_request():
+    seen = gathered(line(1000, 0, "failed", "0", "setup", reason="setup seeds not readable"))
+    (second,) = seen.seconds()
+    assert (second.requests, second.failed) == (0, 1)
+    assert seen.reasons() == {"failed: setup: setup seeds not readable": 1}
+
+
+def test_failures_are_kept_with_their_reason_up_to_a_number_and_all_are_counted():
+    seen = gathered(*(line(i, outcome="failed", code="0", reason="transport 1212") for i in range(300)))
+    assert len(seen.failures()) == 200
+    assert seen.failures()[0].reason == "transport 1212"
+    assert seen.reasons() == {"failed: read: transport 1212": 300}
+
+
+def test_other_lines_and_torn_lines_are_passed_over():
+    seen = gathered(b"http_reqs,1000,1,,,,,,,\n", b"slipway_ms,10", b"", b"slipway_msx,1,1\n")
+    assert seen.seconds() == ()
+    early = Seconds()
+    early.add(line(1000))  # before the head nobody knows where the tags are
+    assert early.seconds() == ()
+
+
+@given(st.lists(st.floats(0, 1e6, width=32), min_size=1, max_size=50), st.floats(0.01, 1))
+def test_a_percentile_is_a_value_with_its_share_below(values, share):
+    ordered = sorted(values)
+    found = percentile(ordered, share)
+    assert found in ordered
+    assert sum(v <= found for v in ordered) >= share * len(ordered) - 1e-6
+
+
+@given(st.lists(st.tuples(st.integers(0, 20_000), st.sampled_from(["ok", "failed", "allowed"])), max_size=60))
+def test_nothing_is_lost_between_seconds(events):
+    seen = gathered(*(line(at, outcome=outcome) for at, outcome in events))
+    assert sum(s.requests for s in seen.seconds()) == len(events) == seen.totals().requests
+    assert sum(s.failed for s in seen.seconds()) == sum(o == "failed" for _, o in events)
+
+
+def test_the_reader_takes_all_that_was_written_before_the_end(tmp_path):
+    seconds = Seconds()
+    with StreamReader(tmp_path / "pipe", seconds), (tmp_path / "pipe").open("wb") as writer:
+        writer.write(HEAD)
+        for index in range(5000):
+            writer.write(line(index))
+    assert seconds.totals().requests == 5000
+    assert not (tmp_path / "pipe").exists()
+    assert "k6-stream" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_the_reader_ends_though_nobody_ever_wrote(tmp_path):
+    with StreamReader(tmp_path / "pipe", Seconds()):
+        pass
+    assert not (tmp_path / "pipe").exists()

@@ -1,0 +1,64 @@
+import re
+import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+
+import matplotlib as mpl
+import pytest
+
+from slipway.reports.plots import Line, Panel, Plot, Span, draw
+
+PLOT = Plot(
+    [
+        Panel(
+            "Rate",
+            "requests/s",
+            [Line("good", [0, 1, 2], [5, None, 7], filled=True), Line("failed", [0, 1, 2], [0, 1, 0])],
+        ),
+        Panel(
+            "Status",
+            "requests/s",
+            [Line("200", [0, 1, 2], [1, 2, None]), Line("503", [0, 1, 2], [1, 2, 3])],
+            stacked=True,
+        ),
+    ],
+    [Span("node lost", 1, 2), Span("promoted", 2, 2)],
+)
+
+
+def test_a_plot_is_one_svg_in_the_ink_of_the_page():
+    svg = draw(PLOT)
+    root = ET.fromstring(svg.replace("xlink:", ""))  # noqa: S314 -- our own text
+    assert root.tag.endswith("svg")
+    assert "viewBox" in root.attrib
+    assert "width" not in root.attrib
+    assert "currentColor" in svg
+    assert "#010203" not in svg
+    for word in ("Rate", "good", "failed", "503", "node lost", "promoted", "seconds"):
+        assert word in svg
+
+
+def test_every_id_is_pointed_to():
+    svg = draw(PLOT)
+    for name in re.findall(r' id="([^"]+)"', svg):
+        assert f"#{name}" in svg
+
+
+def test_the_same_values_draw_the_same_text():
+    assert draw(PLOT) == draw(PLOT)
+
+
+def test_drawing_leaves_the_settings_of_the_process_and_may_run_side_by_side():
+    before = dict(mpl.rcParams)
+    with ThreadPoolExecutor(3) as pool:
+        assert len(set(pool.map(draw, [PLOT] * 3))) == 1
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("plot", [Plot([]), Plot([Panel("x", "y", [Line("l", [1, 2], [1])])])])
+def test_what_cannot_be_drawn_is_refused(plot):
+    with pytest.raises(ValueError, match=r"panel|has 2 x and 1 y"):
+        draw(plot)
+
+
+def test_a_panel_without_lines_and_a_single_point_can_be_drawn():
+    assert "<svg" in draw(Plot([Panel("none", "y", []), Panel("one", "y", [Line("l", [1], [1])])]))
