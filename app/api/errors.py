@@ -1,0 +1,89 @@
+"""The one map from exceptions to problems."""
+
+import logging
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+
+from flask import Flask, Response
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import HTTPException
+
+from app.api.http import precondition_failed, problem_response
+from app.core.database_errors import CommitUnknown, TookTooLong, Trouble, Unavailable, classify
+from app.core.problems import Problem, conflict, invalid, unavailable
+from app.repositories.idempotency import KeyReusedError
+from app.services.users import EmailTakenError, UserNotFoundError, VersionMismatchError
+
+_LOG = logging.getLogger(__name__)
+
+
+def install(app: Flask) -> None:
+    """Answer every exception below a route of `app` with problem+json."""
+
+    def handle(error: Exception) -> Response:
+        problem = to_problem(error)
+        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _LOG.log(
+                logging.ERROR if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR else logging.WARNING,
+                problem.detail,
+                exc_info=error,
+                extra={"error.code": problem.code},
+            )
+        return problem_response(problem)
+
+    app.register_error_handler(Exception, handle)
+
+
+def to_problem(error: Exception) -> Problem:
+    """Return the problem that tells a client about an exception; nothing internal leaks into it."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        return _http(error)
+    if isinstance(error, DBAPIError) and classify(error) is Trouble.SLOW:
+        return _slow()
+    known = _KNOWN.get(type(error))
+    return known() if known else _internal()
+
+
+def _slow() -> Problem:
+    return unavailable("database_slow", "The database took too long; nothing was changed.")
+
+
+def _internal() -> Problem:
+    detail = "Something is wrong with the service; the request id finds it in the log."
+    return Problem(status=500, code="internal", title="Internal error", detail=detail)
+
+
+_KNOWN: Mapping[type[Exception], Callable[[], Problem]] = {
+    UserNotFoundError: lambda: Problem(
+        status=404, code="not_found", title="Not found", detail="There is no such user."
+    ),
+    VersionMismatchError: precondition_failed,
+    EmailTakenError: lambda: conflict("email_taken", "Another user has this email address."),
+    KeyReusedError: lambda: invalid(
+        "idempotency_key_reused", "This Idempotency-Key came with another body; use a new key."
+    ),
+    CommitUnknown: lambda: unavailable(
+        "commit_unknown",
+        "The change may or may not be stored. Repeat it with the same Idempotency-Key, or read to find out.",
+    ),
+    TookTooLong: _slow,
+    Unavailable: lambda: unavailable("database_unavailable", "The database does not answer; nothing was changed."),
+    PoolTimeoutError: lambda: unavailable("overloaded", "Too many requests are running; nothing was changed."),
+}
+
+
+def _http(error: HTTPException) -> Problem:
+    """Flask's own errors (404, 405 with Allow, 413, ...) in our form."""
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
+    name = error.name
+    return Problem(
+        status=status,
+        code=name.lower().replace(" ", "_"),
+        title=name,
+        detail=error.description or name,
+        headers=headers,
+    )

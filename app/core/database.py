@@ -1,0 +1,224 @@
+"""Two explicit engines, one for writes (primary) and one for reads (replica), and what their failures mean."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from psycopg.errors import Diagnostic
+from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from app.core.database_errors import (
+    CommitUnknown,
+    TookTooLong,
+    Trouble,
+    Unavailable,
+    classify,
+    commit_outcome_is_unknown,
+)
+from app.core.secret_files import read_database_url
+from app.core.settings import Settings
+from app.core.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from psycopg import Connection as DriverConnection
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
+_ATTEMPTS = 3
+# After a failed connect the source is skipped for this long, so that a dead replica costs one request, not all.
+_AWAY_SECONDS = 1.0
+_NO_TRANSACTION = "25P01"
+
+
+class Source(StrEnum):
+    """Where a statement runs."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+
+
+def make_engine(url_file: Path, settings: Settings, **options: Any) -> Engine:
+    """Return an engine whose pool has one connection for each thread.
+
+    The address is read from its file at every new connection, so a rotated password needs no restart.
+    """
+    engine = create_engine(
+        read_database_url(url_file),
+        pool_size=settings.threads,
+        max_overflow=0,
+        pool_timeout=settings.pool_wait_seconds,
+        pool_recycle=300,
+        pool_use_lifo=True,
+        use_native_hstore=False,  # saves a query for each new connection
+        connect_args={
+            "connect_timeout": settings.connect_seconds,
+            "prepare_threshold": None,  # prepared statements do not survive a pooler in transaction mode
+            "tcp_user_timeout": int(settings.connect_seconds * 1000),
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "application_name": f"payload-{settings.colour}",
+        },
+        **options,
+    )
+
+    def use_current_address(_dialect: Any, _record: Any, _args: Any, parameters: dict[str, Any]) -> None:
+        url = read_database_url(url_file)
+        parameters.update(url.translate_connect_args(username="user", database="dbname"), **url.query)
+
+    event.listen(engine, "do_connect", use_current_address)
+    return engine
+
+
+class Database:
+    """Runs units of work. A unit may run more than once, so it must have no effect besides its statements."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._watchdog = Watchdog()
+        self._primary = make_engine(settings.database_url_file, settings)
+        self._readers: dict[Source, Engine] = {
+            Source.PRIMARY: self._primary.execution_options(isolation_level="AUTOCOMMIT")
+        }
+        if settings.replica_url_file is not None:
+            self._readers[Source.REPLICA] = make_engine(
+                settings.replica_url_file, settings, isolation_level="AUTOCOMMIT"
+            )
+        self._away_until = dict.fromkeys(self._readers, 0.0)
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        for engine in self._readers.values():
+            engine.dispose()
+
+    def read(self, work: Callable[[Connection], T], *, prefer: Source = Source.REPLICA) -> T:
+        """Return what `work` reads, from the preferred source or else from the other one.
+
+        Raises:
+            Unavailable: no source answered.
+            DBAPIError: the statement itself failed.
+        """
+        failure: Exception | None = None
+        stale: set[Source] = set()
+        order = list(self._order(prefer))
+        for number, source in enumerate([*order, *order]):
+            if number >= len(order) and source not in stale:
+                continue  # the second round is only for pools that were emptied of dead connections
+            try:
+                with self._readers[source].connect() as connection:
+                    return self._watched_read(connection, work)
+            except (DBAPIError, TookTooLong) as error:
+                if isinstance(error, DBAPIError) and classify(error) not in {Trouble.LOST, Trouble.CONFLICT}:
+                    raise
+                failure = error
+                if isinstance(error, DBAPIError) and error.connection_invalidated:
+                    stale.add(source)
+                else:
+                    self._away_until[source] = time.monotonic() + _AWAY_SECONDS
+                _LOG.warning("database source failed", extra={"labels.source": source, "error.message": str(error)})
+        raise Unavailable("no database answers reads") from failure
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one transaction on the primary and commit it.
+
+        A unit that failed before COMMIT was sent, by a stale connection or a conflict, is run again.
+
+        Raises:
+            CommitUnknown: COMMIT was sent and its outcome, or its replication, is not known.
+            TookTooLong: the work was ended before COMMIT; nothing was changed.
+            Unavailable: the primary cannot be written to now.
+            DBAPIError: the statement itself failed (for example a constraint).
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return self._transaction(work)
+            except DBAPIError as error:
+                trouble = classify(error)
+                again = trouble is Trouble.CONFLICT or (trouble is Trouble.LOST and error.connection_invalidated)
+                if again and attempt < _ATTEMPTS:
+                    continue
+                if trouble in {Trouble.LOST, Trouble.CONFLICT}:
+                    raise Unavailable("the primary database cannot be written to") from error
+                raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _watched_read(self, connection: Connection, work: Callable[[Connection], T]) -> T:
+        with self._watchdog.watch(_driver(connection), self._settings.read_seconds) as watch:
+            try:
+                return work(connection)
+            except DBAPIError as error:
+                if watch.fired:
+                    _lose(connection, error)
+                    raise TookTooLong("a read was ended by the watchdog") from error
+                raise
+
+    def _transaction(self, work: Callable[[Connection], T]) -> T:
+        with (
+            self._primary.connect() as connection,
+            self._watchdog.watch(_driver(connection), self._settings.write_seconds) as watch,
+        ):
+            transaction = connection.begin()
+            try:
+                result = work(connection)
+            except BaseException as error:
+                if isinstance(error, DBAPIError) and (watch.fired or classify(error) is Trouble.LOST):
+                    # Also a healthy connection to a demoted primary: the next one must go to the new primary.
+                    _lose(connection, error)
+                transaction.rollback()
+                if watch.fired:
+                    raise TookTooLong("a write was ended by the watchdog before COMMIT") from error
+                raise
+            try:
+                _commit(connection, transaction)
+            finally:
+                if watch.fired and not connection.invalidated:
+                    connection.invalidate()  # a late cancellation must not hit the next user
+            return result
+
+    def _order(self, prefer: Source) -> Iterator[Source]:
+        """The preferred source first, sources known to be away last."""
+        now = time.monotonic()
+        return iter(sorted(self._readers, key=lambda source: (self._away_until[source] > now, source != prefer)))
+
+
+def _driver(connection: Connection) -> "DriverConnection[Any]":
+    return cast("DriverConnection[Any]", connection.connection.driver_connection)
+
+
+def _lose(connection: Connection, error: DBAPIError) -> None:
+    """Never use this connection again, and let the error say so."""
+    if not connection.invalidated:
+        connection.invalidate()
+    error.connection_invalidated = True
+
+
+def _commit(connection: Connection, transaction: RootTransaction) -> None:
+    """Commit, and be sure of it.
+
+    Postgres answers COMMIT with success and a WARNING when the wait for the synchronous replica was cancelled. Such a
+    row may vanish with the primary, so that success is not one. Any warning counts: the texts are translated.
+    """
+    warnings: list[Diagnostic] = []
+
+    def note(notice: Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING" and notice.sqlstate != _NO_TRANSACTION:
+            warnings.append(notice)
+
+    driver = _driver(connection)
+    driver.add_notice_handler(note)
+    try:
+        transaction.commit()
+    except DBAPIError as error:
+        if commit_outcome_is_unknown(error):
+            connection.invalidate()
+            raise CommitUnknown("the connection failed while COMMIT was answered") from error
+        raise
+    finally:
+        driver.remove_notice_handler(note)
+    if warnings:
+        raise CommitUnknown(f"COMMIT was answered with a warning: {warnings[0].message_primary}")

@@ -1,0 +1,38 @@
+"""What one application is made of, and how a request finds it."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import Flask, current_app
+
+from app.core.cursors import CursorSigner
+from app.core.database import Database
+from app.core.drain import Drain
+from app.core.settings import Settings
+
+_KEY = "slipway"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Made once by the factory; shared by all requests of a process."""
+
+    settings: Settings
+    database: Database
+    cursors: CursorSigner
+    drain: Drain
+
+
+def attach(app: Flask, parts: Parts) -> None:
+    """Give the application its parts."""
+    app.extensions[_KEY] = parts
+
+
+def parts_of(app: Flask) -> Parts:
+    """Return the parts of an application."""
+    return cast("Parts", app.extensions[_KEY])
+
+
+def parts() -> Parts:
+    """Return the parts of the application that serves the current request."""
+    return parts_of(current_app)

@@ -1,0 +1,54 @@
+"""Around every request: its id, the response headers that name the version, and one access line."""
+
+import logging
+import re
+import time
+from uuid import uuid4
+
+from flask import Flask, Response, g, request
+
+from app.core.settings import Settings
+
+_LOG = logging.getLogger("app.access")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_QUIET = {"/livez", "/readyz"}  # asked every few seconds; only worth a line when they fail or at DEBUG
+_FIRST_ERROR = 400
+
+
+def request_id() -> str:
+    """Return the id that joins this request's log lines, errors and answer."""
+    return g.request_id
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Put the functions of this module around every request of `app`."""
+
+    def begin() -> None:
+        given = request.headers.get("X-Request-ID", "")
+        g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+        g.started = time.perf_counter_ns()
+
+    def finish(response: Response) -> Response:
+        response.headers["X-Request-ID"] = g.request_id
+        response.headers["X-Slipway-Colour"] = settings.colour
+        response.headers["X-Slipway-Version"] = settings.version
+        quiet = request.path in _QUIET and response.status_code < _FIRST_ERROR
+        _LOG.log(
+            logging.DEBUG if quiet else logging.INFO,
+            "request",
+            extra={
+                "event.dataset": "payload.access",
+                "event.duration": time.perf_counter_ns() - g.started,  # nanoseconds, as ECS says
+                "event.outcome": "success" if response.status_code < _FIRST_ERROR else "failure",
+                "http.request.id": g.request_id,
+                "http.request.method": request.method,
+                "http.response.status_code": response.status_code,
+                "http.route": request.url_rule.rule if request.url_rule else None,
+                "url.path": request.path,
+                "client.ip": request.remote_addr,
+            },
+        )
+        return response
+
+    app.before_request(begin)
+    app.after_request(finish)

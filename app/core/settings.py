@@ -1,0 +1,100 @@
+"""Typed settings from the environment (`SLIPWAY_...`); a wrong value stops the process before it serves."""
+
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, FilePath, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.secret_files import SecretError, read_database_url
+
+_PREFIX = "SLIPWAY_"
+
+
+class SettingsError(Exception):
+    """The environment does not describe a service that can run; each line names variable, value and what is allowed."""
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """Everything the service can be told. Times are seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore")
+
+    environment: Literal["dev", "staging", "production"] = "dev"
+    colour: Literal["none", "blue", "green"] = "none"
+    version: str = Field(default="unversioned", min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
+
+    database_url_file: FilePath
+    replica_url_file: FilePath | None = None
+
+    port: int = Field(default=8080, ge=1, le=65535)
+    metrics_port: int = Field(default=9090, ge=1, le=65535)
+    workers: int = Field(default=1, ge=1, le=8)
+    threads: int = Field(default=8, ge=1, le=64)
+    drain_seconds: float = Field(default=5, ge=0, le=120)
+    graceful_seconds: float = Field(default=20, ge=1, le=300)
+
+    # The deadline chain: each wait is shorter than the one that contains it (checked below).
+    request_seconds: float = Field(default=9, gt=0, le=60)
+    write_seconds: float = Field(default=5, gt=0, le=60)
+    read_seconds: float = Field(default=2, gt=0, le=60)  # for each server that is tried
+    statement_seconds: float = Field(default=4, gt=0, le=60)
+    lock_seconds: float = Field(default=3, gt=0, le=60)
+    connect_seconds: int = Field(default=2, ge=2, le=30)  # libpq and psycopg make anything shorter 2 s
+    pool_wait_seconds: float = Field(default=1, gt=0, le=30)
+
+    @model_validator(mode="after")
+    def _chain_is_ordered(self) -> Self:
+        chain = [
+            ("REQUEST_SECONDS", self.request_seconds),
+            ("WRITE_SECONDS", self.write_seconds),
+            ("STATEMENT_SECONDS", self.statement_seconds),
+            ("LOCK_SECONDS", self.lock_seconds),
+            ("POOL_WAIT_SECONDS", self.pool_wait_seconds),
+        ]
+        links = [*pairwise(chain), (chain[0], ("READ_SECONDS", self.read_seconds))]
+        for (outer, longer), (inner, shorter) in links:
+            if shorter >= longer:
+                raise ValueError(
+                    f"{_PREFIX}{inner} is {shorter} s and {_PREFIX}{outer} is {longer} s; "
+                    f"allowed: {inner} below {outer}, or the outer wait ends first and hides the reason"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_can_be_read(self) -> Self:
+        for path in (self.database_url_file, self.replica_url_file):
+            if path is not None:
+                try:
+                    read_database_url(path)
+                except SecretError as error:
+                    raise ValueError(str(error)) from error
+        return self
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: something is missing or wrong; the text has one line for each mistake.
+    """
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue] - pydantic-settings fills the required fields
+    except ValidationError as error:
+        raise SettingsError("\n".join(_line(item) for item in error.errors())) from None
+
+
+def _line(item: ErrorDetails) -> str:
+    name = ".".join(str(part) for part in item["loc"]).upper()
+    return f"{_PREFIX}{name}: {item['msg']} (given: {_shown(item['input'])})" if name else item["msg"]
+
+
+def _shown(value: object) -> str:
+    """Show a scalar as given; a whole mapping means that the variable is not set."""
+    return "nothing" if isinstance(value, dict) else repr(value)

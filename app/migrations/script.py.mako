@@ -1,0 +1,14 @@
+"""${message}."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+# "expand": the previous version of the code still runs on the result. "contract": it does not any more.
+PHASE = "expand"
+
+
+def upgrade() -> None:
+    """Apply."""
+    ${upgrades if upgrades else ""}

@@ -1,0 +1,85 @@
+"""The gunicorn application: one pool of threads per worker, and a stop that loses no request."""
+
+import math
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING, Any, cast
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
+from prometheus_client import REGISTRY
+from typing_extensions import override
+
+from app.core import metrics
+from app.core.parts import parts_of
+from app.core.settings import Settings
+from app.factory import create_app
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+# Longer than any proxy keeps an idle connection, so that it is the proxy that closes it.
+_KEEPALIVE_SECONDS = 65
+_HUNG_WORKER_SECONDS = 30
+
+
+class DrainingWorker(ThreadWorker):
+    """On SIGTERM: say "not ready", go on serving until the load balancers have noticed, then stop.
+
+    gunicorn alone stops accepting at once, and drops what waits in the backlog.
+    """
+
+    @override
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        parts = parts_of(cast("Flask", self.wsgi))
+        if parts.drain.begun:
+            return
+        parts.drain.begin()
+        # Every answer from now on closes its connection: clients leave one by one, between two requests.
+        self.cfg.set("keepalive", 0)
+        timer = threading.Timer(parts.settings.drain_seconds, super().handle_exit, (sig, frame))
+        timer.daemon = True
+        timer.start()
+
+
+class _Silent(Logger):
+    """Leaves logging as `configure_logs` made it: one JSON handler for everything."""
+
+    @override
+    def setup(self, cfg: Any) -> None:
+        self.error_log.propagate = True
+
+
+class PayloadServer(BaseApplication):
+    """gunicorn, configured by our settings alone: no command line, no file, no environment of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    @override
+    def load_config(self) -> None:
+        settings = self._settings
+        values: dict[str, Any] = {
+            "bind": f"0.0.0.0:{settings.port}",
+            "workers": settings.workers,
+            "threads": settings.threads,
+            "worker_class": DrainingWorker,
+            "logger_class": _Silent,
+            "accesslog": None,  # the application writes the access line, with the request's id
+            "keepalive": _KEEPALIVE_SECONDS,
+            "timeout": _HUNG_WORKER_SECONDS,
+            "graceful_timeout": math.ceil(settings.drain_seconds + settings.graceful_seconds),
+            "control_socket_disable": True,  # its default place is in a home folder, which is read-only
+            "post_worker_init": self._start_metrics,
+        }
+        for name, value in values.items():
+            self.cfg.set(name, value)
+
+    @override
+    def load(self) -> Any:
+        return create_app(self._settings)
+
+    def _start_metrics(self, _worker: Any) -> None:
+        metrics.serve(self._settings.metrics_port, REGISTRY)

@@ -1,0 +1,230 @@
+"""A real Postgres for the whole session, made from the binaries of this machine."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+from prometheus_client import CollectorRegistry
+
+from app.core.database import Database
+from app.core.parts import parts_of
+from app.core.settings import Settings
+from app.factory import create_app
+from app.migrate import Command, run
+
+MISSING = (
+    "tests/app needs a real Postgres: no `initdb` and `postgres` in /usr/lib/postgresql/*/bin, /usr/local/bin or PATH. "
+    "Install one (Debian: apt-get install postgresql)."
+)
+
+
+def postgres_binaries() -> Path:
+    """The folder that holds initdb and postgres."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    found = shutil.which("initdb")
+    candidates = [*folders, Path("/usr/local/bin"), *([Path(found).parent] if found else [])]
+    for folder in candidates:
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    pytest.fail(MISSING, pytrace=False)
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class PostgresServer:
+    """One server process over one data folder."""
+
+    binaries: Path
+    folder: Path
+    port: int
+    user: str | None
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run a program of Postgres; it refuses root, so root becomes another user."""
+        subprocess.run(
+            [str(self.binaries / program), *arguments],
+            check=True,
+            user=self.user,
+            group=None if self.user is None else pwd.getpwnam(self.user).pw_gid,
+            extra_groups=None if self.user is None else [],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            timeout=60,
+        )
+
+    def start(self) -> None:
+        """Start and wait until connections are accepted."""
+        options = f"-k {self.folder} -p {self.port} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=60"
+        self.run(
+            "pg_ctl", "start", "-w", "-D", str(self.folder / "data"), "-l", str(self.folder / "log"), "-o", options
+        )
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop and wait."""
+        self.run("pg_ctl", "stop", "-w", "-m", mode, "-D", str(self.folder / "data"))
+
+    def admin(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        """A superuser's autocommit connection."""
+        return psycopg.connect(
+            f"host=127.0.0.1 port={self.port} user=admin dbname={database}", autocommit=True, connect_timeout=5
+        )
+
+    def url(self, database: str) -> str:
+        """The address as the service gets it."""
+        return f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{self.port}/{database}"
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """A new server in a temporary folder, gone afterwards."""
+    binaries = postgres_binaries()
+    user = None
+    if os.geteuid() == 0:
+        names = {entry.pw_name for entry in pwd.getpwall()}
+        user = next((name for name in ("postgres", "nobody") if name in names), None)
+        if user is None:
+            pytest.fail("tests/app runs as root and finds no user `postgres` or `nobody` to run Postgres as")
+    with tempfile.TemporaryDirectory(prefix="payload-postgres-") as name:
+        folder = Path(name)
+        if user is not None:
+            shutil.chown(folder, user)
+        server = PostgresServer(binaries, folder, free_port(), user)
+        server.run(
+            "initdb", "-D", str(folder / "data"), "-U", "admin", "--auth=trust", "-E", "UTF8", "--no-locale", "-N"
+        )
+        server.start()
+        try:
+            with server.admin() as admin:
+                admin.execute("CREATE ROLE payload LOGIN PASSWORD 'only-in-tests'")
+            yield server
+        finally:
+            server.stop("immediate")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+def make_database(server: PostgresServer, name: str) -> None:
+    """An empty database owned by the service's role."""
+    with server.admin() as admin:
+        admin.execute(f'CREATE DATABASE "{name}" OWNER payload')
+
+
+def make_settings(folder: Path, url: str, *, replica_url: str | None = None, **values: Any) -> Settings:
+    """Settings as the environment would give them, with the addresses in files."""
+    primary = folder / "database-url"
+    primary.write_text(url)
+    if replica_url is not None:
+        replica = folder / "replica-url"
+        replica.write_text(replica_url)
+        values["replica_url_file"] = replica
+    return Settings(database_url_file=primary, **values)
+
+
+@contextmanager
+def replica_of(primary: PostgresServer) -> Iterator[PostgresServer]:
+    """A streaming replica of a server."""
+    with tempfile.TemporaryDirectory(prefix="payload-replica-") as name:
+        folder = Path(name)
+        if primary.user is not None:
+            shutil.chown(folder, primary.user)
+        server = PostgresServer(primary.binaries, folder, free_port(), primary.user)
+        source = f"host=127.0.0.1 port={primary.port} user=admin application_name=replica"
+        server.run("pg_basebackup", "-D", str(folder / "data"), "-d", source, "-R", "-X", "stream", "-c", "fast")
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop("immediate")
+
+
+def migrate(server: PostgresServer, name: str, folder: Path, **values: Any) -> Settings:
+    """Make a database with the current schema and return settings for it."""
+    make_database(server, name)
+    settings = make_settings(folder, server.url(name), **values)
+    database = Database(settings)
+    run(Command.EXPAND, database, settings)
+    database.close()
+    return settings
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database with the current schema."""
+    migrate(postgres, "payload", tmp_path_factory.mktemp("migrate"))
+    return "payload"
+
+
+@pytest.fixture
+def settings(postgres: PostgresServer, migrated: str, tmp_path: Path) -> Iterator[Settings]:
+    """Settings over the migrated database, whose tables are emptied afterwards."""
+    url = postgres.url(migrated)
+    yield make_settings(tmp_path, url, replica_url=url, colour="blue", version="1.2.3", threads=4)
+    with postgres.admin(migrated) as admin:
+        tables = admin.execute(
+            "SELECT string_agg(format('%I', tablename), ', ') FROM pg_tables"
+            " WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'applied_migrations')"
+        ).fetchone()
+        assert tables is not None
+        admin.execute(f"TRUNCATE {tables[0]}")
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    made = Database(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[FlaskClient]:
+    """A client of an application over the migrated database."""
+    app = create_app(settings, CollectorRegistry())
+    yield app.test_client()
+    parts_of(app).database.close()
+
+
+# Folders below this one get these functions as fixtures: with importmode=importlib they cannot import this file.
+@pytest.fixture(scope="session")
+def server_factory() -> Any:
+    return postgres_server
+
+
+@pytest.fixture(scope="session")
+def replica_factory() -> Any:
+    return replica_of
+
+
+@pytest.fixture(scope="session")
+def migrate_on() -> Any:
+    return migrate
+
+
+@pytest.fixture(scope="session")
+def settings_for() -> Any:
+    return make_settings
+
+
+@pytest.fixture(scope="session")
+def unused_port() -> Any:
+    return free_port

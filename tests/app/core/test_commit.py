@@ -1,0 +1,67 @@
+"""A commit whose wait for the synchronous replica was cancelled is never a success."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from prometheus_client import CollectorRegistry
+
+from app.core.parts import parts_of
+from app.factory import create_app
+
+ANN = {"name": "Ann", "email": "ann@example.test"}
+
+
+def require_replica(server, name: str) -> None:
+    """Make every commit wait for a synchronous standby of this name ('' for none)."""
+    with server.admin() as admin:
+        admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+        admin.execute("SELECT pg_reload_conf()")
+        setting = "SELECT setting FROM pg_settings WHERE name = 'synchronous_standby_names'"
+        while admin.execute(setting).fetchone() != (name,):  # the reload is asynchronous; the test has a timeout
+            pass
+
+
+@pytest.fixture(scope="module")
+def lonely(server_factory) -> Iterator[object]:
+    """A server of its own: other tests must not wait for its replica."""
+    with server_factory() as server:
+        yield server
+
+
+@pytest.fixture
+def stranded(lonely, migrate_on, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[FlaskClient]:
+    """A client of a service whose primary has lost its synchronous replica."""
+    name = f"db{abs(hash(request.node.name)) % 10**8}"
+    settings = migrate_on(
+        lonely, name, tmp_path, write_seconds=0.5, statement_seconds=0.45, lock_seconds=0.4, pool_wait_seconds=0.3
+    )
+    app = create_app(settings, CollectorRegistry())
+    require_replica(lonely, "missing")
+    yield app.test_client()
+    require_replica(lonely, "")
+    parts_of(app).database.close()
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}])
+def test_a_create_that_is_not_replicated_is_503_unknown(stranded, headers):
+    answer = stranded.post("/v1/users", json=ANN, headers=headers)
+    assert (answer.status_code, answer.json["code"]) == (503, "commit_unknown")
+    assert answer.headers["Retry-After"] == "1"
+
+
+def test_a_replay_of_an_unreplicated_create_is_not_a_success_either(stranded, lonely):
+    for _ in range(2):
+        answer = stranded.post("/v1/users", json=ANN, headers={"Idempotency-Key": "k"})
+        assert (answer.status_code, answer.json["code"]) == (503, "commit_unknown")
+    require_replica(lonely, "")
+    answer = stranded.post("/v1/users", json=ANN, headers={"Idempotency-Key": "k"})
+    assert answer.status_code == 201
+    assert answer.headers["Idempotency-Replayed"] == "true"
+    assert len(stranded.get("/v1/users").json["data"]) == 1
+
+
+def test_reads_go_on_meanwhile(stranded):
+    assert stranded.get("/v1/users").status_code == 200
+    assert stranded.get("/readyz").status_code == 200

@@ -1,0 +1,201 @@
+"""Reads survive the loss of either server; writes are refused with 503 until the primary is back."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from flask.testing import FlaskClient
+from prometheus_client import CollectorRegistry
+
+from app.core.parts import parts_of
+from app.factory import create_app
+
+ANN = {"name": "Ann", "email": "ann@example.test"}
+
+
+@pytest.fixture(scope="module")
+def pair(server_factory, replica_factory, migrate_on, tmp_path_factory) -> Iterator[object]:
+    with server_factory() as primary:
+        migrate_on(primary, "payload", tmp_path_factory.mktemp("pair"))
+        with replica_factory(primary) as replica:
+            yield primary, replica
+
+
+def catch_up(primary, replica) -> None:
+    """Wait until the replica has replayed what the primary has written (the test has a timeout)."""
+    with primary.admin() as source, replica.admin() as target:
+        position = source.execute("SELECT pg_current_wal_lsn()").fetchone()
+        while target.execute("SELECT pg_last_wal_replay_lsn() >= %s", position).fetchone() != (True,):
+            pass
+
+
+@pytest.fixture
+def paired(pair, settings_for, tmp_path) -> Iterator[FlaskClient]:
+    primary, replica = pair
+    settings = settings_for(tmp_path, primary.url("payload"), replica_url=replica.url("payload"))
+    app = create_app(settings, CollectorRegistry())
+    yield app.test_client()
+    parts_of(app).database.close()
+    with primary.admin("payload") as admin:
+        admin.execute("TRUNCATE users, idempotency_keys")
+
+
+def test_reads_fall_back_to_the_primary_and_return_to_the_replica(paired, pair):
+    _, replica = pair
+    assert paired.get("/v1/users").status_code == 200  # a pooled connection that is about to die
+    replica.stop("immediate")
+    try:
+        created = paired.post("/v1/users", json=ANN)
+        assert created.status_code == 201
+        for _ in range(3):
+            assert paired.get(created.headers["Location"]).status_code == 200
+        assert paired.get("/readyz").status_code == 200
+    finally:
+        replica.start()
+    assert paired.get(created.headers["Location"]).status_code == 200
+
+
+def test_without_a_primary_reads_go_on_and_writes_are_503(paired, pair):
+    primary, replica = pair
+    location = paired.post("/v1/users", json=ANN).headers["Location"]
+    catch_up(primary, replica)
+    primary.stop("fast")
+    try:
+        assert paired.get(location).json["data"]["name"] == "Ann"
+        assert paired.get("/readyz").status_code == 200
+        for call in (paired.put, paired.patch):
+            answer = call(location, json=ANN)
+            assert (answer.status_code, answer.json["code"]) == (503, "database_unavailable")
+            assert answer.headers["Retry-After"] == "1"
+        assert paired.delete(location).status_code == 503
+    finally:
+        primary.start()
+    assert paired.put(location, json=ANN).status_code == 200
+
+
+def test_a_write_on_connections_that_died_while_idle_is_run_again(paired, pair):
+    primary, _ = pair
+    location = paired.post("/v1/users", json=ANN).headers["Location"]
+    primary.stop("fast")
+    primary.start()
+    assert paired.put(location, json=ANN).status_code == 200
+
+
+def test_a_primary_that_became_read_only_is_503(paired, pair):
+    primary, _ = pair
+    location = paired.post("/v1/users", json=ANN).headers["Location"]
+    with primary.admin() as admin:
+        admin.execute("ALTER DATABASE payload SET default_transaction_read_only = on")
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'payload'")
+        try:
+            answer = paired.put(location, json=ANN)
+            assert (answer.status_code, answer.json["code"]) == (503, "database_unavailable")
+            assert paired.get(location).status_code == 200
+        finally:
+            admin.execute("ALTER DATABASE payload RESET default_transaction_read_only")
+    assert paired.put(location, json=ANN).status_code == 200
+
+
+@contextmanager
+def frozen(server, database):
+    """Every process of a server that serves this database is stopped, as a hung machine would be."""
+    with server.admin() as admin:
+        rows = admin.execute("SELECT pid FROM pg_stat_activity WHERE datname = %s", [database]).fetchall()
+    postmaster = int((server.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+    processes = [postmaster, *(pid for (pid,) in rows)]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+
+
+def test_reads_survive_a_replica_that_hangs(pair, settings_for, tmp_path):
+    primary, replica = pair
+    quick = settings_for(tmp_path, primary.url("payload"), replica_url=replica.url("payload"), read_seconds=0.3)
+    app = create_app(quick, CollectorRegistry())
+    client = app.test_client()
+    assert client.get("/v1/users").status_code == 200
+    with frozen(replica, "payload"):
+        assert client.get("/v1/users").status_code == 200
+    parts_of(app).database.close()
+
+
+def test_a_write_to_a_primary_that_hangs_is_503_in_time(pair, settings_for, tmp_path):
+    primary, _ = pair
+    quick = settings_for(
+        tmp_path,
+        primary.url("payload"),
+        write_seconds=0.4,
+        statement_seconds=0.3,
+        lock_seconds=0.2,
+        pool_wait_seconds=0.1,
+    )
+    app = create_app(quick, CollectorRegistry())
+    client = app.test_client()
+    assert client.delete("/v1/users/00000000-0000-4000-8000-000000000000").status_code == 404
+    with frozen(primary, "payload"):
+        answer = client.post("/v1/users", json=ANN)
+    assert (answer.status_code, answer.json["code"]) == (503, "database_slow")
+    parts_of(app).database.close()
+
+
+def test_with_no_server_at_all_reads_are_503_and_only_liveness_holds(settings_for, tmp_path, unused_port):
+    url = f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{unused_port()}/payload"
+    app = create_app(settings_for(tmp_path, url, replica_url=url), CollectorRegistry())
+    client = app.test_client()
+    assert client.get("/v1/users").json["code"] == "database_unavailable"
+    assert client.get("/readyz").json["code"] == "not_ready"
+    assert client.get("/livez").status_code == 200
+
+
+def test_a_rotated_password_is_used_by_the_next_connection(postgres, migrated, settings_for, tmp_path, unused_port):
+    dead = f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{unused_port()}/payload"
+    settings = settings_for(tmp_path, dead)
+    app = create_app(settings, CollectorRegistry())
+    assert app.test_client().get("/v1/users").status_code == 503
+    settings.database_url_file.write_text(postgres.url(migrated))
+    assert app.test_client().get("/v1/users").status_code == 200
+    parts_of(app).database.close()
+
+
+def test_when_every_connection_is_busy_requests_are_shed_and_readiness_stays(
+    settings_for, postgres, migrated, tmp_path
+):
+    settings = settings_for(tmp_path, postgres.url(migrated), threads=1, pool_wait_seconds=0.05)
+    app = create_app(settings, CollectorRegistry())
+
+    def ask_meanwhile(_):
+        client = app.test_client()
+        return client.get("/v1/users"), client.get("/readyz")
+
+    listing, ready = parts_of(app).database.read(ask_meanwhile)
+    assert (listing.status_code, listing.json["code"]) == (503, "overloaded")
+    assert ready.status_code == 200
+    parts_of(app).database.close()
+
+
+def test_a_statement_over_its_limit_is_503(client, postgres, migrated, settings):
+    app = client.application
+    location = client.post("/v1/users", json=ANN).headers["Location"]
+    with postgres.admin(migrated) as admin:
+        limit = admin.execute(
+            "SELECT setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE datname = %s",
+            [migrated],
+        ).fetchone()
+        assert limit is not None
+        assert f"statement_timeout={int(settings.statement_seconds * 1000)}ms" in limit[0]
+        admin.execute("ALTER ROLE payload IN DATABASE payload SET lock_timeout = '50ms'")
+        parts_of(app).database.close()
+        try:
+            with admin.transaction():
+                admin.execute("SELECT 1 FROM users FOR UPDATE")
+                answer = client.put(location, json=ANN)
+        finally:
+            milliseconds = int(settings.lock_seconds * 1000)
+            admin.execute(f"ALTER ROLE payload IN DATABASE payload SET lock_timeout = '{milliseconds}ms'")
+    assert (answer.status_code, answer.json["code"]) == (503, "database_slow")

@@ -1,0 +1,189 @@
+"""The real process: it serves, drains on SIGTERM, loses nothing and exits with 0."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from app.core.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Service:
+    process: subprocess.Popen[str]
+    api: str
+    metrics: str
+
+    def output(self) -> list[dict[str, object]]:
+        """All log lines, once the process has ended."""
+        out, _ = self.process.communicate(timeout=30)
+        return [json.loads(line) for line in out.splitlines()]
+
+
+def environment(settings: Settings, **values: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "SLIPWAY_DATABASE_URL_FILE": str(settings.database_url_file),
+        "SLIPWAY_COLOUR": "green",
+        "SLIPWAY_VERSION": "9.9.9",
+        "SLIPWAY_THREADS": "4",
+        **values,
+    }
+
+
+@contextmanager
+def service(settings, unused_port, **values: str) -> Iterator[Service]:
+    api, metrics = unused_port(), unused_port()
+    env = environment(settings, SLIPWAY_PORT=str(api), SLIPWAY_METRICS_PORT=str(metrics), **values)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.serve"], cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE
+    )
+    try:
+        made = Service(process, f"http://127.0.0.1:{api}", f"http://127.0.0.1:{metrics}")
+        wait_until(lambda: httpx.get(f"{made.api}/readyz").status_code == 200, process)
+        yield made
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_until(true, process: subprocess.Popen[str]) -> None:
+    """Ask until the answer is yes; the test's timeout ends a hopeless wait, a dead process ends it at once."""
+    while True:
+        assert process.poll() is None, "the service ended"
+        try:
+            if true():
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.02)  # between two questions to another process; nothing depends on how long it is
+
+
+def test_sigterm_fails_readiness_first_serves_on_finishes_and_exits_0(settings, postgres, migrated, unused_port):
+    with service(settings, unused_port, SLIPWAY_DRAIN_SECONDS="1.5") as running, postgres.admin(migrated) as admin:
+        location = httpx.post(f"{running.api}/v1/users", json={"name": "Ann", "email": "a@example.test"}).headers[
+            "Location"
+        ]
+        kept_alive = httpx.Client(base_url=running.api)
+        assert kept_alive.get(location).status_code == 200
+        answers: list[httpx.Response] = []
+        with admin.transaction():
+            admin.execute("SELECT 1 FROM users FOR UPDATE")
+            blocked = threading.Thread(
+                target=lambda: answers.append(httpx.patch(running.api + location, json={"name": "Late"}, timeout=20))
+            )
+            blocked.start()
+            wait_until(lambda: waiting_for_lock(postgres, migrated), running.process)
+            running.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: httpx.get(f"{running.api}/readyz").status_code == 503, running.process)
+            new = httpx.get(f"{running.api}/readyz")
+            assert new.json()["code"] == "draining"
+            served = kept_alive.get(location)
+            assert served.status_code == 200
+            assert served.headers["Connection"] == "close"
+            assert httpx.get(f"{running.api}/livez").status_code == 200
+        blocked.join(timeout=20)
+        assert [answer.status_code for answer in answers] == [200]
+        lines = running.output()
+        assert running.process.returncode == 0
+        assert {"request", "Shutting down: Master"} <= {line["message"] for line in lines}
+
+
+def waiting_for_lock(server, database: str) -> bool:
+    with server.admin(database) as admin:
+        row = admin.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = %s", [database]
+        ).fetchone()
+    return row is not None and row[0] == 1
+
+
+def test_logs_are_ecs_json_and_metrics_have_a_port_of_their_own(settings, unused_port):
+    with service(settings, unused_port, SLIPWAY_DRAIN_SECONDS="0") as running:
+        httpx.get(f"{running.api}/v1/users?limit=1", headers={"X-Request-ID": "r-1"})
+        httpx.get(f"{running.api}/no/such/path")
+        metrics = httpx.get(f"{running.metrics}/metrics").text
+        assert httpx.get(f"{running.metrics}/anything").status_code == 404
+        assert httpx.get(f"{running.api}/metrics").status_code == 404
+        assert 'flask_http_request_total{colour="green",method="GET",status="200",version="9.9.9"} 1.0' in metrics
+        assert 'url_rule="/v1/users"' in metrics
+        assert "/no/such/path" not in metrics
+        running.process.send_signal(signal.SIGTERM)
+        lines = running.output()
+    access = next(line for line in lines if line.get("http.request.id") == "r-1")
+    assert access["message"] == "request"
+    assert (access["log.level"], access["http.route"], access["http.response.status_code"]) == (
+        "info",
+        "/v1/users",
+        200,
+    )
+    assert (access["service.version"], access["labels.colour"]) == ("9.9.9", "green")
+    assert isinstance(access["event.duration"], int)
+    assert all("@timestamp" in line and "ecs.version" in line for line in lines)
+
+
+def test_two_workers_share_one_metrics_port_and_count_together(settings, unused_port):
+    with service(settings, unused_port, SLIPWAY_WORKERS="2", SLIPWAY_DRAIN_SECONDS="0") as running:
+        for _ in range(20):
+            assert httpx.get(f"{running.api}/v1/users").status_code == 200
+        metrics = httpx.get(f"{running.metrics}/metrics").text
+        line = next(
+            line
+            for line in metrics.splitlines()
+            if line.startswith("flask_http_request_duration_seconds_count") and 'url_rule="/v1/users"' in line
+        )
+        assert float(line.rpartition(" ")[2]) == 20
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"SLIPWAY_THREADS": "0"}, "SLIPWAY_THREADS"),
+        ({"SLIPWAY_COLOUR": "red"}, "SLIPWAY_COLOUR"),
+        ({"SLIPWAY_DATABASE_URL_FILE": "/no/such/file"}, "SLIPWAY_DATABASE_URL_FILE"),
+        ({"SLIPWAY_STATEMENT_SECONDS": "30"}, "SLIPWAY_STATEMENT_SECONDS"),
+    ],
+)
+def test_wrong_settings_end_the_process_at_once_with_a_reason(settings, values, named):
+    done = subprocess.run(
+        [sys.executable, "-m", "app.serve"],
+        cwd=ROOT,
+        env=environment(settings, **values),
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert named in done.stderr
+
+
+def test_the_service_needs_no_other_package_of_this_repository():
+    code = (
+        "import sys, app.server, app.migrate;"
+        "ours = {'infra', 'slipway', 'dashboards', 'loadtests', 'pulumi'};"
+        "print([name for name in sys.modules if name.split('.')[0] in ours])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_psycopg_is_the_binary_build_so_that_the_image_needs_no_libpq():
+    assert psycopg.pq.__impl__ == "binary"
