@@ -1,0 +1,192 @@
+{{/*
+The pod of the service: the one template that both colours' Deployments and the PodTemplate are made from, so that a
+pod which the rollout controller makes is the same as one that the chart makes.
+
+Takes a dict: root, colour ("" in the PodTemplate: the controller adds the label), image, version, env (of the colour).
+*/}}
+{{- define "service.podTemplate" -}}
+{{- $root := .root -}}
+{{- $values := $root.Values -}}
+metadata:
+  labels:
+    {{- include "service.labels" $root | nindent 4 }}
+    app.kubernetes.io/version: {{ include "service.version" (dict "image" .image "version" .version) | quote }}
+    slipway.dev/role: web
+    {{- with .colour }}
+    slipway.dev/colour: {{ . }}
+    {{- end }}
+spec:
+  {{- include "service.podCommon" $root | nindent 2 }}
+  terminationGracePeriodSeconds: {{ $values.lifecycle.terminationGracePeriodSeconds }}
+  topologySpreadConstraints:
+    # By colour and by ReplicaSet: pods of the colour that leaves must not push those of the new one together. Nodes
+    # that are cordoned or lost do not count, else a drained node would hold a place that nobody may take.
+    - maxSkew: 1
+      topologyKey: kubernetes.io/hostname
+      whenUnsatisfiable: {{ $values.scheduling.whenUnsatisfiable }}
+      nodeTaintsPolicy: Honor
+      labelSelector:
+        matchLabels:
+          {{- include "service.selector" $root | nindent 10 }}
+      matchLabelKeys: [slipway.dev/colour, pod-template-hash]
+  {{- if $values.migrations.enabled }}
+  initContainers:
+    {{- include "service.waitForMigrations" . | nindent 4 }}
+  {{- end }}
+  containers:
+    - name: service
+      image: {{ .image | quote }}
+      imagePullPolicy: IfNotPresent
+      {{- with $values.command }}
+      command:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $values.args }}
+      args:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- include "service.containerCommon" . | nindent 6 }}
+      ports:
+        - name: http
+          containerPort: {{ $values.ports.http }}
+          protocol: TCP
+        {{- if $values.ports.metrics }}
+        - name: metrics
+          containerPort: {{ $values.ports.metrics }}
+          protocol: TCP
+        {{- end }}
+      startupProbe:
+        {{- include "service.probe" $values.probes.startup | nindent 8 }}
+      readinessProbe:
+        {{- include "service.probe" $values.probes.readiness | nindent 8 }}
+      livenessProbe:
+        {{- include "service.probe" $values.probes.liveness | nindent 8 }}
+      {{- if $values.lifecycle.preStopSeconds }}
+      lifecycle:
+        preStop:
+          # The kubelet's own sleep: it needs no shell in the image. SIGTERM comes after it.
+          sleep:
+            seconds: {{ $values.lifecycle.preStopSeconds }}
+      {{- end }}
+      resources:
+        {{- toYaml $values.resources | nindent 8 }}
+{{- end }}
+
+{{/* What the pod of the service and the pod of a migration share. Takes the root. */}}
+{{- define "service.podCommon" -}}
+serviceAccountName: {{ include "service.name" . | quote }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . | quote }}
+  {{- end }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ .Values.security.user }}
+  runAsGroup: {{ .Values.security.group }}
+  fsGroup: {{ .Values.security.group }}
+  seccompProfile:
+    type: RuntimeDefault
+dnsConfig:
+  options:
+    - name: timeout
+      value: {{ .Values.scheduling.dnsTimeoutSeconds | quote }}
+    - name: attempts
+      value: "3"
+tolerations:
+  - key: node.kubernetes.io/not-ready
+    operator: Exists
+    effect: NoExecute
+    tolerationSeconds: {{ .Values.scheduling.nodeLossSeconds }}
+  - key: node.kubernetes.io/unreachable
+    operator: Exists
+    effect: NoExecute
+    tolerationSeconds: {{ .Values.scheduling.nodeLossSeconds }}
+volumes:
+  - name: tmp
+    emptyDir:
+      sizeLimit: {{ .Values.tmp.sizeLimit }}
+      {{- with .Values.tmp.medium }}
+      medium: {{ . }}
+      {{- end }}
+  {{- if .Values.secrets }}
+  - name: secrets
+    projected:
+      # 0440 with fsGroup: root owns the files, the service's group reads them.
+      defaultMode: 0440
+      sources:
+        {{- range .Values.secrets }}
+        - secret:
+            name: {{ .secret | quote }}
+            items:
+              {{- range .items }}
+              - key: {{ .key | quote }}
+                path: {{ .file | quote }}
+              {{- end }}
+        {{- end }}
+  {{- end }}
+{{- end }}
+
+{{/* What every container shares: environment, mounts, no privileges. Takes the same dict as service.podTemplate. */}}
+{{- define "service.containerCommon" -}}
+{{- $root := .root -}}
+{{- $values := $root.Values -}}
+{{- $secretsPath := printf "/run/secrets/%s" (include "service.name" $root) -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  privileged: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- if $values.env }}
+envFrom:
+  - configMapRef:
+      name: {{ include "service.configName" $root | quote }}
+{{- end }}
+env:
+  # From the labels, so that nothing in the container's own description differs between the colours.
+  - name: SLIPWAY_COLOUR
+    valueFrom:
+      fieldRef:
+        fieldPath: metadata.labels['slipway.dev/colour']
+  - name: SLIPWAY_VERSION
+    valueFrom:
+      fieldRef:
+        fieldPath: metadata.labels['app.kubernetes.io/version']
+  {{- range $values.secrets }}
+  {{- range .items }}
+  {{- if .env }}
+  - name: {{ .env | quote }}
+    value: {{ printf "%s/%s" $secretsPath .file | quote }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
+  {{- range $name, $value := .env }}
+  - name: {{ $name | quote }}
+    value: {{ $value | quote }}
+  {{- end }}
+volumeMounts:
+  - name: tmp
+    mountPath: /tmp
+  {{- if $values.secrets }}
+  - name: secrets
+    mountPath: {{ $secretsPath }}
+    readOnly: true
+  {{- end }}
+{{- end }}
+
+{{/* A probe over HTTP. Takes path and the three numbers. */}}
+{{- define "service.probe" -}}
+httpGet:
+  path: {{ .path }}
+  port: http
+periodSeconds: {{ .periodSeconds }}
+timeoutSeconds: {{ .timeoutSeconds }}
+failureThreshold: {{ .failureThreshold }}
+{{- end }}

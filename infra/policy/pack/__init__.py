@@ -1,0 +1,1 @@
+"""The policy pack that `pulumi preview --policy-pack infra/policy/pack` runs."""

@@ -1,0 +1,245 @@
+"""Which objects there are, how they are called and labelled, and that they fit together."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from infra.policy.model import selects, workloads
+from infra.policy.rules import evaluate
+
+CHART = Path(__file__).resolve().parents[2] / "helm" / "service"
+ALWAYS = {
+    "Service payload",
+    "Service payload-blue",
+    "Service payload-green",
+    "Service payload-preview",
+    "PodDisruptionBudget payload-blue",
+    "PodDisruptionBudget payload-green",
+    "ServiceAccount payload",
+    "Ingress payload",
+    "Ingress payload-preview",
+    "NetworkPolicy payload",
+}
+MINIMAL = {
+    "colours": {"blue": {"image": "a:1"}},
+    "ingress": {"host": "a.slipway.test"},
+    "preview": {"host": "b.slipway.test"},
+}
+FLAVOURS = {
+    "every switch": ({}, None),
+    "the least": ({}, MINIMAL),
+    "by the controller": ({"deployments": {"enabled": False}}, None),
+    "green alone": ({"colours": {"blue": {"image": ""}}, "weights": {"blue": 0, "green": 100}}, None),
+    "one replica": ({"colours": {"blue": {"replicas": 1}, "green": {"replicas": 1}}}, None),
+    "without retries and preStop": (
+        {"ingress": {"retries": {"enabled": False}}, "lifecycle": {"preStopSeconds": 0}},
+        None,
+    ),
+    "without metrics": ({"ports": {"metrics": 0}}, None),
+    "without ingress": ({"ingress": {"enabled": False}}, None),
+}
+
+
+@pytest.fixture(params=FLAVOURS.values(), ids=FLAVOURS)
+def flavour(request, chart):
+    values, base = request.param
+    return chart(values, base=base)
+
+
+def stems(rendered):
+    """Returns all objects, with the hashes at the end of names cut off."""
+    return {name.rsplit("-", 1)[0] if name.startswith(("Job", "ConfigMap")) else name for name in rendered.names()}
+
+
+def test_every_switch_makes_these_objects(chart):
+    deployments = {"Deployment payload-blue", "Deployment payload-green"}
+    assert stems(chart()) == ALWAYS | deployments | {"ConfigMap payload-env", "Job payload-migrate"}
+    assert len(chart().all("Job")) == 2
+
+
+def test_controller_flavour_has_a_pod_template_instead_of_deployments_and_jobs(chart):
+    rendered = chart({"deployments": {"enabled": False}})
+    assert stems(rendered) == ALWAYS | {"ConfigMap payload-env", "PodTemplate payload"}
+
+
+def test_least_values_make_these_objects(chart):
+    assert chart(base=MINIMAL).names() == ALWAYS | {"Deployment payload-blue"}
+
+
+def test_switches_take_their_objects_away(chart):
+    assert not chart({"ingress": {"enabled": False}}).all("Ingress")
+    assert "Service payload-preview" not in chart({"preview": {"enabled": False}}).names()
+    assert "Ingress payload-preview" not in chart({"preview": {"enabled": False}}).names()
+    assert not chart({"networkPolicy": {"enabled": False}}).all("NetworkPolicy")
+    assert not chart({"migrations": {"enabled": False}}).all("Job")
+
+
+def test_every_template_is_rendered_by_some_flavour(chart):
+    rendered = {name for values, base in FLAVOURS.values() for name in chart(values, base=base).templates}
+    assert rendered == {path.name for path in (CHART / "templates").glob("*.yaml")}
+
+
+def test_every_object_is_labelled_and_placed(flavour):
+    for one in flavour.objects:
+        metadata = one["metadata"]
+        assert metadata["namespace"] == "dev"
+        assert metadata["labels"]["app.kubernetes.io/name"] == "payload"
+        assert metadata["labels"]["app.kubernetes.io/instance"] == "payload"
+        assert metadata["labels"]["app.kubernetes.io/managed-by"] == "Helm"
+        assert metadata["labels"]["app.kubernetes.io/part-of"] == "slipway"
+
+
+def test_no_two_objects_are_the_same(flavour):
+    assert len(flavour.names()) == len(flavour.objects)
+
+
+def test_policy_rules_hold(flavour):
+    assert [str(violation) for violation in evaluate(flavour.objects, ())] == []
+
+
+def test_selectors_are_these_and_never_others(flavour):
+    both = {
+        "app.kubernetes.io/name": "payload",
+        "app.kubernetes.io/instance": "payload",
+        "slipway.dev/role": "web",
+    }
+    for service in flavour.all("Service"):
+        colour = service["metadata"]["labels"].get("slipway.dev/colour")
+        assert service["spec"]["selector"] == ({**both, "slipway.dev/colour": colour} if colour else both)
+    for one in [*flavour.all("Deployment"), *flavour.all("PodDisruptionBudget")]:
+        colour = one["metadata"]["labels"]["slipway.dev/colour"]
+        assert one["spec"]["selector"]["matchLabels"] == {**both, "slipway.dev/colour": colour}
+
+
+def test_each_service_reaches_the_pods_it_is_for_and_no_migration(chart):
+    rendered = chart()
+    reached = {
+        service["metadata"]["name"]: {
+            workload.name
+            for workload in workloads(rendered.objects)
+            if selects({"matchLabels": service["spec"]["selector"]}, workload.labels)
+        }
+        for service in rendered.all("Service")
+    }
+    assert reached == {
+        "payload": {"payload-blue", "payload-green"},
+        "payload-preview": {"payload-blue", "payload-green"},
+        "payload-blue": {"payload-blue"},
+        "payload-green": {"payload-green"},
+    }
+
+
+def test_ports_fit_together(flavour):
+    for service in flavour.all("Service"):
+        for port in service["spec"]["ports"]:
+            for workload in workloads(flavour.objects):
+                if workload.kind != "Job":
+                    assert port["targetPort"] in {one["name"] for one in workload.containers[0]["ports"]}
+    for ingress in flavour.all("Ingress"):
+        backend = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+        ports = flavour.one("Service", backend["name"])["spec"]["ports"]
+        assert backend["port"]["name"] in {port["name"] for port in ports}
+
+
+def test_metrics_are_never_behind_the_ingress(chart):
+    for name in ("payload", "payload-preview"):
+        assert [port["name"] for port in chart().one("Service", name)["spec"]["ports"]] == ["http"]
+
+
+def test_each_colour_has_a_budget_that_lets_pods_go(flavour):
+    for budget in flavour.all("PodDisruptionBudget"):
+        assert budget["spec"]["maxUnavailable"] == 1
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_network_is_closed_but_for_what_is_named(chart):
+    [policy] = chart().all("NetworkPolicy")
+    spec = policy["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+
+    def openings(rules, direction):
+        return {
+            (rule[direction][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], port["port"])
+            for rule in rules
+            for port in rule["ports"]
+        }
+
+    assert openings(spec["ingress"], "from") == {("ingress", 8080), ("monitoring", 9090)}
+    assert openings(spec["egress"], "to") == {("kube-system", 53), ("data", 5432), ("data", 6379)}
+    for workload in workloads(chart().objects):
+        assert selects(spec["podSelector"], workload.labels)
+
+
+def test_nothing_named_opens_nothing(chart):
+    nobody = {"ingressNamespace": "", "monitoringNamespace": "", "dnsNamespace": "", "egress": []}
+    [policy] = chart({"networkPolicy": nobody}).all("NetworkPolicy")
+    # An absent or empty list of rules means none; an empty rule would mean everything.
+    assert not policy["spec"]["ingress"]
+    assert not policy["spec"]["egress"]
+
+
+def test_hosts_and_certificates(chart):
+    for name, host, secret in (
+        ("payload", "payload.dev.slipway.test", "payload-tls"),
+        ("payload-preview", "preview.payload.dev.slipway.test", "payload-preview-tls"),
+    ):
+        spec = chart().one("Ingress", name)["spec"]
+        assert spec["ingressClassName"] == "haproxy"
+        assert spec["tls"] == [{"hosts": [host], "secretName": secret}]
+        assert spec["rules"][0]["host"] == host
+        assert spec["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] == name
+
+
+def test_without_a_secret_the_default_certificate_is_used(chart):
+    [live, preview] = chart(base=MINIMAL).all("Ingress")
+    for ingress in (live, preview):
+        assert "secretName" not in ingress["spec"]["tls"][0]
+
+
+def test_config_is_immutable_and_named_by_its_content(chart):
+    [first] = chart().all("ConfigMap")
+    [second] = chart({"env": {"SLIPWAY_LOG_LEVEL": "debug"}}).all("ConfigMap")
+    assert first["immutable"] is True
+    assert first["data"]["SLIPWAY_WORKERS"] == "2"
+    assert first["metadata"]["name"] != second["metadata"]["name"]
+    for deployment in chart({"env": {"SLIPWAY_LOG_LEVEL": "debug"}}).all("Deployment"):
+        source = deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"]
+        assert source == [{"configMapRef": {"name": second["metadata"]["name"]}}]
+
+
+def test_words_that_yaml_takes_for_something_else_stay_words(chart):
+    rendered = chart(
+        {"env": {"NO": "yes", "NUMBER": "0010"}, "imagePullSecrets": ["123"], "partOf": "on"},
+        release="1e3",
+    )
+    assert {one["metadata"]["labels"]["app.kubernetes.io/instance"] for one in rendered.objects} == {"1e3"}
+    assert {one["metadata"]["labels"]["app.kubernetes.io/part-of"] for one in rendered.objects} == {"on"}
+    [config] = rendered.all("ConfigMap")
+    assert config["data"]["NO"] == "yes"
+    assert config["data"]["NUMBER"] == "0010"
+    assert rendered.all("Deployment")[0]["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "123"}]
+
+
+NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,38}[a-z0-9]", fullmatch=True)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(release=NAMES, blue=st.integers(0, 100), replicas=st.integers(1, 100))
+def test_any_release_keeps_the_rules(chart, release, blue, replicas):
+    rendered = chart(
+        {
+            "weights": {"blue": blue, "green": 100 - blue},
+            "colours": {"blue": {"replicas": replicas}, "green": {"replicas": 101 - replicas}},
+        },
+        release=release,
+    )
+    assert evaluate(rendered.objects, ()) == []
+    for workload in workloads(rendered.objects):
+        # ReplicaSet hash (10) and pod suffix (5), or a Job's pod suffix, each after a dash.
+        suffix = 17 if workload.kind == "Deployment" else 6
+        assert len(workload.name) + suffix <= 63
+    assert {one["spec"]["replicas"] for one in rendered.all("Deployment")} == {replicas, 101 - replicas}
+    assert yaml.safe_dump(rendered.objects)
