@@ -1,0 +1,1 @@
+"""Targets: each makes or describes one cluster and hands over a `Cluster`."""

@@ -1,0 +1,102 @@
+"""The `existing` target: a cluster that is there already, described by a kubeconfig. Nothing is made or destroyed."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import pulumi
+import yaml
+
+from infra.handover import Capabilities, Cluster
+
+_IDENTIFIER_LENGTH = 16
+
+
+class KubeconfigError(pulumi.RunError):
+    """A kubeconfig cannot be used."""
+
+
+@final
+@dataclass(frozen=True)
+class ExistingConfig:
+    """Which cluster.
+
+    Attributes:
+        kubeconfig_file: Where its kubeconfig is.
+        context: Context in it; its current context if `None`.
+        capabilities: What the cluster can do; nobody can ask it.
+    """
+
+    kubeconfig_file: Path
+    context: str | None
+    capabilities: Capabilities
+
+
+@final
+@dataclass(frozen=True)
+class _Entry:
+    """The part of a kubeconfig that says which cluster it is."""
+
+    context: str
+    server: str
+    authority: str
+
+
+def existing(config: ExistingConfig) -> Cluster:
+    """The hand-over of a cluster that is there.
+
+    Raises:
+        KubeconfigError: The file cannot be read, is no kubeconfig, or lacks the context.
+    """
+    try:
+        text = config.kubeconfig_file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise KubeconfigError(
+            f"slipway-cluster:existing.kubeconfigFile is {str(config.kubeconfig_file)!r}, which cannot be read: "
+            f"{error.strerror}"
+        ) from error
+    entry = find(text, config.context)
+    return Cluster(pulumi.Output.secret(text), entry.context, identifier(entry), config.capabilities)
+
+
+def find(text: str, context: str | None) -> _Entry:
+    """The cluster behind a context of a kubeconfig.
+
+    Args:
+        text: The kubeconfig.
+        context: The context; the current one if `None`.
+
+    Raises:
+        KubeconfigError: It is no kubeconfig, or lacks the context.
+    """
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise KubeconfigError(f"the kubeconfig is not valid YAML: {error}") from error
+    if not isinstance(document, dict) or document.get("kind") != "Config":
+        raise KubeconfigError("the file of slipway-cluster:existing.kubeconfigFile is no kubeconfig (kind: Config)")
+    contexts = _by_name(document, "contexts", "context")
+    wanted = context or document.get("current-context")
+    if wanted not in contexts:
+        raise KubeconfigError(
+            f"slipway-cluster:existing.context is {wanted!r}; the kubeconfig has {', '.join(contexts) or 'none'}"
+        )
+    cluster_name = contexts[wanted].get("cluster")
+    clusters = _by_name(document, "clusters", "cluster")
+    if cluster_name not in clusters:
+        raise KubeconfigError(f"the context {wanted!r} names the cluster {cluster_name!r}, which the kubeconfig lacks")
+    found = clusters[cluster_name]
+    authority = found.get("certificate-authority-data") or found.get("certificate-authority") or ""
+    return _Entry(str(wanted), str(found["server"]), str(authority))
+
+
+def identifier(entry: _Entry) -> str:
+    """What stays the same when credentials are renewed: a hash of address and certificate authority."""
+    digest = hashlib.sha256(f"{entry.server}\n{entry.authority}".encode()).hexdigest()
+    return f"existing/{digest[:_IDENTIFIER_LENGTH]}"
+
+
+def _by_name(document: Mapping[str, Any], group: str, key: str) -> dict[str, dict[str, Any]]:
+    return {entry["name"]: entry.get(key) or {} for entry in document.get(group) or ()}

@@ -1,0 +1,192 @@
+"""The whole platform, in the order in which its parts need each other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+import pulumi
+
+from infra import naming, versions
+from infra.components.base import Component
+from infra.components.certificates import Certificates, CertificatesConfig
+from infra.components.generated import GeneratedPassword
+from infra.components.ingress import Ingress, IngressConfig
+from infra.components.local_images import Images, ImagesConfig
+from infra.components.metallb import MetalLB, MetalLBConfig
+from infra.components.namespace import Namespace, NamespaceConfig
+from infra.components.postgres import Postgres, PostgresConfig
+from infra.components.postgres_operator import PostgresOperator, PostgresOperatorConfig
+from infra.components.priorities import Priorities
+from infra.components.redis import Redis, RedisConfig
+from infra.handover import Capabilities
+from infra.handover import Platform as PlatformHandover
+from infra.images import PLATFORM_IMAGES
+from infra.labels import PodSecurity
+from infra.profiles import PROFILES
+from infra.settings import PlatformSettings
+
+ReadRelease = Callable[[versions.ReleaseFile], list[dict[str, Any]]]
+
+_METALLB_IMAGES = frozenset({"metallb-controller", "metallb-speaker"})
+
+
+@dataclass(frozen=True)
+class PlatformConfig:
+    """What the platform is made from.
+
+    Attributes:
+        cluster_name: Name of the cluster, which the certificate authority carries.
+        capabilities: What the cluster can do.
+        settings: What the stack chose.
+        read_release: Gives the objects of a release manifest.
+    """
+
+    cluster_name: str
+    capabilities: Capabilities
+    settings: PlatformSettings
+    read_release: ReadRelease
+
+
+@final
+@dataclass(frozen=True)
+class PlatformResources:
+    """What was made. `metallb` only where the cluster has no load balancer of its own."""
+
+    images: Images
+    priorities: Priorities
+    namespaces: dict[naming.Namespace, Namespace]
+    metallb: MetalLB | None
+    certificates: Certificates
+    ingress: Ingress
+    operator: PostgresOperator
+    postgres: Postgres
+    redis_password: GeneratedPassword
+    redis: Redis
+
+
+class Platform(Component):
+    """Everything that services stand on.
+
+    Attributes:
+        handover: What it hands to services.
+    """
+
+    def __init__(self, name: str, config: PlatformConfig, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make it. Raises `ManifestError` for a manifest that is not the pinned one, `ValueError` for settings."""
+        super().__init__("Platform", name, opts)
+        self.resources = self._create(config)
+        settings, timeouts = config.settings, config.settings.timeouts
+        self.handover = PlatformHandover(
+            profile=settings.profile,
+            domain=settings.domain,
+            ingress_address=self.resources.ingress.address,
+            ca_certificate=self.resources.certificates.resources.authority.certificate,
+            redis_password=self.resources.redis_password.password,
+            dns_timeout=timeouts.dns,
+            node_loss_timeout=timeouts.node_loss,
+            connect_timeout=timeouts.connect,
+            server_timeout=timeouts.server,
+        )
+        self.register_outputs({})
+
+    def _create(self, config: PlatformConfig) -> PlatformResources:
+        settings, capabilities = config.settings, config.capabilities
+        profile, node_loss = PROFILES[settings.profile], settings.timeouts.node_loss
+        images = Images(
+            "images",
+            ImagesConfig(image_names(capabilities), settings.image_source, capabilities, settings.image_mirror),
+            self.child(),
+        )
+        priorities = Priorities("priorities", self.child())
+        namespaces = self._namespaces(capabilities)
+        metallb = None
+        if not capabilities.load_balancer:
+            metallb = MetalLB(
+                "metallb",
+                MetalLBConfig(
+                    tuple(config.read_release(versions.METALLB_MANIFEST)),
+                    namespaces[naming.Namespace.METALLB],
+                    images.references,
+                    profile,
+                    capabilities.address_range or "",
+                    node_loss,
+                ),
+                self.child(),
+            )
+        certificates = Certificates(
+            "certificates",
+            CertificatesConfig(f"Slipway {config.cluster_name}", naming.service_hosts(settings.domain)),
+            self.child(),
+        )
+        ingress = Ingress(
+            "ingress",
+            IngressConfig(
+                namespaces[naming.Namespace.INGRESS],
+                images.references["haproxy-ingress"],
+                profile,
+                settings.timeouts,
+                certificates.resources.ingress.certificate,
+                certificates.resources.ingress.private_key,
+            ),
+            self.child(depends_on=[priorities, *((metallb,) if metallb else ())]),
+        )
+        operator = PostgresOperator(
+            "postgres-operator",
+            PostgresOperatorConfig(
+                tuple(config.read_release(versions.CLOUDNATIVE_PG_MANIFEST)),
+                namespaces[naming.Namespace.POSTGRES_OPERATOR],
+                images.references,
+                profile,
+                node_loss,
+            ),
+            self.child(depends_on=[priorities]),
+        )
+        data = namespaces[naming.Namespace.DATA]
+        postgres = Postgres(
+            "postgres",
+            PostgresConfig(
+                data,
+                images.references["postgres"],
+                profile,
+                settings.postgres_timeouts,
+                capabilities.storage_class,
+                node_loss,
+            ),
+            self.child(depends_on=[operator]),
+        )
+        redis_password = GeneratedPassword("redis-password", opts=self.child())
+        redis = Redis(
+            "redis",
+            RedisConfig(
+                data,
+                images.references["redis"],
+                profile,
+                capabilities.storage_class,
+                redis_password.password,
+                node_loss,
+            ),
+            self.child(depends_on=[priorities]),
+        )
+        return PlatformResources(
+            images, priorities, namespaces, metallb, certificates, ingress, operator, postgres, redis_password, redis
+        )
+
+    def _namespaces(self, capabilities: Capabilities) -> dict[naming.Namespace, Namespace]:
+        levels = {
+            # The speaker answers ARP on the nodes' own network.
+            naming.Namespace.METALLB: PodSecurity.PRIVILEGED,
+            naming.Namespace.INGRESS: PodSecurity.RESTRICTED,
+            naming.Namespace.POSTGRES_OPERATOR: PodSecurity.RESTRICTED,
+            naming.Namespace.DATA: PodSecurity.RESTRICTED,
+        }
+        if capabilities.load_balancer:
+            del levels[naming.Namespace.METALLB]
+        return {
+            namespace: Namespace(namespace.value, NamespaceConfig(namespace.value, level), self.child())
+            for namespace, level in levels.items()
+        }
+
+
+def image_names(capabilities: Capabilities) -> list[str]:
+    """The images that the platform runs on a cluster: without MetalLB where the cluster has a load balancer."""
+    return [name for name in PLATFORM_IMAGES if not (capabilities.load_balancer and name in _METALLB_IMAGES)]

@@ -1,0 +1,125 @@
+"""Postgres: one primary, two replicas, each on a node of its own as far as there are nodes.
+
+A commit is acknowledged only once a replica has it (`any 1`, required), and only a replica that is known to have all
+acknowledged commits may be promoted (`failoverQuorum`): no acknowledged write is lost with the primary. The price is
+that writes stop while two of the three are away.
+"""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+
+from infra import manifests
+from infra.components.base import Component
+from infra.components.metadata import metadata
+from infra.labels import HOSTNAME, WAIT_FOR, labels
+from infra.naming import POSTGRES, Namespace, Priority
+from infra.profiles import POSTGRES_INSTANCES, Profile
+from infra.timeouts import PostgresTimeouts
+
+API = "postgresql.cnpg.io/v1"
+
+
+@dataclass(frozen=True)
+class PostgresConfig:
+    """How Postgres is run.
+
+    Attributes:
+        namespace: The namespace to put it into.
+        image: Reference of the image `postgres`; its tag begins with the major version, which the operator reads.
+        profile: Sizes.
+        timeouts: Waits of a failover.
+        storage_class: Class of its volumes.
+        node_loss: Seconds that an instance stays bound to a lost node.
+    """
+
+    namespace: pulumi.Resource
+    image: pulumi.Input[str]
+    profile: Profile
+    timeouts: PostgresTimeouts
+    storage_class: pulumi.Input[str]
+    node_loss: int
+
+
+@final
+@dataclass(frozen=True)
+class PostgresResources:
+    """What was made."""
+
+    cluster: CustomResource
+
+
+class Postgres(Component):
+    """A Postgres cluster; ready when all its instances are. The operator must be there before it."""
+
+    def __init__(self, name: str, config: PostgresConfig, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make it."""
+        super().__init__("Postgres", name, opts)
+        self.resources = PostgresResources(
+            CustomResource(
+                "postgres",
+                api_version=API,
+                kind="Cluster",
+                metadata=metadata(
+                    POSTGRES,
+                    labels(POSTGRES, "database"),
+                    namespace=Namespace.DATA.value,
+                    annotations={WAIT_FOR: "condition=Ready"},
+                ),
+                spec=cluster_spec(config),
+                opts=self.child(depends_on=[config.namespace], timeout="15m"),
+            )
+        )
+        self.register_outputs({})
+
+
+def cluster_spec(config: PostgresConfig) -> dict[str, Any]:
+    """The specification of the `Cluster` object."""
+    timeouts = config.timeouts
+    return {
+        "instances": POSTGRES_INSTANCES,
+        "imageName": config.image,
+        "imagePullPolicy": "IfNotPresent",
+        "storage": {"size": config.profile.postgres_storage, "storageClass": config.storage_class},
+        "resources": {
+            "requests": config.profile.postgres.requests(),
+            "limits": config.profile.postgres.limits(),
+        },
+        "priorityClassName": Priority.DATA.value,
+        "affinity": {
+            "enablePodAntiAffinity": True,
+            # Not required: with fewer nodes than instances the third one would never start.
+            "podAntiAffinityType": "preferred",
+            "topologyKey": HOSTNAME,
+            "tolerations": manifests.tolerations(config.node_loss),
+        },
+        "postgresql": {
+            "parameters": {
+                "max_connections": str(config.profile.postgres_connections),
+                "shared_buffers": config.profile.postgres_shared_buffers,
+                # A client that vanished without a word frees its connection and its locks within seconds.
+                "tcp_keepalives_idle": "10",
+                "tcp_keepalives_interval": "5",
+                "tcp_keepalives_count": "3",
+            },
+            "synchronous": {
+                "method": "any",
+                "number": 1,
+                "dataDurability": "required",
+                "failoverQuorum": True,
+            },
+        },
+        "primaryLease": {
+            "leaseDurationSeconds": timeouts.lease,
+            "renewDeadlineSeconds": timeouts.lease_renewal,
+            "retryPeriodSeconds": timeouts.lease_retry,
+        },
+        "failoverDelay": 0,
+        "switchoverDelay": timeouts.switchover,
+        "smartShutdownTimeout": timeouts.smart_shutdown,
+        "stopDelay": timeouts.stop,
+        "enableSuperuserAccess": False,
+        "enablePDB": True,
+    }

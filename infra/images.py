@@ -1,0 +1,127 @@
+"""The one catalogue of container images.
+
+Each has an upstream reference, for clusters that can pull from public registries, and the name of a recipe in
+`slipway.toolchain.images`, for clusters that cannot. A test fails if a rendered pod uses an image that is not here.
+
+Upstream references stand by tag only: their digests cannot be looked up without those registries, and a digest that
+nobody checked would be worse than none. Local references are always by digest, taken from what was pushed.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from infra import versions
+
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class ImageSource(StrEnum):
+    """Where the platform's images come from."""
+
+    AUTO = "auto"
+    LOCAL = "local"
+    UPSTREAM = "upstream"
+
+
+@dataclass(frozen=True)
+class Image:
+    """One entry of the catalogue.
+
+    Attributes:
+        name: Logical name; also the name of the recipe and of the repository in a local registry.
+        upstream: Repository and tag as its project publishes it; `None` for images that only we build.
+        digest: Upstream's digest, `sha256:` and 64 hexadecimal digits; `None` where it is known by tag only.
+        local_tag: Tag beside the digest of a local reference; only where software reads its own version from it.
+    """
+
+    name: str
+    upstream: str | None
+    digest: str | None = None
+    local_tag: str | None = None
+
+    def upstream_reference(self, mirror: str | None = None) -> str:
+        """The reference at its project's registry, or at a mirror that keeps the same paths.
+
+        Args:
+            mirror: Prefix that takes the place of nothing but stands before the whole reference, without a slash at
+                its end.
+
+        Raises:
+            ValueError: Nobody publishes this image.
+        """
+        if self.upstream is None:
+            raise ValueError(
+                f"the image {self.name!r} is not published anywhere: it is built from this repository; name it in the "
+                "setting slipway-service:image, or use a cluster with a local registry"
+            )
+        reference = f"{self.upstream}@{self.digest}" if self.digest else self.upstream
+        return f"{mirror}/{reference}" if mirror else reference
+
+    def local_reference(self, registry: str, digest: str) -> str:
+        """The reference by digest in a cluster's own registry.
+
+        Args:
+            registry: `host:port` under which the nodes know the registry.
+            digest: What the registry answered when the image was pushed.
+
+        Raises:
+            ValueError: The digest is not one.
+        """
+        if not _DIGEST.fullmatch(digest):
+            raise ValueError(f"the image {self.name!r} has the digest {digest!r}; allowed is sha256: and 64 hex digits")
+        tag = f":{self.local_tag}" if self.local_tag else ""
+        return f"{registry}/{self.name}{tag}@{digest}"
+
+
+_TABLE: Final = (
+    Image("pause", f"registry.k8s.io/pause:{versions.PAUSE}"),
+    Image("coredns", f"registry.k8s.io/coredns/coredns:v{versions.COREDNS}"),
+    Image("local-path-provisioner", f"docker.io/rancher/local-path-provisioner:v{versions.LOCAL_PATH_PROVISIONER}"),
+    Image("shell", "docker.io/library/debian:trixie-slim"),
+    Image("metallb-controller", f"quay.io/metallb/controller:v{versions.METALLB}"),
+    Image("metallb-speaker", f"quay.io/metallb/speaker:v{versions.METALLB}"),
+    # Upstream carries HAProxy 2.8, on which weight shifts by the runtime API are not measured; the recipe has 2.6.
+    Image("haproxy-ingress", f"quay.io/jcmoraisjr/haproxy-ingress:v{versions.HAPROXY_INGRESS}"),
+    Image("cloudnative-pg", f"ghcr.io/cloudnative-pg/cloudnative-pg:{versions.CLOUDNATIVE_PG}"),
+    Image(
+        "postgres",
+        f"ghcr.io/cloudnative-pg/postgresql:{versions.POSTGRES_UPSTREAM}",
+        local_tag=versions.POSTGRES_MAJOR,
+    ),
+    Image("redis", f"docker.io/library/redis:{versions.REDIS_UPSTREAM}"),
+    Image("service", None),
+)
+
+CATALOGUE: Final[Mapping[str, Image]] = MappingProxyType({image.name: image for image in _TABLE})
+
+#: What the platform project runs; the node package brings up the rest before it.
+PLATFORM_IMAGES: Final = (
+    "metallb-controller",
+    "metallb-speaker",
+    "haproxy-ingress",
+    "cloudnative-pg",
+    "postgres",
+    "redis",
+)
+
+
+def image(name: str) -> Image:
+    """Look an image up.
+
+    Raises:
+        KeyError: It is not in the catalogue.
+    """
+    if name not in CATALOGUE:
+        raise KeyError(f"the image {name!r} is not in the catalogue infra/images.py; it knows {', '.join(CATALOGUE)}")
+    return CATALOGUE[name]
+
+
+def repository(reference: str) -> str:
+    """The reference without digest and tag: what is compared with the catalogue."""
+    before, _, _ = reference.partition("@")
+    path, colon, last = before.rpartition(":")
+    return before if not colon or "/" in last else path

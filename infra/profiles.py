@@ -1,0 +1,151 @@
+"""How big each part is, by profile.
+
+Requests are what the scheduler reserves, so the sum of a profile's requests is the smallest machine it fits on; limits
+protect neighbours. Memory limits are always set; CPU limits leave room for bursts, since an idle request is cheap and
+a throttled proxy is not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class ProfileName(StrEnum):
+    """The profiles a stack can choose."""
+
+    SMALL = "small"
+    STANDARD = "standard"
+    HA = "ha"
+
+
+@dataclass(frozen=True)
+class Size:
+    """Requests and limits of one container, in Kubernetes quantities.
+
+    Attributes:
+        cpu: Requested CPU, `50m` is a twentieth of a core.
+        memory: Requested memory.
+        cpu_limit: CPU above which it is throttled.
+        memory_limit: Memory above which it is killed.
+    """
+
+    cpu: str
+    memory: str
+    cpu_limit: str
+    memory_limit: str
+
+    def requests(self) -> dict[str, str]:
+        """The requests as Kubernetes writes them."""
+        return {"cpu": self.cpu, "memory": self.memory}
+
+    def limits(self) -> dict[str, str]:
+        """The limits as Kubernetes writes them."""
+        return {"cpu": self.cpu_limit, "memory": self.memory_limit}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Sizes and counts of everything.
+
+    Attributes:
+        metallb_controller: MetalLB's controller.
+        metallb_speaker: MetalLB's speaker, one on each node.
+        ingress: Each HAProxy pod.
+        ingress_replicas: HAProxy pods.
+        ingress_threads: Threads of each HAProxy.
+        operator: Each pod of the Postgres operator.
+        operator_replicas: Pods of the operator; one leads, the others wait.
+        postgres: Each Postgres instance.
+        postgres_storage: Volume of each Postgres instance.
+        postgres_connections: Connections that an instance accepts.
+        postgres_shared_buffers: Postgres's own cache.
+        redis: The Redis pod.
+        redis_storage: Volume of Redis.
+        redis_maxmemory: Data that Redis holds before it refuses writes, in its own notation; well below its limit,
+            since a rewrite of the append-only file copies pages.
+        service: Each pod of the service.
+        service_replicas: Pods of each colour.
+    """
+
+    metallb_controller: Size
+    metallb_speaker: Size
+    ingress: Size
+    ingress_replicas: int
+    ingress_threads: int
+    operator: Size
+    operator_replicas: int
+    postgres: Size
+    postgres_storage: str
+    postgres_connections: int
+    postgres_shared_buffers: str
+    redis: Size
+    redis_storage: str
+    redis_maxmemory: str
+    service: Size
+    service_replicas: int
+
+
+#: Instances of Postgres in every profile: with one synchronous replica required, two would stop all writes when one
+#: is lost, and one instance has nothing to fail over to.
+POSTGRES_INSTANCES: Final = 3
+
+PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
+    {
+        ProfileName.SMALL: Profile(
+            metallb_controller=Size("10m", "48Mi", "200m", "160Mi"),
+            metallb_speaker=Size("10m", "40Mi", "200m", "160Mi"),
+            ingress=Size("50m", "128Mi", "2", "384Mi"),
+            ingress_replicas=2,
+            ingress_threads=2,
+            operator=Size("20m", "64Mi", "500m", "256Mi"),
+            operator_replicas=2,
+            postgres=Size("50m", "256Mi", "1", "768Mi"),
+            postgres_storage="2Gi",
+            postgres_connections=200,
+            postgres_shared_buffers="128MB",
+            redis=Size("10m", "48Mi", "500m", "256Mi"),
+            redis_storage="1Gi",
+            redis_maxmemory="128mb",
+            service=Size("50m", "160Mi", "1", "384Mi"),
+            service_replicas=2,
+        ),
+        ProfileName.STANDARD: Profile(
+            metallb_controller=Size("50m", "64Mi", "500m", "256Mi"),
+            metallb_speaker=Size("50m", "64Mi", "500m", "256Mi"),
+            ingress=Size("500m", "256Mi", "4", "1Gi"),
+            ingress_replicas=2,
+            ingress_threads=4,
+            operator=Size("100m", "128Mi", "1", "512Mi"),
+            operator_replicas=2,
+            postgres=Size("500m", "1Gi", "2", "2Gi"),
+            postgres_storage="20Gi",
+            postgres_connections=300,
+            postgres_shared_buffers="512MB",
+            redis=Size("100m", "256Mi", "1", "1Gi"),
+            redis_storage="4Gi",
+            redis_maxmemory="512mb",
+            service=Size("250m", "256Mi", "1", "512Mi"),
+            service_replicas=3,
+        ),
+        ProfileName.HA: Profile(
+            metallb_controller=Size("100m", "128Mi", "1", "512Mi"),
+            metallb_speaker=Size("100m", "128Mi", "1", "512Mi"),
+            ingress=Size("1", "512Mi", "4", "2Gi"),
+            ingress_replicas=3,
+            ingress_threads=4,
+            operator=Size("100m", "256Mi", "1", "512Mi"),
+            operator_replicas=2,
+            postgres=Size("1", "4Gi", "4", "8Gi"),
+            postgres_storage="100Gi",
+            postgres_connections=400,
+            postgres_shared_buffers="2GB",
+            redis=Size("250m", "512Mi", "2", "2Gi"),
+            redis_storage="10Gi",
+            redis_maxmemory="1gb",
+            service=Size("500m", "512Mi", "2", "1Gi"),
+            service_replicas=4,
+        ),
+    }
+)

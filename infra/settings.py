@@ -1,0 +1,292 @@
+"""What a stack can choose. The only module that reads Pulumi's configuration.
+
+Each project has one frozen model; components get values from it and never look at configuration themselves, so they
+can be tested without an engine. A wrong value, and a key that nothing reads, stop the program before it makes the
+first resource, with the key, the value and what is allowed. docs/reference/settings.md is generated from the models.
+"""
+
+import ipaddress
+import json
+import types
+import typing
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, Self, TypeVar
+
+import pulumi
+from pulumi.runtime.config import CONFIG
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from infra.images import ImageSource
+from infra.naming import DOMAIN, Project
+from infra.profiles import ProfileName
+from infra.timeouts import NodeTimeouts, PostgresTimeouts, TrafficTimeouts
+
+_MODEL: Final = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class SettingsError(pulumi.RunError):
+    """A stack's configuration cannot be used. The message names every wrong key; the engine shows it as it stands."""
+
+
+class Target(StrEnum):
+    """Which cluster the cluster project makes or describes."""
+
+    EMBEDDED = "embedded"
+    EXISTING = "existing"
+
+
+def _network(value: str) -> str:
+    network = ipaddress.ip_network(value)
+    if not network.is_private:
+        raise ValueError("must be a private network, such as 10.123.0.0/24")
+    return value
+
+
+def _addresses(value: str) -> str:
+    first, _, last = value.partition("-")
+    try:
+        start, end = ipaddress.ip_address(first), ipaddress.ip_address(last)
+    except ValueError as error:
+        raise ValueError("must be two addresses with a hyphen between, such as 10.123.0.200-10.123.0.250") from error
+    if start.version != end.version or int(start) > int(end):
+        raise ValueError("must begin with the lower of two addresses of one family")
+    return value
+
+
+def _pinned_image(value: str) -> str:
+    name, _, digest = value.partition("@sha256:")
+    if not name or len(digest) != 64 or set(digest) - set("0123456789abcdef"):  # noqa: PLR2004  # hex digits of SHA-256
+        raise ValueError("must be pinned by digest, as registry/name@sha256:<64 hexadecimal digits>")
+    return value
+
+
+def _domain(value: str) -> str:
+    labels = value.split(".")
+    plain = set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    if len(labels) < 2 or any(not label or set(label) - plain or label[0] == "-" for label in labels):  # noqa: PLR2004  # a name and a top level
+        raise ValueError("must be a domain name in lower case, such as slipway.test")
+    return value
+
+
+class EmbeddedSettings(BaseModel):
+    """The cluster that Slipway itself makes on this machine."""
+
+    model_config = _MODEL
+
+    nodes: int = Field(default=3, ge=1, le=3, description="Nodes, each a network namespace with a kubelet of its own.")
+    network: Annotated[str, AfterValidator(_network)] = Field(
+        default="10.123.0.0/24",
+        description="Network of the bridge between the nodes. Two clusters on one machine need two.",
+    )
+    pod_network: Annotated[str, AfterValidator(_network)] = Field(
+        default="10.244.0.0/16", description="Addresses of pods, inside the cluster only."
+    )
+    service_network: Annotated[str, AfterValidator(_network)] = Field(
+        default="10.96.0.0/16", description="Addresses of Services, inside the cluster only."
+    )
+    timeouts: NodeTimeouts = Field(default=NodeTimeouts(), description="How fast a lost node is noticed.")
+
+
+class ExistingSettings(BaseModel):
+    """A cluster that is there already, reached by a kubeconfig."""
+
+    model_config = _MODEL
+
+    kubeconfig_file: Path = Field(description="The kubeconfig; a relative path starts at the repository's root.")
+    context: str | None = Field(default=None, description="Context in it; its current context if left out.")
+    load_balancer: bool = Field(
+        description="Whether Services of type LoadBalancer get an address by themselves; if not, MetalLB is installed."
+    )
+    address_range: Annotated[str, AfterValidator(_addresses)] | None = Field(
+        default=None, description="Free addresses that MetalLB may give out. Required if loadBalancer is false."
+    )
+    storage_class: str = Field(default="standard", min_length=1, description="Storage class for databases.")
+    registry: str | None = Field(
+        default=None,
+        description="`host:port` of a registry as nodes name it; if given, images are built here and pushed to it.",
+    )
+    registry_push: str | None = Field(
+        default=None, description="`host:port` of the same registry as this machine reaches it."
+    )
+    registry_certificates: Path | None = Field(
+        default=None, description="Folder with ca.crt, client.cert and client.key of that registry."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.load_balancer and not self.address_range:
+            raise ValueError("addressRange is required if loadBalancer is false: MetalLB needs addresses to give out")
+        if self.load_balancer and self.address_range:
+            raise ValueError("addressRange must be left out if loadBalancer is true: nothing would read it")
+        given = [self.registry, self.registry_push, self.registry_certificates]
+        if any(given) and not all(given):
+            raise ValueError("registry, registryPush and registryCertificates go together: give all three or none")
+        return self
+
+
+class ClusterSettings(BaseModel):
+    """Settings of the project `slipway-cluster`. The cluster's name is the stack's name."""
+
+    model_config = _MODEL
+
+    target: Target = Field(default=Target.EMBEDDED, description="Which kind of cluster.")
+    embedded: EmbeddedSettings | None = Field(default=None, description="Only for the target `embedded`.")
+    existing: ExistingSettings | None = Field(
+        default=None, description="Only for the target `existing`, and required there."
+    )
+
+    @model_validator(mode="after")
+    def _of_the_target(self) -> Self:
+        if self.target is not Target.EMBEDDED and self.embedded is not None:
+            raise ValueError(f"embedded must be left out for the target {self.target.value}: nothing would read it")
+        if self.target is Target.EXISTING and self.existing is None:
+            raise ValueError("existing is required for the target existing: at least kubeconfigFile and loadBalancer")
+        if self.target is not Target.EXISTING and self.existing is not None:
+            raise ValueError(f"existing must be left out for the target {self.target.value}: nothing would read it")
+        return self
+
+
+class PlatformSettings(BaseModel):
+    """Settings of the project `slipway-platform`. The stack has the name of its cluster."""
+
+    model_config = _MODEL
+
+    profile: ProfileName = Field(default=ProfileName.SMALL, description="How big everything is.")
+    image_source: ImageSource = Field(
+        default=ImageSource.AUTO,
+        description="`local` builds images and pushes them to the cluster's registry, `upstream` names public ones; "
+        "`auto` takes `local` if the cluster has a registry.",
+    )
+    image_mirror: str | None = Field(
+        default=None, min_length=1, pattern=r"^[^/].*[^/]$", description="Prefix before every upstream reference."
+    )
+    domain: Annotated[str, AfterValidator(_domain)] = Field(default=DOMAIN, description="Domain of all host names.")
+    timeouts: TrafficTimeouts = Field(default=TrafficTimeouts(), description="Waits in a request's way.")
+    postgres_timeouts: PostgresTimeouts = Field(
+        default=PostgresTimeouts(), description="Waits of a failover of Postgres."
+    )
+
+    @model_validator(mode="after")
+    def _mirror_is_read(self) -> Self:
+        if self.image_mirror and self.image_source is ImageSource.LOCAL:
+            raise ValueError("imageMirror must be left out if imageSource is local: nothing would read it")
+        return self
+
+
+class LogLevel(StrEnum):
+    """How much the service logs."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+class ServiceSettings(BaseModel):
+    """Settings of the project `slipway-service`. The stack is named `<cluster>-<environment>`."""
+
+    model_config = _MODEL
+
+    image: Annotated[str, AfterValidator(_pinned_image)] | None = Field(
+        default=None,
+        description="The service's image, by digest. Left out, it is built from this repository's Dockerfile.",
+    )
+    replicas: int | None = Field(
+        default=None, ge=1, le=100, description="Pods of each colour; the profile's count if left out."
+    )
+    log_level: LogLevel = Field(default=LogLevel.INFO, description="How much the service logs.")
+    workers: int = Field(default=2, ge=1, le=32, description="Worker processes of each pod.")
+    threads: int = Field(default=8, ge=1, le=128, description="Threads of each worker process.")
+
+
+#: Which model belongs to which project.
+MODELS: Final[Mapping[Project, type[BaseModel]]] = types.MappingProxyType(
+    {
+        Project.CLUSTER: ClusterSettings,
+        Project.PLATFORM: PlatformSettings,
+        Project.SERVICE: ServiceSettings,
+    }
+)
+
+
+def cluster_settings() -> ClusterSettings:
+    """Read the cluster project's configuration. Raises `SettingsError`."""
+    return parse(ClusterSettings, Project.CLUSTER, _configured(Project.CLUSTER))
+
+
+def platform_settings() -> PlatformSettings:
+    """Read the platform project's configuration. Raises `SettingsError`."""
+    return parse(PlatformSettings, Project.PLATFORM, _configured(Project.PLATFORM))
+
+
+def service_settings() -> ServiceSettings:
+    """Read the service project's configuration. Raises `SettingsError`."""
+    return parse(ServiceSettings, Project.SERVICE, _configured(Project.SERVICE))
+
+
+def parse(model: type[Model], project: Project, raw: Mapping[str, str]) -> Model:
+    """Make settings of what Pulumi hands over: text, JSON where a value has a structure.
+
+    Args:
+        model: The project's model.
+        project: Namespace of the keys, for messages.
+        raw: Key without namespace -> text.
+
+    Raises:
+        SettingsError: At least one value or key is wrong; the message has a line for each.
+    """
+    fields = {_key(name, field): field for name, field in model.model_fields.items()}
+    try:
+        values = {key: _structured(text, fields.get(key)) for key, text in raw.items()}
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [_line(project, detail, sorted(fields)) for detail in error.errors()]
+    except json.JSONDecodeError as error:
+        lines = [f"{project.value}: {error.doc!r} is not valid JSON ({error.msg}); the key holds an object"]
+    raise SettingsError(
+        "the settings of this stack cannot be used:\n"
+        + "\n".join(f"  {line}" for line in lines)
+        + "\nChange them with `pulumi config set` (docs/reference/settings.md lists all); nothing was changed so far."
+    )
+
+
+def _configured(project: Project) -> dict[str, str]:
+    """Every key that is set in the project's namespace; `Config.get` alone could not find misspelt ones."""
+    prefix = f"{project.value}:"
+    config = pulumi.Config(project.value)
+    keys = [key.removeprefix(prefix) for key in CONFIG.get() if key.startswith(prefix)]
+    return {key: value for key in keys if (value := config.get(key)) is not None}
+
+
+def _key(name: str, field: FieldInfo) -> str:
+    return field.alias or name
+
+
+def _structured(text: str, field: FieldInfo | None) -> Any:
+    """Text as it is; parsed where the field holds an object."""
+    parts = typing.get_args(field.annotation) or (field.annotation,) if field else ()
+    if any(isinstance(part, type) and issubclass(part, BaseModel) for part in parts):
+        return json.loads(text)
+    return text
+
+
+def _line(project: Project, detail: ErrorDetails, known: list[str]) -> str:
+    """One wrong value in words."""
+    path = ".".join(str(part) for part in detail["loc"])
+    key = f"{project.value}:{path}" if path else project.value
+    if detail["type"] == "extra_forbidden":
+        allowed = f"; allowed are {', '.join(known)}" if len(detail["loc"]) == 1 else ""
+        return f"{key} is not a setting{allowed}"
+    if detail["type"] == "missing":
+        return f"{key} is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    if isinstance(detail["input"], str | int | bool):
+        return f"{key} is {detail['input']!r}: {message}"
+    return f"{key}: {message}"

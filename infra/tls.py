@@ -1,0 +1,134 @@
+"""X.509 in pure functions: keys and certificates in, PEM out. Randomness and the given time are all they depend on."""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+#: Clocks of clients may be behind ours.
+_SKEW: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A certificate and its key, both in PEM."""
+
+    certificate: str
+    private_key: str
+
+
+def authority(common_name: str, *, days: int, now: datetime) -> KeyPair:
+    """A certificate authority that signs servers, and no further authorities.
+
+    Args:
+        common_name: What people see as its name.
+        days: How long it lives.
+        now: The time, with a time zone.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    certificate = (
+        _builder(name, name, key.public_key(), days=days, now=now)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return _pem(certificate, key)
+
+
+def server(names: Sequence[str], signer: KeyPair, *, days: int, now: datetime) -> KeyPair:
+    """A server's certificate.
+
+    Args:
+        names: Host names and addresses that it is for; the first is its common name.
+        signer: The authority.
+        days: How long it lives; cut to the authority's own life.
+        now: The time, with a time zone.
+
+    Raises:
+        ValueError: No name is given.
+    """
+    if not names:
+        raise ValueError("a server certificate needs at least one host name or address")
+    issuer = x509.load_pem_x509_certificate(signer.certificate.encode())
+    issuer_key = load_pem_private_key(signer.private_key.encode(), None)
+    if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):
+        raise TypeError(f"the authority's key is a {type(issuer_key).__name__}; allowed is an elliptic-curve key")
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+    life = min(days, (issuer.not_valid_after_utc - now).days)
+    certificate = (
+        _builder(subject, issuer.subject, key.public_key(), days=life, now=now)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+        .sign(issuer_key, hashes.SHA256())
+    )
+    return _pem(certificate, key)
+
+
+def due(certificate: str, now: datetime) -> bool:
+    """Whether two thirds of a certificate's life are over.
+
+    Args:
+        certificate: In PEM.
+        now: The time, with a time zone.
+    """
+    parsed = x509.load_pem_x509_certificate(certificate.encode())
+    begin, end = parsed.not_valid_before_utc, parsed.not_valid_after_utc
+    return now > begin + (end - begin) * 2 / 3
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, days: int, now: datetime
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _SKEW)
+        .not_valid_after(now + timedelta(days=days))
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _pem(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> KeyPair:
+    return KeyPair(
+        certificate.public_bytes(serialization.Encoding.PEM).decode(),
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode(),
+    )

@@ -1,0 +1,47 @@
+"""Every pin of the infrastructure, once.
+
+Python packages are pinned by uv.lock, Go programs by slipway/toolchain/modules. What is named here is what a manifest
+or an upstream image refers to; a test holds the two in step.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+# renovate: datasource=github-tags depName=metallb/metallb
+METALLB: Final = "0.15.2"
+# renovate: datasource=github-tags depName=jcmoraisjr/haproxy-ingress
+HAPROXY_INGRESS: Final = "0.16.1"
+# renovate: datasource=github-tags depName=cloudnative-pg/cloudnative-pg
+CLOUDNATIVE_PG: Final = "1.30.0"
+# renovate: datasource=github-tags depName=coredns/coredns
+COREDNS: Final = "1.12.4"
+# renovate: datasource=github-tags depName=rancher/local-path-provisioner
+LOCAL_PATH_PROVISIONER: Final = "0.0.30"
+# renovate: datasource=docker depName=registry.k8s.io/pause
+PAUSE: Final = "3.10"
+
+#: Major version of Postgres; the operator reads it from the image's tag.
+POSTGRES_MAJOR: Final = "17"
+# renovate: datasource=docker depName=ghcr.io/cloudnative-pg/postgresql
+POSTGRES_UPSTREAM: Final = "17.5"
+# renovate: datasource=docker depName=docker.io/library/redis
+REDIS_UPSTREAM: Final = "8.0.3"
+
+
+@dataclass(frozen=True)
+class ReleaseFile:
+    """A release manifest inside a Go module; the same bytes as on the project's release page.
+
+    Its digest is pinned beside the module's version, in `slipway.toolchain.modules`.
+
+    Attributes:
+        module_set: Folder under slipway/toolchain/modules whose go.mod names the module.
+        path: Path inside the module.
+    """
+
+    module_set: str
+    path: str
+
+
+METALLB_MANIFEST: Final = ReleaseFile("metallb", "config/manifests/metallb-native.yaml")
+CLOUDNATIVE_PG_MANIFEST: Final = ReleaseFile("cloudnative-pg", f"releases/cnpg-{CLOUDNATIVE_PG}.yaml")

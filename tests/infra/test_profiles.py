@@ -1,0 +1,66 @@
+"""Every profile is complete, and no limit is below its request."""
+
+from dataclasses import fields
+
+import pytest
+
+from infra.profiles import PROFILES, ProfileName, Size
+
+UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "kb": 2**10, "mb": 2**20, "gb": 2**30, "MB": 2**20, "GB": 2**30}
+
+
+def cores(quantity: str) -> float:
+    return int(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
+
+
+def octets(quantity: str) -> int:
+    return int(quantity[:-2]) * UNITS[quantity[-2:]]
+
+
+sizes = [
+    pytest.param(getattr(profile, it.name), id=f"{name}-{it.name}")
+    for name, profile in PROFILES.items()
+    for it in fields(profile)
+    if it.type is Size
+]
+
+
+def test_there_is_a_profile_for_every_name():
+    assert set(PROFILES) == set(ProfileName)
+    assert len(sizes) == 6 * len(ProfileName)
+
+
+@pytest.mark.parametrize("size", sizes)
+def test_a_limit_is_at_least_the_request(size):
+    assert 0 < cores(size.cpu) <= cores(size.cpu_limit)
+    assert 0 < octets(size.memory) <= octets(size.memory_limit)
+
+
+@pytest.mark.parametrize("name", ProfileName)
+def test_caches_fit_into_their_memory_limits(name):
+    profile = PROFILES[name]
+    # Redis copies pages while it rewrites its file: at worst all of them.
+    assert 2 * octets(profile.redis_maxmemory) <= octets(profile.redis.memory_limit)
+    assert 2 * octets(profile.postgres_shared_buffers) <= octets(profile.postgres.memory_limit)
+
+
+@pytest.mark.parametrize("name", ProfileName)
+def test_what_must_not_go_away_is_there_twice(name):
+    profile = PROFILES[name]
+    assert min(profile.ingress_replicas, profile.operator_replicas, profile.service_replicas) >= 2
+
+
+def test_the_small_profile_fits_the_smallest_machine():
+    """Two cores and eight gibibytes, of which the cluster itself takes a part."""
+    it = PROFILES[ProfileName.SMALL]
+    counted = [
+        (it.metallb_controller, 1),
+        (it.metallb_speaker, 3),
+        (it.ingress, it.ingress_replicas),
+        (it.operator, it.operator_replicas),
+        (it.postgres, 3),
+        (it.redis, 1),
+        (it.service, 2 * it.service_replicas),
+    ]
+    assert sum(cores(size.cpu) * count for size, count in counted) <= 1
+    assert sum(octets(size.memory) * count for size, count in counted) <= 4 * 2**30
