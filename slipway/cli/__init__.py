@@ -1,0 +1,70 @@
+"""The command `slipway`: one thin file a command. Exit codes: docs/reference/cli.md."""
+
+import importlib
+import sys
+from typing import Final, NoReturn
+
+import click
+
+COMMANDS: Final = {
+    "up": "Make the cluster, the platform and the service; whatever is there already is left alone.",
+    "down": "Remove a cluster and everything it made, also after a crash.",
+    "status": "Show every part: ready or not, version, address.",
+    "env": 'Print what plain `pulumi` needs: eval "$(slipway env)".',
+    "kubeconfig": "Print the administrator's kubeconfig of a cluster.",
+    "node": "Drain, stop, start or remove a node of an embedded cluster.",
+    "doctor": "Say what this machine has and lacks, and why it is needed.",
+    "setup": "Install and build what a task needs, without doing it.",
+    "loadtest": "Send load through the ingress and judge it.",
+    "report": "List the reports of all measurements in one table.",
+}
+
+EXIT_FAILED: Final = 1
+EXIT_INTERRUPTED: Final = 130
+
+
+class _Commands(click.Group):
+    """Loads a command's file when it is called, so that `slipway --help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"slipway.cli.{cmd_name}").command
+        command.short_help = COMMANDS[cmd_name]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="slipway")
+def cli() -> None:
+    """Slipway: safe releases, failover and observability for a small web service."""
+
+
+def main() -> NoReturn:
+    """Run the command line; a failure prints what went wrong and what to do, never a traceback."""
+    from slipway.cli.errors import KNOWN, say  # noqa: PLC0415 - they pull in every part: not for `--help`
+
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; the same command goes on where it stopped", err=True)
+        code = EXIT_INTERRUPTED
+    except KNOWN as error:
+        say(error)
+        code = EXIT_FAILED
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,59 @@
+"""`slipway loadtest`: k6 through the ingress, with a verdict."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from infra.naming import Environment, Project
+from loadtests import k6, page
+from loadtests.plan import SCENARIOS
+from slipway import reports
+from slipway.cli.context import Tools, cluster_option, environment_option
+from slipway.cli.progress import Progress
+from slipway.cli.smoke import plan_for
+
+
+@click.group("loadtest")
+def command() -> None:
+    """Send load through the ingress and judge it."""
+
+
+@command.command("run")
+@click.argument("scenario", type=click.Choice(SCENARIOS))
+@cluster_option
+@environment_option
+@click.option("--rate", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Requests per second.")
+@click.option("--seconds", type=click.IntRange(1, 86_400), default=60, show_default=True, help="How long.")
+def run(scenario: str, cluster: str, environment: str, rate: int, seconds: int) -> None:
+    """Run SCENARIO at a constant arrival rate against the live host; exits 0 on pass, 1 on fail, 3 if inconclusive."""
+    with Progress() as progress:
+        platform = Tools(progress).engine.outputs(Project.PLATFORM, cluster)
+        if not platform:
+            raise click.ClickException(f"there is no platform on cluster {cluster!r}; `slipway up` makes it")
+        progress.step(f"{scenario}: {rate}/s for {seconds} s")
+        with tempfile.TemporaryDirectory(prefix="slipway-loadtest-") as folder:
+            ca = Path(folder) / "ca.pem"
+            ca.write_text(platform["caCertificate"])
+            plan = plan_for(
+                platform,
+                Environment(environment),
+                scenario=scenario,
+                rate=rate,
+                seconds=seconds,
+                ca=ca,
+                workdir=Path(folder),
+            )
+            result = k6.run(plan, on_progress=lambda it: progress.detail(_so_far(it)))
+    path = reports.write(page.report(plan, result), sections=page.sections(result))
+    click.echo(
+        f"{result.exit_class.value}: {result.requests} requests, {result.failed} failed; {path.with_suffix('.html')}"
+    )
+    for reason in result.reasons:
+        click.echo(f"  {reason}", err=True)
+    sys.exit(result.exit_class.exit_code)
+
+
+def _so_far(it: k6.Progress) -> str:
+    return f"{it.elapsed:.0f} of about {it.planned:.0f} s: {it.totals.requests} requests, {it.totals.failed} failed"

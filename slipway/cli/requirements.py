@@ -1,0 +1,42 @@
+"""What a task needs of this machine: Debian packages with reasons, programs in the order of need."""
+
+from typing import Final
+
+from slipway.toolchain.debian import Package
+
+EMBEDDED_PACKAGES: Final = (
+    Package("containerd", "runs the containers of every node"),
+    Package("runc", "starts each container"),
+    Package("containernetworking-plugins", "connects pods to their node's bridge"),
+    Package("docker-registry", "holds the images that nodes pull"),
+    Package("iproute2", "makes network namespaces, bridge and cables"),
+    Package("iptables", "carries kube-proxy's Service rules"),
+    Package("conntrack", "lets kube-proxy drop stale connections"),
+    Package("procps", "sets the namespaces' sysctls"),
+    Package("util-linux", "enters namespaces"),
+)
+IMAGE_PACKAGES: Final = (
+    Package("buildah", "builds images without a daemon"),
+    Package("debootstrap", "makes the images' Debian roots"),
+)
+TEST_PACKAGES: Final = (
+    Package("postgresql", "the service's tests run on a real Postgres"),
+    Package("redis-server", "the service's tests run on a real Redis"),
+    Package("haproxy", "the router's tests shift weights on a real HAProxy"),
+)
+
+CLUSTER_PROGRAMS: Final = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+    "pulumi-home",
+)
+PLATFORM_PROGRAMS: Final = ("pulumi-resource-kubernetes",)
+CLUSTER_IMAGES: Final = ("pause", "coredns", "local-path-provisioner", "shell")
+PLATFORM_IMAGES: Final = ("metallb-controller", "metallb-speaker", "haproxy-ingress", "redis")
+DATA_IMAGES: Final = ("cloudnative-pg", "postgres", "service")
+TEST_PROGRAMS: Final = ("helm", "etcd", "kube-apiserver", "kubectl")

@@ -1,0 +1,147 @@
+"""`slipway up`: from nothing to a service that answers through HAProxy."""
+
+import datetime as dt
+import fcntl
+import json
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from infra.engine import EngineError
+from infra.naming import Environment, Project, live_host, service_stack
+from infra.profiles import ProfileName
+from loadtests.k6 import LoadResult
+from slipway import reports
+from slipway.cli import requirements, smoke
+from slipway.cli.context import Tools, cluster_option, environment_option, state_folder
+from slipway.cli.progress import Progress
+from slipway.toolchain import debian
+
+
+@click.command("up")
+@cluster_option
+@environment_option
+@click.option(
+    "--target",
+    type=click.Choice(["auto", "embedded", "existing"]),
+    default="auto",
+    show_default=True,
+    help="Which kind of cluster; `auto` keeps a stack's choice, else takes `embedded`.",
+)
+@click.option("--nodes", type=click.IntRange(1, 3), help="Nodes of an embedded cluster. [default: 3]")
+@click.option("--network", help="The embedded cluster's bridge, a private /24. [default: 10.123.0.0/24]")
+@click.option("--profile", type=click.Choice([it.value for it in ProfileName]), help="How big everything is.")
+def command(
+    *, cluster: str, environment: str, target: str, nodes: int | None, network: str | None, profile: str | None
+) -> None:
+    """Make the cluster, the platform and the service; prove it by k6; print where things are.
+
+    What is there already is left alone. It can be interrupted at any time: the same command goes on.
+    """
+    started = dt.datetime.now(dt.UTC)
+    steps: dict[str, float] = {}
+    with _only_one(cluster), Progress() as progress:
+        tools = Tools(progress)
+        embedded = {k: v for k, v in (("nodes", nodes), ("network", network)) if v is not None}
+        wanted = _Wanted(cluster, Environment(environment), target, embedded, profile)
+        outputs = _bring_up(tools, wanted, steps)
+        progress.step("proving it: k6 through HAProxy")
+        proof = smoke.run(outputs, Environment(environment))
+        steps["all"] = progress.elapsed
+    report = _report(started, steps, proof)
+    path = reports.write(report)
+    Console().print(_table(outputs, Environment(environment), path))
+    sys.exit(report.verdict.exit_code)
+
+
+@final
+@dataclass(frozen=True)
+class _Wanted:
+    """What was asked for on the command line."""
+
+    cluster: str
+    environment: Environment
+    target: str
+    embedded: Mapping[str, Any]
+    profile: str | None
+
+
+def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> Mapping[str, Any]:
+    """The three projects in their order, while the toolchain builds ahead what the next one needs."""
+    progress, here = tools.progress, wanted.target != "existing"
+    if here:
+        debian.ensure((*requirements.EMBEDDED_PACKAGES, *requirements.IMAGE_PACKAGES), progress.step)
+    progress.step("programs of the cluster")
+    tools.toolchain.ensure(requirements.CLUSTER_PROGRAMS if here else ["pulumi-home"])
+    ahead = tools.build_ahead() if here else None
+    steps["programs of the cluster"] = progress.elapsed
+    progress.step(f"cluster {wanted.cluster}")
+    chosen = {} if wanted.target == "auto" else {"target": wanted.target}
+    config = {**chosen, **({"embedded": json.dumps(wanted.embedded)} if wanted.embedded else {})}
+    tools.engine.up(Project.CLUSTER, wanted.cluster, config, progress.engine_event)
+    steps["cluster"] = progress.elapsed
+    plugin = requirements.PLATFORM_PROGRAMS[0]
+    tools.place.prepare(tools.toolchain.ensure([plugin])[plugin])
+    progress.step("platform")
+    outputs = tools.engine.up(
+        Project.PLATFORM, wanted.cluster, {"profile": wanted.profile} if wanted.profile else {}, progress.engine_event
+    )
+    steps["platform"] = progress.elapsed
+    progress.step(f"service in {wanted.environment.value}")
+    tools.engine.up(Project.SERVICE, service_stack(wanted.cluster, wanted.environment), {}, progress.engine_event)
+    steps["service"] = progress.elapsed
+    if ahead:
+        ahead.wait()
+    return outputs
+
+
+def _report(started: dt.datetime, steps: Mapping[str, float], proof: LoadResult) -> reports.Report:
+    bars = [
+        reports.Bar.exactly("k6 smoke through HAProxy over TLS", proof.exit_class.value, "pass"),
+        reports.Bar.exactly("failed requests", proof.failed, 0),
+    ]
+    return reports.Report(
+        name="up",
+        started=started,
+        seconds=steps["all"],
+        figures={
+            "seconds until": {name: round(value, 1) for name, value in steps.items()},
+            "requests": proof.requests,
+            "p99 ms": proof.p99,
+        },
+        bars=tuple(bars),
+        verdict=reports.derive(bars),
+    )
+
+
+def _table(outputs: Mapping[str, Any], environment: Environment, report: Path) -> Table:
+    host = live_host(environment, outputs["domain"])
+    address = outputs["ingressAddress"]
+    table = Table(box=None, show_header=False)
+    table.add_row("[bold]service[/bold]", f"https://{host}/  at {address}")
+    table.add_row("try it", f"slipway loadtest run smoke, or curl --resolve {host}:443:{address} --cacert CA ...")
+    table.add_row("parts", "slipway status")
+    table.add_row("kubectl", "slipway kubeconfig > FILE")
+    table.add_row("report", str(report.with_suffix(".html")))
+    return table
+
+
+@contextmanager
+def _only_one(cluster: str) -> Generator[None]:
+    """One `up` of a cluster at a time; the lock goes with the process."""
+    folder = state_folder()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"up-{cluster}.lock"
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EngineError(f"another `slipway up` of cluster {cluster!r} is running ({path} is locked)") from None
+        yield
