@@ -1,0 +1,250 @@
+"""The table of image recipes.
+
+Every image runs as another user than root unless its row says why not (`root_reason`). Ports below 1024 are opened by
+the pod's sysctl ``net.ipv4.ip_unprivileged_port_start`` or avoided, never by root or by file capabilities: those do
+nothing under ``allowPrivilegeEscalation: false``.
+"""
+
+from typing import Final
+
+from slipway.toolchain.debian import Package
+from slipway.toolchain.images.recipe import (
+    SCRATCH,
+    DebianBase,
+    Folder,
+    Link,
+    ModuleFiles,
+    Program,
+    Recipe,
+    Step,
+    Text,
+)
+
+#: Part of every key of an image with Debian packages. Raise it to take the archive's newer packages (security updates):
+#: all of these images are then made again, with today's packages. It counts months so that a reader sees how old it is.
+EPOCH: Final = 202611
+
+NONROOT: Final = "65532:65532"
+
+_ACCOUNTS: Final = (
+    # Programs look their user up; an empty image has nobody. The number is the one that distroless images use.
+    Text("/etc/passwd", "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n"),
+    Text("/etc/group", "root:x:0:\nnonroot:x:65532:\n"),
+    Folder("/tmp", 0o1777),  # noqa: S108  a folder of the image, not of this machine
+)
+
+BASES: Final[dict[str, DebianBase]] = {
+    base.name: base
+    for base in (
+        DebianBase("debian-13", "trixie", "Postgres 17, Redis 8.0, Python 3.13, Prometheus 2.53"),
+        DebianBase(
+            "debian-12",
+            "bookworm",
+            "HAProxy 2.6: the ingress controller shifts its weights without a reload; with 3.0 of Debian 13 it cannot",
+        ),
+    )
+}
+
+
+def _static(name: str, program: str, target: str, *, user: str = NONROOT, root_reason: str = "") -> Recipe:
+    """An image with one static program and nothing else."""
+    return Recipe(
+        name=name,
+        base=SCRATCH,
+        user=user,
+        root_reason=root_reason,
+        sources=(*_ACCOUNTS, Program(program, target)),
+        entrypoint=(target,),
+        estimate=4,
+    )
+
+
+_HAPROXY_USER: Final = "99:99"
+
+_TABLE: Final = (
+    _static("pause", "pause", "/pause"),
+    _static("coredns", "coredns", "/coredns"),
+    _static("local-path-provisioner", "local-path-provisioner", "/usr/bin/local-path-provisioner"),
+    _static("metallb-controller", "metallb-controller", "/controller"),
+    _static(
+        "metallb-speaker",
+        "metallb-speaker",
+        "/speaker",
+        user="0:0",
+        root_reason="answers ARP and NDP on raw sockets: the NET_RAW that its manifest grants reaches only root",
+    ),
+    _static("ingress-observer", "ingress-observer", "/ingress-observer"),
+    _static("prometheus-operator", "prometheus-operator", "/bin/operator"),
+    _static("prometheus-config-reloader", "prometheus-config-reloader", "/bin/prometheus-config-reloader"),
+    _static("metrics-server", "metrics-server", "/metrics-server"),
+    _static("kube-state-metrics", "kube-state-metrics", "/kube-state-metrics"),
+    Recipe(
+        name="prometheus",
+        base="debian-13",
+        user="65534:65534",
+        packages=(
+            Package("prometheus", "the server, with promtool for a look at its data in place"),
+            Package("ca-certificates", "scrapes and remote writes over TLS to other systems"),
+        ),
+        # The operator gives arguments only; the program is the entry point, as in upstream's image.
+        entrypoint=("/usr/bin/prometheus",),
+        estimate=40,
+    ),
+    Recipe(
+        name="node-exporter",
+        base="debian-13",
+        user="65534:65534",
+        packages=(Package("prometheus-node-exporter", "the exporter"),),
+        entrypoint=("/usr/bin/prometheus-node-exporter",),
+        estimate=15,
+    ),
+    Recipe(
+        name="cloudnative-pg",
+        base=SCRATCH,
+        user="10001:10001",
+        sources=(
+            *_ACCOUNTS,
+            # The operator copies the binary of the node's architecture into each database pod, from this folder.
+            Program("cloudnative-pg-manager", "/operator/manager_amd64"),
+            Link("/manager", "operator/manager_amd64"),
+        ),
+        entrypoint=("/manager",),
+        estimate=6,
+    ),
+    Recipe(
+        name="shell",
+        base="debian-13",
+        # The helper pods of the volume provisioner ask for root themselves (runAsUser: 0); nothing else does.
+        user=NONROOT,
+        packages=(Package("busybox-static", "a shell and the usual commands in one static file"),),
+        sources=_ACCOUNTS,
+        after=(
+            Step(
+                "mkdir -p /shell/bin && cp /bin/busybox /shell/bin/ && /shell/bin/busybox --install -s /shell/bin"
+                ' && cd /shell/bin && for it in *; do [ "$it" = busybox ] || ln -sf busybox "$it"; done',
+                "one link per command, relative, so that the tree can be moved",
+            ),
+            Step("cp -a --parents /etc/passwd /etc/group /tmp /shell/", "the accounts above"),
+        ),
+        only=("/shell/",),
+        command=("/bin/sh",),
+        estimate=8,
+    ),
+    Recipe(
+        name="haproxy-ingress",
+        base="debian-12",
+        user=_HAPROXY_USER,
+        packages=(
+            Package("haproxy", "the proxy"),
+            Package("lua-json", "the controller's Lua scripts read JSON"),
+            Package("socat", "the controller's reload script asks the old process over its socket"),
+            Package("dumb-init", "reaps the old proxy process after a reload"),
+            Package("openssl", "upstream's image has it for debugging certificates in place"),
+        ),
+        sources=(
+            Program("haproxy-ingress-controller", "/haproxy-ingress-controller"),
+            ModuleFiles(
+                "haproxy-ingress",
+                "github.com/jcmoraisjr/haproxy-ingress",
+                {
+                    "rootfs/etc/lua": "/etc/lua",
+                    "rootfs/etc/templates": "/etc/templates",
+                    "rootfs/start.sh": "/start.sh",
+                    "rootfs/haproxy-reload.sh": "/haproxy-reload.sh",
+                    "rootfs/haproxy-shutdown.sh": "/haproxy-shutdown.sh",
+                },
+                executable=("/start.sh", "/haproxy-reload.sh", "/haproxy-shutdown.sh"),
+            ),
+        ),
+        after=(
+            Step(
+                # Not before: the package refuses an account below Debian's range for system accounts.
+                "usermod --uid 99 haproxy && groupmod --gid 99 haproxy",
+                "the number that upstream's manifests expect",
+            ),
+            Step("ln -sf bash /bin/sh", "the shutdown script sets pipefail, which Debian's dash does not know"),
+            Step(
+                "rm -rf /etc/haproxy /var/lib/haproxy && mkdir -p /etc/haproxy /var/lib/haproxy /var/run/haproxy"
+                " /var/empty && chown 99:99 /etc/haproxy /var/lib/haproxy /var/run/haproxy && chmod 0 /var/empty",
+                "the controller writes its configuration and state there; /var/empty is the proxy's chroot",
+            ),
+        ),
+        entrypoint=("/usr/bin/dumb-init", "--", "/start.sh"),
+        estimate=25,
+    ),
+    Recipe(
+        name="postgres",
+        base="debian-13",
+        user="26:26",
+        early=(
+            Text(
+                "/etc/postgresql-common/createcluster.conf",
+                "create_main_cluster = false\n",
+            ),
+        ),
+        packages=(
+            Package("postgresql-17", "the database; the operator makes the clusters"),
+            Package("ca-certificates", "backups to an object store over TLS"),
+        ),
+        after=(
+            Step(
+                "usermod --uid 26 postgres && chown -R 26 /var/lib/postgresql /run/postgresql",
+                "the user that the operator runs database pods as",
+            ),
+        ),
+        environment={"PATH": "/usr/lib/postgresql/17/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+        estimate=40,
+    ),
+    Recipe(
+        name="redis",
+        base="debian-13",
+        user="999:999",
+        before=(
+            Step(
+                "groupadd --system --gid 999 redis && useradd --system --uid 999 --gid 999 --no-create-home"
+                " --home-dir /data --shell /usr/sbin/nologin redis",
+                "a number that manifests can name",
+            ),
+        ),
+        packages=(Package("redis-server", "server, sentinel and redis-cli"),),
+        after=(
+            Step("mkdir -p /data && chown 999:999 /data", "its volume"),
+            Step("ln -sf redis-server /usr/bin/redis-sentinel", "without the package redis-sentinel, the same binary"),
+        ),
+        entrypoint=("redis-server",),
+        workdir="/data",
+        estimate=20,
+    ),
+    Recipe(
+        name="python",
+        base="debian-13",
+        user="0:0",
+        root_reason="only a base to build on; the service image that is made from it sets its own user",
+        packages=(
+            Package("python3", "the interpreter"),
+            Package("python3-venv", "pip, for the build stage of images made from this one"),
+            Package("ca-certificates", "TLS to other systems"),
+        ),
+        sources=(
+            # The build of the service mounts this machine's pip settings there.
+            Folder("/etc/xdg/pip"),
+        ),
+        after=(
+            Step(
+                "python3 -m compileall -q -f --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.*",
+                "all file times in the image are 0: bytecode that is checked by time would be compiled at each start",
+            ),
+        ),
+        command=("python3",),
+        estimate=30,
+    ),
+)
+
+RECIPES: Final[dict[str, Recipe]] = {recipe.name: recipe for recipe in _TABLE}
+
+#: The image that comes from the repository's Dockerfile (see `service`), on the recipe it starts from.
+SERVICE: Final = "service"
+SERVICE_BASE: Final = "python"
+
+#: Images that run as root, with the reason (empty as far as the software allows).
+ROOT_REASONS: Final[dict[str, str]] = {it.name: it.root_reason for it in _TABLE if it.root_reason}

@@ -1,0 +1,336 @@
+"""The observer beside a real HAProxy: every request goes to the colour that answered it, and nothing can be changed."""
+
+import contextlib
+import http.client
+import http.server
+import json
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from infra.components.ingress_observer import LOG_FORMAT
+from slipway.node.pki import Leaf, ensure_ca, ensure_leaf
+from slipway.toolchain import Toolchain
+
+SERVERS = {"blue": "127.0.0.2", "green": "127.0.0.3", "late": "127.0.0.4"}
+TOKEN = "reader-token"
+SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """A pod: the path says how it answers."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(500 if self.path == "/bad" else 200)
+        self.send_header("Content-Length", "100" if self.path == "/cut" else "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+        self.close_connection = self.path == "/cut"
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """Clients that leave are part of the test."""
+
+
+def pod(name: str, ip: str, colour: str) -> dict:
+    labels = {"slipway.dev/colour": colour, "app.kubernetes.io/version": f"v-{colour}"}
+    return {
+        "metadata": {"name": name, "namespace": "dev", "uid": name, "resourceVersion": "1", "labels": labels},
+        "spec": {},
+        "status": {"podIP": ip, "phase": "Running"},
+    }
+
+
+@dataclass
+class World:
+    """HAProxy with two pods of two colours and an empty slot, an API server that knows three pods, the observer."""
+
+    folder: Path
+    web: int
+    observer: int
+    pods: int
+    processes: list[subprocess.Popen] = field(default_factory=list)
+
+    def get(self, path: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.web, timeout=10)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        with contextlib.suppress(http.client.IncompleteRead):
+            response.read()
+        connection.close()
+        return response.status
+
+    def ask(self, path: str, token: str | None = TOKEN) -> tuple[int, str]:
+        context = ssl.create_default_context(cafile=self.folder / "ca.crt")
+        connection = http.client.HTTPSConnection("localhost", self.observer, timeout=10, context=context)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+        response = connection.getresponse()
+        text = response.read().decode()
+        connection.close()
+        return response.status, text
+
+    def series(self, name: str, **labels: str) -> float:
+        """Sum over the series that have these labels."""
+        total = 0.0
+        for text in self.ask("/metrics")[1].splitlines():
+            match = SAMPLE.fullmatch(text)
+            if match and match[1] == name:
+                own = dict(re.findall(r'(\w+)="([^"]*)"', match[2] or ""))
+                if labels.items() <= own.items():
+                    total += float(match[3])
+        return total
+
+    def until(self, wanted: float, name: str, **labels: str) -> None:
+        """Wait for a value: log lines take their way while the test goes on."""
+        deadline = time.monotonic() + 20
+        while (found := self.series(name, **labels)) != wanted:
+            assert time.monotonic() < deadline, f"{name} {labels} is {found}, not {wanted}"
+            time.sleep(0.05)
+
+    def command(self, text: str, socket_name: str = "admin.sock") -> str:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.folder / socket_name))
+            connection.sendall(f"{text}\n".encode())
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+    def stop(self, index: int) -> None:
+        self.processes[index].terminate()
+        self.processes[index].wait(timeout=10)
+
+
+def haproxy_file(folder: Path, web: int, pods: int, logs: int) -> str:
+    return f"""
+global
+    stats socket {folder}/admin.sock level admin mode 600
+    stats socket {folder}/reader.sock level operator mode 600
+    log 127.0.0.1:{logs} len 1024 format raw local0
+defaults
+    log global
+    mode http
+    timeout connect 1s
+    timeout client 5s
+    timeout server 5s
+frontend _front_http
+    bind 127.0.0.1:{web}
+    log-format "{LOG_FORMAT}"
+    use_backend dev_nobody_http if {{ path /nobody }}
+    use_backend _error404 if {{ path /own }}
+    default_backend dev_payload_http
+backend dev_payload_http
+    balance roundrobin
+    server srv001 {SERVERS["blue"]}:{pods} weight 100
+    server srv002 {SERVERS["green"]}:{pods} weight 100
+    server srv003 127.0.0.1:1023 disabled weight 1
+backend dev_nobody_http
+    server srv001 127.0.0.1:1023 disabled weight 1
+backend _error404
+    http-request return status 404
+"""
+
+
+@pytest.fixture
+def api_server() -> Iterator[int]:
+    """Lists three pods, and never has news."""
+    ending = threading.Event()
+
+    class Pods(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            if "watch=" in self.path:
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                ending.wait(60)
+                return
+            items = [pod(f"pod-{it}", ip, "green" if it == "late" else it) for it, ip in SERVERS.items()]
+            body = {"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}
+            text = json.dumps(body).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    with Server(("127.0.0.1", 0), Pods) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        ending.set()
+        server.shutdown()
+
+
+@pytest.fixture
+def pods_port() -> Iterator[int]:
+    """A port on which every pod answers."""
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(Server((SERVERS["blue"], 0), Answers))
+        port = first.server_address[1]
+        others = [stack.enter_context(Server((ip, port), Answers)) for it, ip in SERVERS.items() if it != "blue"]
+        for server in (first, *others):
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.shutdown)
+        yield port
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    return Toolchain().ensure(["ingress-observer"])["ingress-observer"]
+
+
+@pytest.fixture
+def world(tmp_path, program, api_server, pods_port) -> Iterator[World]:
+    haproxy = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+    assert haproxy, "haproxy is not installed: run `slipway setup test`"
+    web, logs, observer = free_port(), free_port(socket.SOCK_DGRAM), free_port()
+    ensure_ca(tmp_path, "ca", "test")
+    ensure_leaf(tmp_path, Leaf("observer", "observer", hosts=("localhost",)))
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    (tmp_path / "haproxy.cfg").write_text(haproxy_file(tmp_path, web, pods_port, logs))
+    made = World(tmp_path, web, observer, pods_port)
+    files = {
+        "socket": "reader.sock",
+        "tls-certificate": "observer.crt",
+        "tls-key": "observer.key",
+        "token-file": "token",
+    }
+    commands = (
+        [
+            str(program),
+            f"--listen=127.0.0.1:{observer}",
+            f"--logs=127.0.0.1:{logs}",
+            f"--server=http://127.0.0.1:{api_server}",
+            "--poll=50ms",
+            *(f"--{name}={tmp_path / file}" for name, file in files.items()),
+        ],
+        [haproxy, "-f", str(tmp_path / "haproxy.cfg"), "-db"],
+    )
+    try:
+        with (tmp_path / "errors").open("ab") as errors:
+            for command in commands:
+                made.processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors))
+        deadline = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(OSError):
+                # Pods are known when both weights carry their colour.
+                if made.series("slipway_ingress_server_weight", colour="green") == 100:
+                    break
+            assert time.monotonic() < deadline, (tmp_path / "errors").read_text()
+            time.sleep(0.05)
+        yield made
+    finally:
+        for process in made.processes:
+            process.kill()
+            process.wait()
+
+
+def test_each_request_is_counted_for_the_colour_that_answered(world):
+    assert [world.get("/") for _ in range(20)] == [200] * 20
+    for colour in ("blue", "green"):
+        world.until(10, "slipway_ingress_requests_total", colour=colour, outcome="ok", pod=f"pod-{colour}")
+        world.until(10, "slipway_ingress_request_seconds_count", colour=colour, version=f"v-{colour}")
+        world.until(10, "slipway_ingress_responses_total", colour=colour, code="200")
+    labels = {"namespace": "dev", "service": "payload", "outcome": "failed"}
+    assert world.series("slipway_ingress_requests_total", **labels) == 0
+
+
+def test_what_counts_as_failed_is_what_the_project_calls_failed(world):
+    assert world.command("set server dev_payload_http/srv001 weight 0") == "\n"
+    assert world.get("/bad") == 500
+    world.until(1, "slipway_ingress_requests_total", colour="green", outcome="failed")
+    assert world.get("/cut") == 200, "the status is sent before the answer breaks off"
+    world.until(2, "slipway_ingress_requests_total", colour="green", outcome="failed")
+    assert world.get("/nobody") == 503
+    world.until(1, "slipway_ingress_requests_total", service="nobody", colour="", outcome="failed")
+    assert world.series("slipway_ingress_requests_total", colour="blue", outcome="failed") == 0
+
+
+def test_a_slot_that_is_given_to_another_pod_takes_its_history_to_nobody(world):
+    for _ in range(4):
+        world.get("/")
+    world.until(2, "slipway_ingress_requests_total", colour="blue", outcome="ok")
+    # Exactly what the ingress controller does when a pod goes and another comes: the same slot, another address.
+    world.command(f"set server dev_payload_http/srv001 addr {SERVERS['late']} port {world.pods}")
+    for _ in range(4):
+        world.get("/")
+    world.until(2, "slipway_ingress_requests_total", pod="pod-late", colour="green", outcome="ok")
+    world.until(4, "slipway_ingress_requests_total", pod="pod-green", outcome="ok")
+    assert world.series("slipway_ingress_requests_total", colour="blue", outcome="ok") == 2
+
+
+def test_attempts_that_fail_are_blamed_on_the_pod_that_was_tried(world):
+    world.command("set server dev_payload_http/srv001 weight 0")
+    world.command("set server dev_payload_http/srv002 addr 127.0.0.3 port 1023")
+    assert world.get("/") == 503
+    world.until(1, "slipway_ingress_requests_total", colour="green", outcome="failed")
+    deadline = time.monotonic() + 20
+    while not world.series("slipway_ingress_attempts_failed_total", pod="pod-green", kind="connection"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert world.series("slipway_ingress_attempts_failed_total", colour="blue") == 0
+
+
+def test_weights_are_those_that_haproxy_holds(world):
+    world.command("set server dev_payload_http/srv002 weight 7")
+    view = json.loads(world.ask("/servers")[1])
+    found = {it["slot"]: it for it in view["servers"] if it["service"] == "payload"}
+    assert [(it["colour"], it["weight"]) for it in found.values()] == [("blue", 100), ("green", 7), ("", 0)]
+    assert found["srv002"]["address"].startswith(f"{SERVERS['green']}:")
+    assert found["srv002"]["pod"] == "pod-green"
+    assert view["process"]["pid"] == world.processes[1].pid
+    assert world.series("slipway_ingress_free_slots", service="payload") == 1
+
+
+def test_who_reads_needs_the_token(world):
+    for path in ("/metrics", "/servers"):
+        assert world.ask(path, token=None)[0] == 401
+        assert world.ask(path, token="guessed")[0] == 401
+    (world.folder / "token").write_text("")
+    assert world.ask("/servers", token="")[0] == 401, "an empty token opens nothing"
+    assert world.ask("/healthz", token=None) == (200, "ok\n")
+
+
+def test_its_socket_can_change_nothing(world):
+    answer = world.command("set server dev_payload_http/srv001 weight 0", "reader.sock")
+    assert "Permission denied" in answer
+    assert world.series("slipway_ingress_server_weight", colour="blue") == 100
+
+
+def test_a_haproxy_that_does_not_answer_has_no_weights(world):
+    world.stop(1)
+    assert world.ask("/servers")[0] == 503
+    assert world.series("slipway_ingress_up") == 0
+    assert "slipway_ingress_server_weight{" not in world.ask("/metrics")[1]
+
+
+def test_haproxys_own_answers_are_nobodys(world):
+    assert world.get("/own") == 404
+    world.get("/")
+    world.until(1, "slipway_ingress_responses_total", code="200")
+    assert world.series("slipway_ingress_responses_total", code="404") == 0
+    assert world.series("slipway_ingress_log_lines_unreadable_total") == 0
