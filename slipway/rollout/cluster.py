@@ -1,0 +1,384 @@
+"""`Ports` over a real cluster: how one rollout is looked at, written, and acted upon."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from slipway.rollout import analysis, measure, objects, resource
+from slipway.rollout.analysis import Measurement
+from slipway.rollout.api import APPS, BATCH, CORE, MANAGER, ROLLOUTS, Api, Refused, path_of
+from slipway.rollout.context import Context
+from slipway.rollout.desired import judged, metric_job
+from slipway.rollout.haproxy import Tally
+from slipway.rollout.lease import Leadership
+from slipway.rollout.loop import Conflict, Unavailable
+from slipway.rollout.measure import Prometheus, Recent
+from slipway.rollout.observation import (
+    Action,
+    ApplyColour,
+    ColourView,
+    JobView,
+    Observation,
+    Rollout,
+    RunJob,
+    SetPreview,
+    SetWeights,
+    Wanted,
+)
+from slipway.rollout.routers import Router
+from slipway.rollout.spec import ConfigKind
+from slipway.rollout.status import Colour, RolloutStatus
+
+LOG: Final = logging.getLogger(__name__)
+PLURALS: Final = {ConfigKind.CONFIG_MAP: "configmaps", ConfigKind.SECRET: "secrets"}
+MIGRATIONS: Final = frozenset({"check", "expand", "contract"})
+
+
+@dataclass
+class World:
+    """What all rollouts of a controller share."""
+
+    api: Api
+    leadership: Leadership
+    router: Router
+    prometheus: Prometheus | None = None
+    identity: str = "controller"
+    recent: dict[tuple[str, str], Recent] = field(default_factory=dict[tuple[str, str], Recent])
+    tallies: dict[tuple[str, str], Tally] = field(default_factory=dict[tuple[str, str], Tally])
+
+
+class ClusterPorts:
+    """One rollout's ports."""
+
+    def __init__(self, world: World, namespace: str, name: str) -> None:
+        self._world = world
+        self._api = world.api
+        self.namespace = namespace
+        self.name = name
+        self.last: Rollout | None = None
+        self._wanted: tuple[Wanted, dict[str, Any], list[dict[str, Any]]] | None = None
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
+
+    async def leadership(self) -> int | None:
+        """Return the number of this leadership, or None."""
+        return await self._world.leadership.acquire()
+
+    async def read(self) -> Rollout | None:
+        """Return the object from the API server itself."""
+        found = await self._api.get(path_of(ROLLOUTS, self.namespace, "rollouts", self.name))
+        if found is None or found["metadata"].get("deletionTimestamp"):
+            return None
+        self.last = resource.parse(found)
+        return self.last
+
+    def _path(self, base: str, plural: str, name: str = "") -> str:
+        return path_of(base, self.namespace, plural, name)
+
+    # -- looking ----------------------------------------------------------------------------------------------------
+
+    async def look(self, rollout: Rollout, epoch: int) -> Observation:
+        """Return one look. Deployments are read before their pods, so that readiness is never older than the plan."""
+        problems: list[str] = []
+        wanted = await self._want(rollout, problems)
+        label = f"{objects.ROLLOUT}={rollout.name}"
+        deployments = await self._api.list(self._path(APPS, "deployments"), label)
+        pods = await self._api.list(self._path(CORE, "pods"), label)
+        colours = {colour: _colour_view(rollout.name, colour, deployments, pods) for colour in Colour}
+        addresses = _addresses(pods)
+        reading = await self._world.router.read(rollout, addresses)
+        if reading.annotation is None:
+            problems.append(f"there is no Service {rollout.spec.service}")
+        seen = Observation(
+            epoch=epoch,
+            wanted=wanted,
+            colours=colours,
+            annotation=reading.annotation,
+            routers=reading.routers,
+            jobs=await self._jobs(rollout, pods),
+            prometheus=None if self._world.prometheus is None else await self._world.prometheus.answers(),
+            free_slots=reading.free_slots,
+            problems=tuple(problems),
+            preview=reading.preview,
+        )
+        self._note()
+        return replace(seen, measurements=await self._measure(rollout, seen))
+
+    def _note(self) -> None:
+        key = (self.namespace, self.name)
+        tally = self._world.tallies.get(key)
+        if tally is not None:
+            self._world.recent.setdefault(key, Recent()).note(tally)
+
+    async def _want(self, rollout: Rollout, problems: list[str]) -> Wanted | None:
+        spec = rollout.spec
+        names = [spec.template, *([spec.workers.template] if spec.workers is not None else [])]
+        templates = await asyncio.gather(*(self._api.get(self._path(CORE, "podtemplates", name)) for name in names))
+        config = await asyncio.gather(
+            *(self._api.get(self._path(CORE, PLURALS[ref.kind], ref.name)) for ref in spec.config)
+        )
+        problems.extend(
+            f"there is no PodTemplate {name}" for name, found in zip(names, templates, strict=True) if found is None
+        )
+        problems.extend(
+            f"there is no {ref.kind} {ref.name}"
+            for ref, found in zip(spec.config, config, strict=True)
+            if found is None
+        )
+        if problems:
+            return None
+        kept = {name: found for name, found in zip(names, templates, strict=True) if found is not None}
+        sources = [
+            {**found, "kind": ref.kind.value}
+            for ref, found in zip(spec.config, config, strict=True)
+            if found is not None
+        ]
+        wanted = Wanted(
+            objects.revision_hash(spec, [found["template"] for found in kept.values()], sources), spec.image
+        )
+        self._wanted = (wanted, kept, sources)
+        return wanted
+
+    async def _jobs(self, rollout: Rollout, pods: list[dict[str, Any]]) -> Mapping[str, JobView]:
+        jobs = await self._api.list(self._path(BATCH, "jobs"), f"{objects.ROLLOUT}={rollout.name}")
+        found: dict[str, JobView] = {}
+        for job in jobs:
+            name = job["metadata"]["name"]
+            own = [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == name]
+            found[name] = objects.job_view(job, own)
+        return found
+
+    async def _measure(self, rollout: Rollout, seen: Observation) -> Mapping[str, Measurement]:
+        context = Context(rollout, seen, self.now())
+        status = rollout.status
+        judged_revision = status.candidate or status.stable
+        if judged_revision is None or not status.metrics:
+            return {}
+        other = status.stable if status.candidate is not None else status.standby
+        states = {state.name: state for state in status.metrics}
+        answers: dict[str, Measurement] = {}
+        for metric in analysis.due(judged(context), status.metrics, context.now):
+            if metric.job is not None:
+                answer = measure.of_job(seen.jobs.get(metric_job(context, states[metric.name])))
+                if answer is not None:
+                    answers[metric.name] = answer
+                continue
+            window = measure.window_of(metric)
+            if self._world.prometheus is None:
+                recent = self._world.recent.setdefault((self.namespace, self.name), Recent())
+                answers[metric.name] = recent.measure(metric, judged_revision.colour, window)
+                continue
+            values = {
+                "namespace": self.namespace,
+                "rollout": self.name,
+                "service": rollout.spec.service,
+                "colour": judged_revision.colour.value,
+                "stable": judged_revision.colour.other.value,
+                "revision": judged_revision.hash,
+                "stable_revision": other.hash if other is not None else "",
+                "window": f"{window}s",
+            }
+            answers[metric.name] = await self._world.prometheus.measure(metric, values)
+        return answers
+
+    # -- writing and acting -----------------------------------------------------------------------------------------
+
+    async def write(self, rollout: Rollout, status: RolloutStatus, event: str) -> None:
+        """Replace the status of exactly this version, and tell people."""
+        await self._api.replace(
+            path_of(ROLLOUTS, self.namespace, "rollouts", self.name, "status"),
+            {
+                "apiVersion": resource.API_VERSION,
+                "kind": resource.KIND,
+                "metadata": {"name": self.name, "namespace": self.namespace, "resourceVersion": rollout.version},
+                "spec": resource.dump_spec(rollout.spec),
+                "status": resource.dump_status(status),
+            },
+        )
+        if event:
+            LOG.info(event, extra={"rollout": self.name, "namespace": self.namespace, "phase": status.phase.value})
+            await self._tell(rollout, status, event)
+
+    async def _tell(self, rollout: Rollout, status: RolloutStatus, event: str) -> None:
+        """Write an Event. People read it, the controller never does: losing one loses nothing."""
+        now = datetime.now(tz=UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{self.name[:50]}.", "namespace": self.namespace},
+            "involvedObject": {
+                "apiVersion": resource.API_VERSION,
+                "kind": resource.KIND,
+                "name": self.name,
+                "namespace": self.namespace,
+                "uid": rollout.uid,
+            },
+            "reason": (status.reason.value or status.phase.value),
+            "message": event[:1000],
+            "type": "Warning" if status.reason else "Normal",
+            "eventTime": now,
+            "action": status.phase.value,
+            "reportingComponent": MANAGER,
+            "reportingInstance": self._world.identity,
+        }
+        try:
+            await self._api.create(self._path(CORE, "events"), body)
+        except (Unavailable, Refused, Conflict) as error:
+            LOG.warning("an event was lost", extra={"error": str(error)})
+
+    async def act(self, rollout: Rollout, action: Action) -> None:
+        """Do one action; every one carries the version it was decided on, or is a creation."""
+        match action:
+            case SetWeights():
+                await self._world.router.shift(rollout, action)
+            case SetPreview():
+                await self._world.router.show(rollout, action)
+            case RunJob():
+                await self._run(rollout, action)
+            case ApplyColour():
+                await self._apply_colour(rollout, action)
+        LOG.info("acted", extra={"rollout": self.name, "namespace": self.namespace, "act": repr(action)})
+
+    def _who(self, rollout: Rollout) -> dict[str, str]:
+        return {"name": rollout.name, "namespace": rollout.namespace, "uid": rollout.uid}
+
+    async def _pinned(self, rollout: Rollout, template: str, revision: str) -> dict[str, Any]:
+        """Return a revision's own PodTemplate, made on first use together with its config."""
+        name = objects.pinned_name(template, revision)
+        found = await self._api.get(self._path(CORE, "podtemplates", name))
+        if found is not None:
+            return found
+        if self._wanted is None or self._wanted[0].hash != revision:
+            raise Conflict(f"revision {revision} is not wanted any more and has no PodTemplate {name}")
+        _, templates, sources = self._wanted
+        who = self._who(rollout)
+        for source in sources:
+            copied = objects.pin_config(source, revision, who)
+            with contextlib.suppress(Conflict):  # there already, and immutable: it is the same
+                await self._api.create(self._path(CORE, PLURALS[ConfigKind(source["kind"])]), copied)
+        pinned = objects.pin_template(
+            templates[template], name=template, revision=revision, spec=rollout.spec, rollout=who
+        )
+        return await self._ensure("podtemplates", pinned)
+
+    async def _ensure(self, plural: str, manifest: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return await self._api.create(self._path(CORE, plural), manifest)
+        except Conflict:
+            found = await self._api.get(self._path(CORE, plural, manifest["metadata"]["name"]))
+            if found is None:
+                raise
+            return found
+
+    async def _run(self, rollout: Rollout, action: RunJob) -> None:
+        who = self._who(rollout)
+        if action.kind in MIGRATIONS:
+            pinned = await self._pinned(rollout, rollout.spec.template, action.revision)
+            manifest = objects.migration_job(pinned, action, rollout.spec, who)
+        elif action.kind == "preview" and rollout.spec.preview is not None:
+            manifest = objects.check_job(rollout.spec.preview, action, who)
+        else:
+            metrics = rollout.spec.analysis.metrics if rollout.spec.analysis is not None else ()
+            check = next((metric.job for metric in metrics if metric.name == action.kind), None)
+            if check is None:
+                raise Conflict(f"the metric {action.kind} is not in the spec any more")
+            manifest = objects.check_job(check, action, who)
+        await self._api.create(self._path(BATCH, "jobs"), manifest)
+
+    async def _apply_colour(self, rollout: Rollout, action: ApplyColour) -> None:
+        name = objects.deployment_name(rollout.name, action.colour)
+        if action.revision:
+            await self._put(rollout, action, rollout.spec.template, name, "web", action.replicas, action.version)
+        else:
+            await self._api.merge(
+                self._path(APPS, "deployments", name),
+                {"metadata": {"resourceVersion": action.version}, "spec": {"replicas": action.replicas}},
+            )
+        await self._workers(rollout, action)
+
+    async def _workers(self, rollout: Rollout, action: ApplyColour) -> None:
+        workers = rollout.spec.workers
+        name = objects.deployment_name(rollout.name, action.colour, "worker")
+        found = await self._api.get(self._path(APPS, "deployments", name))
+        if workers is None or (found is None and action.workers == 0):
+            return
+        web = await self._api.get(self._path(APPS, "deployments", objects.deployment_name(rollout.name, action.colour)))
+        revision = action.revision or (web or {"metadata": {"labels": {}}})["metadata"]["labels"].get(objects.REVISION)
+        if found is None or found["metadata"]["labels"].get(objects.REVISION) != revision:
+            if not revision:
+                raise Conflict(f"the revision of {action.colour} is unknown; its workers wait")
+            version = "" if found is None else found["metadata"]["resourceVersion"]
+            await self._put(
+                rollout, replace(action, revision=revision), workers.template, name, "worker", action.workers, version
+            )
+        elif found["spec"]["replicas"] != action.workers:
+            await self._api.merge(
+                self._path(APPS, "deployments", name),
+                {
+                    "metadata": {"resourceVersion": found["metadata"]["resourceVersion"]},
+                    "spec": {"replicas": action.workers},
+                },
+            )
+
+    async def _put(  # noqa: PLR0917 - said once, below
+        self, rollout: Rollout, action: ApplyColour, template: str, name: str, role: str, replicas: int, version: str
+    ) -> None:
+        pinned = await self._pinned(rollout, template, action.revision)
+        manifest = objects.deployment(
+            pinned,
+            name=name,
+            colour=action.colour,
+            role=role,
+            replicas=replicas,
+            rollout=self._who(rollout),
+            version=version,
+        )
+        if version:
+            await self._api.replace(self._path(APPS, "deployments", name), manifest)
+        else:
+            await self._api.create(self._path(APPS, "deployments"), manifest)
+
+
+def _colour_view(
+    rollout: str, colour: Colour, deployments: list[dict[str, Any]], pods: list[dict[str, Any]]
+) -> ColourView:
+    by_name = {found["metadata"]["name"]: found for found in deployments}
+    web = by_name.get(objects.deployment_name(rollout, colour))
+    workers = by_name.get(objects.deployment_name(rollout, colour, "worker"))
+    asked = 0 if workers is None else workers["spec"].get("replicas", 1)
+    if web is None:
+        return ColourView(workers=asked)
+    revision = web["metadata"]["labels"].get(objects.REVISION, "")
+    own = [
+        pod
+        for pod in pods
+        if pod["metadata"]["labels"].get(objects.COLOUR) == colour.value
+        and pod["metadata"]["labels"].get(objects.ROLE) == "web"
+    ]
+    current = [pod for pod in own if pod["metadata"]["labels"].get(objects.REVISION) == revision]
+    return ColourView(
+        revision=revision,
+        replicas=web["spec"].get("replicas", 1),
+        ready=sum(objects.is_ready(pod) for pod in current),
+        pods=len(own),
+        crash_looping=any(objects.is_crash_looping(pod) for pod in current),
+        workers=asked,
+        version=web["metadata"]["resourceVersion"],
+    )
+
+
+def _addresses(pods: list[dict[str, Any]]) -> dict[str, Colour]:
+    found: dict[str, Colour] = {}
+    for pod in pods:
+        address = pod.get("status", {}).get("podIP")
+        colour = pod["metadata"]["labels"].get(objects.COLOUR, "")
+        if address and colour in set(Colour):
+            found[address] = Colour(colour)
+    return found

@@ -1,0 +1,187 @@
+"""From the written status to what the cluster should look like, and the actions still missing. Pure.
+
+Every action here is a consequence of a status that has been written already (intent before act), is safe to repeat,
+and carries the version of the object it was decided on.
+"""
+
+import hashlib
+from dataclasses import replace
+from typing import Final
+
+from slipway.rollout import analysis
+from slipway.rollout.context import EVERYTHING, Context
+from slipway.rollout.observation import Action, ApplyColour, ColourView, RunJob, SetPreview, SetWeights
+from slipway.rollout.spec import Metric
+from slipway.rollout.status import Colour, MetricState, Phase, Reason, Revision
+
+LONGEST_NAME: Final = 63
+"""Of a Job, whose name becomes a label of its pods."""
+DEPLOYED: Final[frozenset[Phase]] = frozenset(
+    {Phase.PREVIEW, Phase.APPROVAL, Phase.SHIFTING, Phase.VERIFYING, Phase.ANALYSING},
+)
+"""Phases in which the candidate's pods are made and sized. On the way back it keeps what it has until it is retired."""
+
+
+def deployed(context: Context) -> bool:
+    """Return whether the candidate's pods are looked after now: a pause goes on with what it interrupted."""
+    status = context.status
+    if status.phase is not Phase.PAUSED:
+        return status.phase in DEPLOYED
+    return status.reason is not Reason.BREAK_GLASS and status.resume_to in DEPLOYED
+
+
+def job_name(context: Context, kind: str) -> str:
+    """Return the name of a Job: one per revision, kind and pause, so that a resumed rollout checks anew."""
+    candidate = context.status.candidate or context.status.stable
+    revision = "none" if candidate is None else candidate.hash
+    name = f"{context.rollout.name}-{revision}-{kind}-{context.status.pauses}"
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 9].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def metric_job(context: Context, state: MetricState) -> str:
+    """Return the name of the Job that takes the next measurement of a metric."""
+    return job_name(context, f"{state.name}-{context.status.step}-{state.taken}")
+
+
+def missing(context: Context) -> tuple[Action, ...]:
+    """Return the actions that the cluster still lacks; empty when it is as the status says."""
+    return (*_jobs(context), *_colours(context), *_weights(context), *_preview(context))
+
+
+def judged(context: Context) -> tuple[Metric, ...]:
+    """Return the metrics that judge the present phase.
+
+    After promotion the stable version gets no requests to compare with, so deltas are left out.
+    """
+    if context.spec.analysis is None:
+        return ()
+    metrics = context.spec.analysis.metrics
+    if context.status.phase is Phase.SOAK or (context.status.candidate is None):
+        return tuple(_without_delta(metric) for metric in metrics)
+    if context.step.weight == 100:  # noqa: PLR2004 - all of the requests
+        return tuple(_without_delta(metric) for metric in metrics)
+    return metrics
+
+
+def _without_delta(metric: Metric) -> Metric:
+    return metric if metric.maximum_delta is None else replace(metric, maximum_delta=None)
+
+
+def _run(context: Context, kind: str, name: str) -> tuple[Action, ...]:
+    revision = context.status.candidate or context.status.stable
+    if revision is None or name in context.seen.jobs:
+        return ()
+    return (RunJob(name, kind, revision.hash, revision.image, revision.colour),)
+
+
+def _jobs(context: Context) -> tuple[Action, ...]:
+    status = context.status
+    if status.phase is Phase.PREFLIGHT and context.spec.migrations is not None and status.stable is not None:
+        return _run(context, "check", job_name(context, "check"))
+    if status.phase is Phase.MIGRATING:
+        return _run(context, "expand", job_name(context, "expand"))
+    if status.phase is Phase.CONTRACT:
+        return _run(context, "contract", job_name(context, "contract"))
+    if status.phase is Phase.PREVIEW and context.spec.preview is not None and status.candidate is not None:
+        annotation = context.seen.preview
+        shown = annotation is None or annotation.weights == preview_weights(status.candidate.colour)
+        ready = shown and context.view(status.candidate).ready >= context.candidate_share()
+        return _run(context, "preview", job_name(context, "preview")) if ready else ()
+    if status.phase in {Phase.ANALYSING, Phase.SOAK}:
+        states = {state.name: state for state in status.metrics}
+        found: list[Action] = []
+        for metric in analysis.due(judged(context), status.metrics, context.now):
+            if metric.job is not None:
+                found.extend(_run(context, metric.name, metric_job(context, states[metric.name])))
+        return tuple(found)
+    return ()
+
+
+def _colours(context: Context) -> tuple[Action, ...]:
+    found: list[Action] = []
+    status = context.status
+    if status.stable is None and status.candidate is None:
+        return ()
+    for colour in Colour:
+        view = context.seen.colours[colour]
+        if status.stable is not None and status.stable.colour is colour:
+            found.extend(_serve(context, status.stable, view, context.need, workers=True))
+        elif status.candidate is not None and status.candidate.colour is colour:
+            if deployed(context):
+                share = max(context.candidate_share(), view.replicas if view.revision == status.candidate.hash else 0)
+                found.extend(_serve(context, status.candidate, view, share, workers=status.stable is None))
+        elif status.standby is not None and status.standby.colour is colour:
+            if view.workers:
+                found.append(_sized(colour, view, view.replicas))
+        elif (view.replicas or view.workers) and _may_retire(context, colour):
+            found.append(_sized(colour, view, 0))
+    return tuple(found)
+
+
+def _sized(colour: Colour, view: ColourView, replicas: int) -> ApplyColour:
+    return ApplyColour(colour, "", "", replicas, 0, view.version)
+
+
+def _serve(
+    context: Context, revision: Revision, view: ColourView, replicas: int, *, workers: bool
+) -> tuple[Action, ...]:
+    asked = context.spec.workers.replicas if workers and context.spec.workers is not None else 0
+    if view.revision != revision.hash:
+        if view.pods and not _may_replace(context, revision.colour):
+            return ()
+        return (ApplyColour(revision.colour, revision.hash, revision.image, replicas, asked, view.version),)
+    if view.replicas < replicas or view.workers != asked:
+        return (ApplyColour(revision.colour, "", "", max(view.replicas, replicas), asked, view.version),)
+    return ()
+
+
+def _may_replace(context: Context, colour: Colour) -> bool:
+    """Pods that may have requests are not replaced: the colour must be without weight. At bootstrap nothing serves."""
+    return context.status.stable is None or context.without_weight(colour)
+
+
+def _may_retire(context: Context, colour: Colour) -> bool:
+    """A colour goes only when the intent, the annotation and every router have long agreed that it has no weight."""
+    status, found = context.status, context.seen.annotation
+    intent = status.intent
+    if intent is None:
+        return True
+    weight = intent.blue if colour is Colour.BLUE else intent.green
+    quiet = context.now - max(intent.since, status.since) >= context.spec.scale_down_delay
+    held = status.reason is Reason.BREAK_GLASS or found is None or not found.ours
+    return weight == 0 and quiet and not held and context.without_weight(colour)
+
+
+def _weights(context: Context) -> tuple[Action, ...]:
+    intent, found = context.status.intent, context.seen.annotation
+    status = context.status
+    held = status.phase is Phase.PAUSED and status.reason is Reason.BREAK_GLASS
+    if intent is None or found is None or held or context.annotated():
+        return ()
+    before = dict(zip(Colour, found.weights or (0, 0), strict=True))
+    for colour, weight in ((Colour.BLUE, intent.blue), (Colour.GREEN, intent.green)):
+        if weight > 0 and before[colour] == 0 and context.seen.colours[colour].ready == 0:
+            return ()
+    return (SetWeights(intent.blue, intent.green, intent.initial, context.seen.epoch, found.version),)
+
+
+def _preview(context: Context) -> tuple[Action, ...]:
+    """The preview host shows the candidate while there is one, and the stable version otherwise."""
+    found, status = context.seen.preview, context.status
+    candidate = status.candidate if deployed(context) else None
+    if found is None or (status.phase is Phase.PREVIEW and status.stable is not None and status.probe is None):
+        return ()
+    shown = candidate or status.stable
+    if shown is None or (found.weights == preview_weights(shown.colour) and found.ours):
+        return ()
+    return (SetPreview(shown.colour, context.seen.epoch, found.version),)
+
+
+def preview_weights(colour: Colour) -> tuple[int, int]:
+    """Return the annotated weights (blue, green) of a preview Service that shows one colour."""
+    return (EVERYTHING, 0) if colour is Colour.BLUE else (0, EVERYTHING)
+
+
+__all__ = ["job_name", "judged", "metric_job", "missing", "preview_weights"]

@@ -1,0 +1,213 @@
+"""What the controller sees of the world in one look, and what it may do. Values only.
+
+`decide` takes an `Observation` and answers with one `Decision`: write a new status, act on the cluster as the written
+status says, or wait.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from slipway.rollout.analysis import Measurement
+from slipway.rollout.spec import RolloutSpec
+from slipway.rollout.status import Colour, RolloutStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """The object as read: `version` is its resourceVersion, which every status write must still find."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    version: str
+    spec: RolloutSpec
+    status: RolloutStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the spec asks for now: the hash covers image, pod template, config and attempt."""
+
+    hash: str
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class ColourView:
+    """The Deployment of one colour and its pods.
+
+    Attributes:
+        revision: hash the Deployment is made for; empty when there is no Deployment.
+        replicas: how many pods it asks for (the autoscaler may have raised it).
+        ready: Ready pods of exactly that revision.
+        pods: all pods of the colour that are not gone yet.
+        crash_looping: the kubelet has given up restarting one of them quickly.
+        workers: running worker pods asked for.
+        version: the Deployment's resourceVersion; every change of it must still find this one.
+    """
+
+    revision: str = ""
+    replicas: int = 0
+    ready: int = 0
+    pods: int = 0
+    crash_looping: bool = False
+    workers: int = 0
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterView:
+    """What one HAProxy process says of the service.
+
+    Attributes:
+        process: identity of the process; another one means it was reloaded or restarted.
+        blue: sum of the weights of blue servers that take requests.
+        green: the same for green.
+        blue_servers: number of blue servers that the process knows.
+        green_servers: the same for green.
+        open_requests: requests in flight per colour.
+        preview: the weights (blue, green) of the preview host; None when the process does not know it.
+    """
+
+    process: str
+    blue: int
+    green: int
+    blue_servers: int
+    green_servers: int
+    open_requests: Mapping[Colour, int] = field(default_factory=dict[Colour, int])
+    preview: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """The weights as they stand in the cluster, and who put them there.
+
+    Attributes:
+        weights: (blue, green), or None when nothing is annotated yet.
+        initial: the annotated full weight; 0 when absent.
+        writer: the field manager that owns the annotation; empty when unknown.
+        ours: whether that is the controller.
+        fence: the leadership number under which it was written.
+        version: resourceVersion of the object; every change of it must still find this one.
+    """
+
+    weights: tuple[int, int] | None
+    initial: int
+    writer: str
+    ours: bool
+    fence: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A Job of the controller; `exit_code` is None while it runs, and -1 when it ended without one."""
+
+    exit_code: int | None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One look at the cluster.
+
+    Attributes:
+        epoch: number of this leadership, rising with each change of the leader.
+        wanted: what the spec comes to; None while the template or the config cannot be read (see `problems`).
+        colours: both colours, always.
+        annotation: the Service's weights; None when it could not be read.
+        routers: answers by router pod; None for a Ready router that did not answer. Empty: no Ready router is known.
+        measurements: answers for the metrics that are due, by name.
+        jobs: Jobs of this rollout by name.
+        prometheus: whether the metrics source answers; None when the spec does not need it.
+        free_slots: the smallest number of unused server slots in any router; None when unknown.
+        problems: reasons why a rollout cannot start.
+        preview: the weights of the preview Service; None when there is none.
+    """
+
+    epoch: int
+    wanted: Wanted | None
+    colours: Mapping[Colour, ColourView]
+    annotation: Annotation | None
+    routers: Mapping[str, RouterView | None]
+    measurements: Mapping[str, Measurement] = field(default_factory=dict[str, Measurement])
+    jobs: Mapping[str, JobView] = field(default_factory=dict[str, JobView])
+    prometheus: bool | None = None
+    free_slots: int | None = None
+    problems: tuple[str, ...] = ()
+    preview: Annotation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetPreview:
+    """Point the preview Service at one colour; refused by the cluster when `version` is not the present one."""
+
+    colour: Colour
+    fence: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetWeights:
+    """Annotate the Service; refused by the cluster when `version` is not the present one."""
+
+    blue: int
+    green: int
+    initial: int
+    fence: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyColour:
+    """Make the colour's Deployment (and workers) carry this revision with this many pods.
+
+    `revision` empty means: keep the pods' template, change the numbers only.
+    """
+
+    colour: Colour
+    revision: str
+    image: str
+    replicas: int
+    workers: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunJob:
+    """Create a Job if it does not exist. `kind` is check, expand, contract, preview, or the name of a metric."""
+
+    name: str
+    kind: str
+    revision: str
+    image: str
+    colour: Colour
+
+
+Action = SetWeights | SetPreview | ApplyColour | RunJob
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Replace the status by compare-and-swap; `event` is told to people."""
+
+    status: RolloutStatus
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Do what the status that is already written asks for. Safe to repeat."""
+
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do until something changes, or until this moment."""
+
+    until: float | None
+
+
+Decision = Write | Act | Wait

@@ -1,0 +1,178 @@
+"""Asking for numbers: what counts as an answer, and that nothing is ever taken for zero."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+
+from slipway.rollout.analysis import Measurement
+from slipway.rollout.haproxy import Tally
+from slipway.rollout.measure import QUERIES, Prometheus, Recent, fill, of_job, single_number
+from slipway.rollout.observation import JobView
+from slipway.rollout.spec import Metric, PrometheusQuery, Source
+from slipway.rollout.status import Colour, Verdict
+
+VALUES = {
+    "namespace": "dev",
+    "rollout": "payload",
+    "service": "payload",
+    "colour": "green",
+    "stable": "blue",
+    "revision": "bbb",
+    "stable_revision": "aaa",
+    "window": "30s",
+}
+
+
+def vector(*values: str) -> dict[str, object]:
+    result = [{"metric": {}, "value": [0, value]} for value in values]
+    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "number"),
+    [
+        (vector("0.25"), 0.25),
+        (vector("0"), 0.0),
+        (vector(), None),
+        (vector("NaN"), None),
+        (vector("+Inf"), None),
+        ({"status": "success", "data": {"resultType": "scalar", "result": [0, "3"]}}, 3.0),
+    ],
+)
+def test_one_number_or_none(answer, number):
+    assert single_number(answer) == number
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (vector("1", "2"), "2 series"),
+        ({"status": "error", "error": "parse error"}, "parse error"),
+        ({"status": "success", "data": {"resultType": "matrix", "result": []}}, "matrix"),
+    ],
+)
+def test_anything_else_is_an_error(answer, says):
+    with pytest.raises(ValueError, match=says):
+        single_number(answer)
+
+
+def test_every_ready_made_query_can_be_filled():
+    for pair in QUERIES.values():
+        for query in pair:
+            filled = fill(query, VALUES)
+            assert 'colour="green"' in filled
+            assert "[30s]" in filled
+            assert "{{" not in filled
+
+
+def test_an_unknown_name_in_a_query_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="'color'; known are colour"):
+        fill("sum(x{{{color}}})".replace("{{{", "{{").replace("}}}", "}}"), VALUES)
+
+
+class Server(ThreadingHTTPServer):
+    """Answers each query from a table; `None` breaks the connection."""
+
+    daemon_threads = True
+    answers: dict[str, dict[str, object]]
+    asked: list[str]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlparse(self.path).query).get("query", [""])[0]
+        self.server.asked.append(query)
+        body = json.dumps(self.server.answers.get(query, vector())).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the overridden argument
+        del format, args
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    found = Server(("127.0.0.1", 0), Handler)
+    found.answers, found.asked = {}, []
+    thread = Thread(target=found.serve_forever)
+    thread.start()
+    yield found
+    found.shutdown()
+    found.server_close()
+    thread.join()
+
+
+def measure(server: Server | None, metric: Metric) -> Measurement:
+    async def go() -> Measurement:
+        port = server.server_address[1] if server is not None else 9
+        prometheus = Prometheus(f"http://127.0.0.1:{port}", timeout=2)
+        try:
+            assert await prometheus.answers() is (server is not None)
+            return await prometheus.measure(metric, VALUES)
+        finally:
+            await prometheus.close()
+
+    return asyncio.run(go())
+
+
+def test_a_query_is_asked_for_both_colours_and_for_its_samples(server):
+    query = PrometheusQuery(query='errors{c="{{colour}}"}', samples='all{c="{{colour}}",r="{{revision}}"}')
+    server.answers = {
+        'errors{c="green"}': vector("0.02"),
+        'errors{c="blue"}': vector("0.01"),
+        'all{c="green",r="bbb"}': vector("812"),
+    }
+    metric = Metric(name="m", prometheus=query, maximum_delta=0.005)
+    assert measure(server, metric) == Measurement(0.02, 0.01, 812.0)
+
+
+def test_an_empty_answer_is_no_number_and_a_dead_server_is_an_error(server):
+    metric = Metric(name="m", source=Source.ERROR_RATIO, maximum=0.01)
+    assert measure(server, metric) == Measurement(None, None, None)
+    assert "does not answer" in measure(None, metric).error
+
+
+def test_the_controllers_own_counts_over_the_last_seconds():
+    time = [0.0]
+    recent = Recent(clock=lambda: time[0])
+    metric = Metric(name="m", source=Source.ERROR_RATIO, maximum=0.01)
+    latency = Metric(name="l", source=Source.MEAN_LATENCY, maximum=1)
+    assert recent.measure(metric, Colour.GREEN, 10) == Measurement(None, None, 0.0)
+    tally = Tally()
+    for second in range(31):
+        time[0] = float(second)
+        tally.responses[Colour.GREEN, "2xx"] = 100 * second
+        tally.responses[Colour.GREEN, "5xx"] = 100 * max(0, second - 25)
+        tally.responses[Colour.GREEN, "error"] = 7
+        tally.seconds[Colour.GREEN] = 5.0 * second
+        recent.note(tally)
+    found = recent.measure(metric, Colour.GREEN, 10)
+    assert found.samples == 1500
+    assert found.value == pytest.approx(500 / 1500)
+    assert found.stable_value is None, "the other colour had no request: that is no zero"
+    assert recent.measure(latency, Colour.GREEN, 10).value == pytest.approx(50 / 1500)
+    query = Metric(name="q", prometheus=PrometheusQuery(query="x"), maximum=1)
+    assert "needs Prometheus" in recent.measure(query, Colour.GREEN, 10).error
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        (None, None),
+        (JobView(None), None),
+        (JobView(0), Measurement(conclusion=Verdict.PASS)),
+        (JobView(99), Measurement(conclusion=Verdict.FAIL)),
+        (JobView(-1, "deadline"), Measurement(error="the check ended with -1: deadline")),
+    ],
+)
+def test_a_job_speaks_by_its_exit_code(view, expected):
+    assert of_job(view) == expected

@@ -1,0 +1,206 @@
+"""The objects that the controller makes: pinned config and templates, Deployments, Jobs; and what it reads."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway.rollout import objects
+from slipway.rollout.observation import JobView, RunJob
+from slipway.rollout.spec import ConfigKind, ConfigRef, JobCheck, Migrations, RolloutSpec
+from slipway.rollout.status import Colour
+
+IMAGE = "registry.test/app@sha256:" + "a" * 64
+WHO = {"name": "payload", "namespace": "dev", "uid": "u"}
+SPEC = RolloutSpec(
+    service="payload",
+    template="payload",
+    image=IMAGE,
+    migrations=Migrations(),
+    config=(ConfigRef(kind=ConfigKind.CONFIG_MAP, name="conf"), ConfigRef(kind=ConfigKind.SECRET, name="key")),
+)
+TEMPLATE = {
+    "metadata": {"name": "payload"},
+    "template": {
+        "metadata": {"labels": {"app.kubernetes.io/name": "payload", "app.kubernetes.io/instance": "payload"}},
+        "spec": {
+            "initContainers": [{"name": "wait", "image": "old"}],
+            "containers": [
+                {
+                    "name": "service",
+                    "image": "old",
+                    "envFrom": [{"configMapRef": {"name": "conf"}}, {"secretRef": {"name": "other"}}],
+                    "env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "key", "key": "k"}}}],
+                    "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}},
+                    "args": ["serve"],
+                },
+                {"name": "sidecar", "image": "other"},
+            ],
+            "volumes": [
+                {"name": "key", "secret": {"secretName": "key"}},
+                {"name": "conf", "configMap": {"name": "conf"}},
+            ],
+        },
+    },
+}
+
+
+@pytest.fixture
+def pinned():
+    return objects.pin_template(TEMPLATE, name="payload", revision="abc", spec=SPEC, rollout=WHO)
+
+
+def test_a_pinned_template_has_its_image_and_its_own_config(pinned):
+    spec = pinned["template"]["spec"]
+    service, sidecar = spec["containers"]
+    assert [service["image"], sidecar["image"], spec["initContainers"][0]["image"]] == [IMAGE, "other", IMAGE]
+    assert service["envFrom"][0]["configMapRef"]["name"] == "conf-abc"
+    assert service["envFrom"][1]["secretRef"]["name"] == "other", "only what spec.config names is copied"
+    assert service["env"][0]["valueFrom"]["secretKeyRef"]["name"] == "key-abc"
+    assert spec["volumes"][0]["secret"]["secretName"] == "key-abc"
+    assert spec["volumes"][1]["configMap"]["name"] == "conf-abc"
+    assert pinned["metadata"]["name"] == "payload-abc"
+    assert TEMPLATE["template"]["spec"]["containers"][0]["image"] == "old", "the source is not touched"
+
+
+def test_a_copy_of_config_is_immutable_and_goes_with_the_rollout():
+    source = {"kind": "Secret", "type": "Opaque", "metadata": {"name": "key", "uid": "x"}, "data": {"k": "dg=="}}
+    copied = objects.pin_config(source, "abc", WHO)
+    assert copied["immutable"] is True
+    assert copied["data"] == {"k": "dg=="}
+    assert copied["metadata"]["name"] == "key-abc"
+    assert copied["metadata"]["ownerReferences"][0]["uid"] == "u"
+
+
+def test_a_deployment_selects_by_colour_and_never_by_revision(pinned):
+    blue = objects.deployment(pinned, name="payload-blue", colour=Colour.BLUE, role="web", replicas=3, rollout=WHO)
+    selector = blue["spec"]["selector"]["matchLabels"]
+    labels = blue["spec"]["template"]["metadata"]["labels"]
+    assert selector["slipway.dev/colour"] == "blue"
+    assert objects.REVISION not in selector
+    assert selector.items() <= labels.items()
+    assert labels[objects.REVISION] == blue["metadata"]["labels"][objects.REVISION] == "abc"
+    assert blue["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert {"name": "SLIPWAY_COLOUR", "value": "blue"} in blue["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert "slipway.dev/colour" not in pinned["template"]["metadata"]["labels"]
+
+
+def test_a_migration_runs_the_image_with_the_pods_own_config(pinned):
+    action = RunJob("payload-abc-check-0", "check", "abc", IMAGE, Colour.GREEN)
+    job = objects.migration_job(pinned, action, SPEC, WHO)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["command"] == ["python", "-m", "app.migrate", "check", "--json"]
+    assert container["envFrom"][0]["configMapRef"]["name"] == "conf-abc"
+    assert "readinessProbe" not in container
+    assert "args" not in container
+    assert "initContainers" not in pod
+    assert job["spec"]["backoffLimit"] == 0
+    with pytest.raises(ValueError, match=r"no spec\.migrations"):
+        objects.migration_job(pinned, action, RolloutSpec(service="a", template="a", image=IMAGE), WHO)
+
+
+def test_a_check_knows_what_it_judges_and_may_nothing():
+    action = RunJob("payload-abc-preview-0", "preview", "abc", IMAGE, Colour.GREEN)
+    job = objects.check_job(JobCheck(image=IMAGE, args=("run",), config_map="k6"), action, WHO)
+    pod = job["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["volumes"] == [{"name": "scripts", "configMap": {"name": "k6"}}]
+    assert {"name": "SLIPWAY_COLOUR", "value": "green"} in pod["containers"][0]["env"]
+
+
+def job(kind: str) -> dict[str, object]:
+    return {"status": {"conditions": [{"type": kind, "status": "True", "message": "why"}]}}
+
+
+def pod(code: int) -> dict[str, object]:
+    return {"status": {"containerStatuses": [{"state": {"terminated": {"exitCode": code, "reason": "Error"}}}]}}
+
+
+@pytest.mark.parametrize(
+    ("found", "pods", "view"),
+    [
+        ({"status": {}}, [], JobView(None)),
+        ({}, [], JobView(None)),
+        (job("Complete"), [pod(0)], JobView(0, "Error")),
+        (job("Complete"), [], JobView(0, "why")),
+        (job("Failed"), [pod(3)], JobView(3, "Error")),
+        (job("Failed"), [], JobView(-1, "why")),
+    ],
+)
+def test_how_a_job_stands(found, pods, view):
+    assert objects.job_view(found, pods) == view
+
+
+@given(st.integers(0, 256), st.integers(0, 256))
+def test_the_annotation_is_read_as_it_was_written(blue, green):
+    assert objects.read_balance(objects.balance(blue, green)) == (blue, green)
+
+
+@pytest.mark.parametrize("text", ["", "slipway.dev/colour=blue=1", "color=blue=1,color=green=2", "x", "a=b=c,d=e=f"])
+def test_a_foreign_annotation_says_nothing(text):
+    assert objects.read_balance(text) is None
+
+
+def service(*managers: str) -> dict[str, object]:
+    fields = {"f:metadata": {"f:annotations": {f"f:{objects.BALANCE}": {}}}}
+    return {
+        "metadata": {
+            "resourceVersion": "7",
+            "annotations": {objects.BALANCE: objects.balance(95, 5), objects.INITIAL: "100", objects.FENCE: "4"},
+            "managedFields": [
+                {"manager": "chart", "fieldsV1": {"f:spec": {}}},
+                *({"manager": manager, "fieldsV1": fields} for manager in managers),
+            ],
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("managers", "writer", "ours"),
+    [
+        ((), "slipway-rollout", True),
+        (("slipway-rollout",), "slipway-rollout", True),
+        (("kubectl-annotate",), "kubectl-annotate", False),
+        (("kubectl-annotate", "slipway-rollout"), "slipway-rollout", True),
+    ],
+)
+def test_who_wrote_the_weights(managers, writer, ours):
+    found = objects.annotation_of(service(*managers))
+    assert (found.weights, found.initial, found.fence, found.version) == ((95, 5), 100, 4, "7")
+    assert (found.writer, found.ours) == (writer, ours)
+
+
+def changed(path: str, value: object) -> dict[str, object]:
+    template = copy.deepcopy(TEMPLATE["template"])
+    template["metadata"]["labels"][path] = value
+    return template
+
+
+def test_everything_that_changes_the_pods_changes_the_revision():
+    config = [{"kind": "ConfigMap", "data": {"a": "1"}}]
+    base = objects.revision_hash(SPEC, [TEMPLATE["template"]], config)
+    assert base == objects.revision_hash(SPEC, [copy.deepcopy(TEMPLATE["template"])], copy.deepcopy(config))
+    others = {
+        objects.revision_hash(replace(SPEC, image=IMAGE.replace("a" * 64, "b" * 64)), [TEMPLATE["template"]], config),
+        objects.revision_hash(replace(SPEC, attempt=1), [TEMPLATE["template"]], config),
+        objects.revision_hash(SPEC, [changed("x", "y")], config),
+        objects.revision_hash(SPEC, [TEMPLATE["template"]], [{"kind": "ConfigMap", "data": {"a": "2"}}]),
+    }
+    assert len(others | {base}) == 5
+    assert base == objects.revision_hash(replace(SPEC, paused=True), [TEMPLATE["template"]], config)
+
+
+def test_ready_is_ready_and_not_leaving():
+    ready = {"metadata": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    assert objects.is_ready(ready)
+    assert not objects.is_ready(ready | {"metadata": {"deletionTimestamp": "now"}})
+    assert not objects.is_ready({"metadata": {}, "status": {}})
+    waiting = {"restartCount": 2, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    assert objects.is_crash_looping({"metadata": {}, "status": {"containerStatuses": [waiting]}})
+    assert not objects.is_crash_looping(
+        {"metadata": {}, "status": {"containerStatuses": [waiting | {"restartCount": 1}]}}
+    )
+    assert objects.restarts({"status": {"containerStatuses": [waiting, {"restartCount": 1}]}}) == 3
