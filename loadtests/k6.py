@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from loadtests import binary as binaries
 from loadtests.plan import LoadPlan, PlanError, command, described, environment
-from loadtests.stream import Failure, Second, Seconds, StreamReader, Totals
+from loadtests.stream import Failure, Gap, Second, Seconds, StreamReader, Totals
 from loadtests.verdict import ExitClass, Judgement, Summary, SummaryError, classify, parse_summary
 
 _HARD_STOP: Final = 10.0  # seconds between the second signal and the kill
@@ -52,6 +52,7 @@ class LoadResult:
         seconds: of the whole run.
         timeline: every second of it; empty if the stream broke.
         failures: the first of them; `failure_reasons` counts all.
+        read_gaps, write_gaps: times of at least half a second in which no read, no write ended well.
         summary: path of k6's summary; it may be missing if k6 did not get that far.
         folder: every artefact of the run.
     """
@@ -77,6 +78,8 @@ class LoadResult:
     timeline: tuple[Second, ...]
     failures: tuple[Failure, ...]
     failure_reasons: Mapping[str, int]
+    read_gaps: tuple[Gap, ...]
+    write_gaps: tuple[Gap, ...]
     summary: Path
     folder: Path
 
@@ -297,6 +300,8 @@ def _result(
         timeline=timeline,
         failures=seen.failures(),
         failure_reasons=seen.reasons(),
+        read_gaps=seen.gaps(reads=True),
+        write_gaps=seen.gaps(reads=False),
         summary=running.summary,
         folder=running.folder,
     )

@@ -13,8 +13,9 @@ import select
 import threading
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -23,6 +24,8 @@ _OURS: Final = b"slipway_ms,"
 _DROPPED: Final = b"dropped_iterations,"
 _CHUNK: Final = 1 << 16
 _KEPT_FAILURES: Final = 200
+_TENTH: Final = 100  # milliseconds; how exactly a gap is known
+_READS: Final = frozenset({"read", "list", "hot", "missing"})  # all other operations write
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,19 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """A time in which not one request of a kind ended well: Unix times, to a tenth of a second."""
+
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """Counts so far, for progress; the verdict takes its counts from the summary."""
 
@@ -86,6 +102,7 @@ class Seconds:
         self._reasons: Counter[str] = Counter()
         self._columns: dict[bytes, int] = {}
         self._totals = Totals()
+        self._good: dict[bool, set[int]] = {True: set(), False: set()}  # reads or writes -> tenths with a success
         self._lock = threading.Lock()
 
     def add(self, line: bytes) -> None:
@@ -124,6 +141,11 @@ class Seconds:
             span = range(min(self._buckets), max(self._buckets) + 1)
             return tuple(_closed(at, self._buckets.get(at) or _Bucket()) for at in span)
 
+    def gaps(self, *, reads: bool, least: float = 0.5) -> tuple[Gap, ...]:
+        """Every time of at least `least` seconds between two requests of the kind that ended well."""
+        with self._lock:
+            return gaps(self._good[reads], least)
+
     def _add_request(self, line: bytes) -> None:
         place = self._columns.get(b"extra_tags")
         if place is None:
@@ -142,6 +164,8 @@ class Seconds:
                     self._failures.append(failure)
             bucket = self._bucket(milliseconds // 1000)
             bucket.outcomes[outcome] += 1
+            if outcome == "ok":
+                self._good[tags.get("op") in _READS].add(milliseconds // _TENTH)
             if tags.get("op") == "setup":
                 return  # a failure, but no request
             bucket.statuses[tags.get("code", "?")] += 1
@@ -151,6 +175,13 @@ class Seconds:
 
     def _bucket(self, at: int) -> _Bucket:
         return self._buckets.setdefault(at, _Bucket())
+
+
+def gaps(tenths: Iterable[int], least: float) -> tuple[Gap, ...]:
+    """The holes of at least `least` seconds in a set of tenths of seconds, in order."""
+    ordered = sorted(tenths)
+    found = (Gap((before + 1) / 10, after / 10) for before, after in pairwise(ordered))
+    return tuple(gap for gap in found if gap.seconds >= least - 1e-6)
 
 
 def percentile(ordered: Sequence[float], share: float) -> float | None:

@@ -20,8 +20,9 @@ const OPERATIONS = {
   create: { kind: 'keyed' },
   replace: { kind: 'keyed' },
   edit: { kind: 'keyed' },
-  remove: { kind: 'keyed' },
   invalid: { kind: 'keyed' },
+  // A repeated DELETE answers 404, so nobody may repeat it on the way: it carries no key.
+  remove: { kind: 'unkeyed' },
   create_unkeyed: { kind: 'unkeyed' },
 };
 
@@ -103,8 +104,11 @@ export function step(slots, data) {
   if (seeds.length === 0 && (name === 'read' || name === 'hot')) {
     name = 'list';
   }
-  if ((seeds.length === 0 && (name === 'replace' || name === 'edit')) || (mine.length === 0 && name === 'remove')) {
+  if (seeds.length === 0 && (name === 'replace' || name === 'edit')) {
     name = 'create';
+  }
+  if (mine.length === 0 && name === 'remove') {
+    name = 'create_unkeyed';
   }
   countStart();
   switch (name) {
@@ -136,6 +140,6 @@ export function step(slots, data) {
       judged(name, users.edit(seeds[iteration % seeds.length], `Edited ${iteration}`, key));
       break;
     default:
-      judged(name, users.remove(mine.shift(), key));
+      judged(name, users.remove(mine.shift()));
   }
 }

@@ -95,8 +95,8 @@ export function edit(user, name, key) {
   return { response, wanted: { statuses: [200], body: (answer) => sameUser(answer, user.email, user.id) } };
 }
 
-export function remove(user, key) {
-  const response = send('DELETE', 'DELETE /v1/users/:id', `${ROOT}/${user.id}`, null, key);
+export function remove(user) {
+  const response = send('DELETE', 'DELETE /v1/users/:id', `${ROOT}/${user.id}`, null, '');
   return { response, wanted: { statuses: [204], body: (answer) => (answer.body ? 'not empty' : '') } };
 }
 

@@ -2,6 +2,6 @@
 
 import { step, table } from '../lib/steps.js';
 
-const slots = table({ read: 20, list: 15, hot: 10, missing: 10, invalid: 5, create: 15, replace: 8, edit: 7, remove: 5, create_unkeyed: 5 });
+const slots = table({ read: 20, list: 15, hot: 10, missing: 10, invalid: 5, create: 17, replace: 8, edit: 7, remove: 5, create_unkeyed: 3 });
 
 export const smoke = (data) => step(slots, data);

@@ -1,9 +1,11 @@
 import threading
+from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.stream import Seconds, StreamReader, percentile
+from loadtests.stream import Gap, Seconds, StreamReader, gaps, percentile
 
 HEAD = b"metric_name,timestamp,metric_value,error_code,method,name,scenario,status,extra_tags,metadata\n"
 
@@ -77,6 +79,26 @@ def test_nothing_is_lost_between_seconds(events):
     seen = gathered(*(line(at, outcome=outcome) for at, outcome in events))
     assert sum(s.requests for s in seen.seconds()) == len(events) == seen.totals().requests
     assert sum(s.failed for s in seen.seconds()) == sum(o == "failed" for _, o in events)
+
+
+def test_gaps_are_between_successes_of_their_kind():
+    seen = gathered(
+        *(line(at, op="read") for at in (1000, 1200, 4000, 4100)),
+        *(line(at, op="create") for at in (1000, 1400)),
+        line(2000, outcome="failed", op="read"),
+    )
+    assert seen.gaps(reads=True) == (Gap(1.3, 4.0),)
+    assert seen.gaps(reads=True)[0].seconds == pytest.approx(2.7)
+    assert seen.gaps(reads=False) == ()
+
+
+@given(st.sets(st.integers(0, 300)))
+def test_gaps_cover_every_long_hole(tenths):
+    found = gaps(tenths, 0.5)
+    for gap in found:
+        assert not [t for t in tenths if gap.start <= t / 10 < gap.end]
+    ordered = sorted(tenths)
+    assert len(found) == sum(b - a - 1 >= 5 for a, b in pairwise(ordered))
 
 
 def test_the_reader_takes_all_that_was_written_before_the_end(tmp_path):

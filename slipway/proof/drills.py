@@ -1,0 +1,128 @@
+"""The first drills: stateless parts, nodes, the control plane. Bars are those of the design."""
+
+from dataclasses import replace
+from typing import Final
+
+from slipway.proof.bars import Limits
+from slipway.proof.catalogue import LEDGER_CONTROL, PROTECTION_CONTROL, Catalogue, DrillInfo
+from slipway.proof.drill import Drill, Shape
+from slipway.proof.faults import DeletePod, Fault, KillContainer, Switch
+from slipway.proof.surroundings import Restarts, Surroundings, all_back, busiest_node, victim
+
+_MANY: Final = 20_000
+_DRAIN_WITHIN: Final = 180.0
+_LOST_FOR: Final = 20.0  # seconds that connections may hang on a lost node, twice the answer limit
+
+
+def _pod_deleted(surroundings: Surroundings) -> Drill:
+    return Drill(
+        name="app-pod-deleted",
+        plan=surroundings.plan,
+        limits=Limits(requests=_MANY),
+        shape=Shape(times=4),
+        next_fault=lambda number: DeletePod(surroundings.kube, victim(surroundings.kube, surroundings.app, number)),
+        ready=all_back(surroundings),
+        without_protection=surroundings.without_protection,
+    )
+
+
+def _pod_killed(surroundings: Surroundings) -> Drill:
+    app, killed = surroundings.app, Restarts(surroundings.kube, surroundings.app)
+
+    def next_fault(number: int) -> Fault:
+        killed.expect()
+        return KillContainer(surroundings.on_node, victim(surroundings.kube, app, number), app.container)
+
+    back = all_back(surroundings)
+    return Drill(
+        name="app-pod-killed",
+        # A write without a key that is in flight on a killed pod is one of the two stated exceptions.
+        plan=replace(surroundings.plan, unkeyed_apart=True),
+        limits=Limits(requests=_MANY, unkeyed_failed=None, lost=0),
+        shape=Shape(times=4),
+        next_fault=next_fault,
+        ready=lambda: killed.seen() and back(),
+        connect=surroundings.connect,
+        without_protection=surroundings.without_protection,
+    )
+
+
+def _haproxy_deleted(surroundings: Surroundings) -> Drill:
+    return Drill(
+        name="haproxy-pod-deleted",
+        plan=surroundings.plan,
+        limits=Limits(requests=_MANY),
+        shape=Shape(times=2),
+        next_fault=lambda number: DeletePod(surroundings.kube, victim(surroundings.kube, surroundings.ingress, number)),
+        ready=all_back(surroundings),
+        without_protection=surroundings.without_protection,
+    )
+
+
+def _node_drained(surroundings: Surroundings) -> Drill:
+    kube, node = surroundings.kube, busiest_node(surroundings.kube, surroundings.app)
+    fault = Switch(f"drain {node}", lambda: kube.drain(node, within=_DRAIN_WITHIN), lambda: kube.uncordon(node))
+    return Drill(
+        name="node-drain",
+        plan=surroundings.plan,
+        limits=Limits(requests=_MANY, lost=0),
+        shape=Shape(hold=10.0, recovered_within=_DRAIN_WITHIN),
+        next_fault=lambda _number: fault,
+        ready=all_back(surroundings),
+        connect=surroundings.connect,
+        without_protection=surroundings.without_protection,
+    )
+
+
+def _node_lost(surroundings: Surroundings) -> Drill:
+    nodes, node = surroundings.nodes, busiest_node(surroundings.kube, surroundings.app)
+    fault = Switch(f"lose {node}", lambda: nodes.stop(node), lambda: nodes.start(node))
+    return Drill(
+        name="node-lost",
+        # Enough connections that some are free when the service is back: a lost one is held until the answer limit.
+        plan=replace(surroundings.plan, stall=max(surroundings.plan.stall, _LOST_FOR), unkeyed_apart=True),
+        limits=Limits(
+            requests=1, failed=None, unkeyed_failed=None, reads_stall=15.0, writes_stall=30.0, recovery=30.0, lost=0
+        ),
+        shape=Shape(hold=60.0, recovered_within=300.0),
+        next_fault=lambda _number: fault,
+        ready=all_back(surroundings),
+        connect=surroundings.connect,
+    )
+
+
+def _control_plane(surroundings: Surroundings) -> Drill:
+    nodes = surroundings.nodes
+    fault = Switch("stop the control plane", nodes.stop_control_plane, nodes.start_control_plane)
+    return Drill(
+        name="control-plane",
+        plan=surroundings.plan,
+        limits=Limits(requests=1, lost=0),
+        shape=Shape(hold=60.0, recovered_within=180.0),
+        next_fault=lambda _number: fault,
+        ready=all_back(surroundings),
+        connect=surroundings.connect,
+    )
+
+
+def catalogue() -> Catalogue:
+    """All drills that there are."""
+    found = Catalogue()
+    none_failed = f"0 failed of >= {_MANY:,}"
+    none_lost = "0 acknowledged writes lost or doubled"
+    for info in (
+        DrillInfo("app-pod-deleted", "A pod of the service is deleted, four times, under load.",
+                  (none_failed,), (PROTECTION_CONTROL,), 8, _pod_deleted),
+        DrillInfo("app-pod-killed", "A container of the service gets kill -9, four times, under load.",
+                  (none_failed, none_lost), (PROTECTION_CONTROL, LEDGER_CONTROL), 8, _pod_killed),
+        DrillInfo("haproxy-pod-deleted", "A HAProxy pod is deleted, twice, under load.",
+                  (none_failed,), (PROTECTION_CONTROL,), 8, _haproxy_deleted),
+        DrillInfo("node-drain", "The node with most pods of the service is drained and given back.",
+                  (none_failed, none_lost), (PROTECTION_CONTROL, LEDGER_CONTROL), 10, _node_drained),
+        DrillInfo("node-lost", "The node with most pods of the service is lost for a minute and comes back.",
+                  ("reads stall <= 15 s", "writes stall <= 30 s", none_lost), (LEDGER_CONTROL,), 8, _node_lost),
+        DrillInfo("control-plane", "The control plane stands still for a minute.",
+                  ("0 failed", none_lost), (LEDGER_CONTROL,), 5, _control_plane),
+    ):  # fmt: skip
+        found.add(info)
+    return found

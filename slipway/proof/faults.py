@@ -1,0 +1,230 @@
+"""Faults: each can be injected and healed, and whatever happens in between, it is healed."""
+
+import contextlib
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from slipway.proof.kube import Kube, OnMachine, OnNode, Pod
+from slipway.proof.timeline import Kind, Timeline
+
+# Every process whose cgroup path names the container, as lines of "pid parent". The id is an argument, never text.
+_PROCESSES: Final = (
+    'for p in $(grep -l "$1" /proc/[0-9]*/cgroup 2>/dev/null); do '
+    "awk '/^Pid:/{p=$2} /^PPid:/{print p, $2; exit}' \"${p%/cgroup}/status\" 2>/dev/null; done; true"
+)
+
+
+class FaultError(RuntimeError):
+    """A fault could not be injected."""
+
+
+class UnhealedError(RuntimeError):
+    """A fault could not be healed; the message says what is left to undo by hand."""
+
+
+class Fault(Protocol):
+    """Something that can go wrong on purpose."""
+
+    @property
+    def name(self) -> str:
+        """What goes wrong, in few words, with the name of the thing."""
+        ...
+
+    def inject(self) -> None:
+        """Let it go wrong."""
+        ...
+
+    def heal(self) -> None:
+        """Undo it. Called also if `inject` failed half-way, so it must bear finding nothing to undo."""
+        ...
+
+
+@contextlib.contextmanager
+def injected(fault: Fault, timeline: Timeline) -> Generator[None]:
+    """The fault for the length of the block; healed at its end, whatever happened in it.
+
+    Raises:
+        UnhealedError: the heal failed. It outweighs an error of the block, which it carries as its context.
+    """
+    with timeline.span(fault.name, Kind.FAULT):
+        try:
+            fault.inject()
+            yield
+        finally:
+            try:
+                fault.heal()
+            except Exception as error:
+                raise UnhealedError(f"{fault.name} could not be healed, undo it by hand: {error}") from error
+
+
+def processes(text: str) -> dict[int, int]:
+    """Process ids and their parents from lines of `pid parent`."""
+    pairs = (line.split() for line in text.splitlines() if line.strip())
+    return {int(pid): int(parent) for pid, parent in pairs}
+
+
+def first_process(tree: Mapping[int, int]) -> int:
+    """The process that all others of a container descend from.
+
+    Raises:
+        FaultError: there is none, or more than one.
+    """
+    roots = sorted(pid for pid, parent in tree.items() if parent not in tree)
+    if len(roots) != 1:
+        raise FaultError(f"expected one first process, found {roots or 'none'} among {dict(tree)}")
+    return roots[0]
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod:
+    """A pod is deleted, gracefully or at once; its controller is what heals."""
+
+    kube: Kube
+    pod: Pod
+    at_once: bool = False
+
+    @property
+    def name(self) -> str:
+        """What goes wrong."""
+        return f"delete pod {self.pod.name}{' at once' if self.at_once else ''}"
+
+    def inject(self) -> None:
+        """Delete it."""
+        self.kube.delete_pod(self.pod.namespace, self.pod.name, at_once=self.at_once)
+
+    def heal(self) -> None:
+        """Nothing: a deleted pod is replaced by its controller, which is what is tested."""
+
+
+@dataclass(frozen=True, slots=True)
+class KillContainer:
+    """The first process of a container gets signal 9; the kubelet starts it again, which is what heals."""
+
+    on_node: OnNode
+    pod: Pod
+    container: str
+
+    @property
+    def name(self) -> str:
+        """What goes wrong."""
+        return f"kill -9 {self.pod.name}/{self.container}"
+
+    def inject(self) -> None:
+        """Kill it."""
+        first = first_process(_tree(self.on_node, self.pod, self.container))
+        self.on_node(self.pod.node, ["kill", "-9", str(first)])
+
+    def heal(self) -> None:
+        """Nothing: the kubelet starts it again, which is what is tested."""
+
+
+@dataclass(slots=True)
+class PauseContainer:
+    """All processes of a container stand still: alive, connected, and silent."""
+
+    on_node: OnNode
+    pod: Pod
+    container: str
+    _stopped: list[str] = field(default_factory=list[str])
+
+    @property
+    def name(self) -> str:
+        """What goes wrong."""
+        return f"pause {self.pod.name}/{self.container}"
+
+    def inject(self) -> None:
+        """Stop them."""
+        found = sorted(_tree(self.on_node, self.pod, self.container))
+        if not found:
+            raise FaultError(f"{self.pod.name}/{self.container} has no process on {self.pod.node}")
+        self._stopped = [str(pid) for pid in found]
+        self.on_node(self.pod.node, ["kill", "-STOP", *self._stopped])
+
+    def heal(self) -> None:
+        """Let them go on; those that ended meanwhile are passed over."""
+        if self._stopped:
+            self.on_node(self.pod.node, ["sh", "-c", 'kill -CONT "$@" 2>/dev/null; true', "sh", *self._stopped])
+            self._stopped = []
+
+
+@dataclass(frozen=True, slots=True)
+class CutLink:
+    """A network link of the machine is down: the node behind it keeps its addresses and routes, and reaches nobody.
+
+    Take the machine's end of the pair. A link that is set down inside the node loses the node's routes for good.
+    """
+
+    on_machine: OnMachine
+    link: str
+    node: str
+
+    @property
+    def name(self) -> str:
+        """What goes wrong."""
+        return f"cut the network of {self.node}"
+
+    def inject(self) -> None:
+        """Down."""
+        self.on_machine(["ip", "link", "set", "dev", self.link, "down"])
+
+    def heal(self) -> None:
+        """Up; harmless if it is."""
+        self.on_machine(["ip", "link", "set", "dev", self.link, "up"])
+
+
+@dataclass(frozen=True, slots=True)
+class FillDisk:
+    """A file takes the space of a volume on a node."""
+
+    on_node: OnNode
+    node: str
+    folder: str
+    size: str
+
+    @property
+    def name(self) -> str:
+        """What goes wrong."""
+        return f"fill {self.folder} on {self.node} with {self.size}"
+
+    @property
+    def _file(self) -> str:
+        return f"{self.folder.rstrip('/')}/.slipway-fill"
+
+    def inject(self) -> None:
+        """Take the space, as much of it as there is."""
+        self.on_node(self.node, ["sh", "-c", 'fallocate -l "$2" "$1" || test -s "$1"', "sh", self._file, self.size])
+
+    def heal(self) -> None:
+        """Give it back."""
+        self.on_node(self.node, ["rm", "-f", self._file])
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Anything that can be turned off and on: a node, the control plane, a protection."""
+
+    label: str
+    off: Callable[[], None]
+    on: Callable[[], None]
+
+    @property
+    def name(self) -> str:
+        """What goes wrong."""
+        return self.label
+
+    def inject(self) -> None:
+        """Turn it off."""
+        self.off()
+
+    def heal(self) -> None:
+        """Turn it on."""
+        self.on()
+
+
+def _tree(on_node: OnNode, pod: Pod, container: str) -> dict[int, int]:
+    identity = next((one.identity for one in pod.containers if one.name == container), "")
+    if not identity:
+        names: Sequence[str] = [one.name for one in pod.containers]
+        raise FaultError(f"pod {pod.name} has no running container {container!r}; it has {', '.join(names) or 'none'}")
+    return processes(on_node(pod.node, ["sh", "-c", _PROCESSES, "sh", identity]))

@@ -1,0 +1,135 @@
+"""What a drill is run against: the cluster, the machine, the service, each behind something small."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from loadtests.plan import LoadPlan
+from slipway.proof.faults import Fault
+from slipway.proof.kube import Kube, OnMachine, OnNode, Pod
+from slipway.proof.writer import Records
+
+
+class Nodes(Protocol):
+    """What the target can do to its nodes; a target that cannot raises and names itself."""
+
+    def stop(self, name: str) -> None:
+        """Lose the node, as by a power cut."""
+        ...
+
+    def start(self, name: str) -> None:
+        """Bring it back; harmless if it runs."""
+        ...
+
+    def stop_control_plane(self) -> None:
+        """Stop the control plane; nodes and pods go on."""
+        ...
+
+    def start_control_plane(self) -> None:
+        """Start it; harmless if it runs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where pods of one kind are found: namespace, labels, and the container that matters."""
+
+    namespace: str
+    labels: Mapping[str, str]
+    container: str
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """A running service and its cluster.
+
+    Attributes:
+        kube: the cluster's API.
+        on_node, on_machine: run a program as root there.
+        nodes: stop and start nodes and the control plane.
+        app, ingress: where the service's and HAProxy's pods are.
+        plan: the load; drills replace its counts and durations.
+        connect: makes a client of the ledger, through the same ingress as the load.
+        without_protection: turns off ingress retries and preStop, and on again.
+        others: further kinds of pods by name, such as `postgres`.
+    """
+
+    kube: Kube
+    on_node: OnNode
+    on_machine: OnMachine
+    nodes: Nodes
+    app: Place
+    ingress: Place
+    plan: LoadPlan
+    connect: Callable[[], Records]
+    without_protection: Fault
+    others: Mapping[str, Place] = field(default_factory=dict[str, Place])
+
+
+class NothingToBreakError(RuntimeError):
+    """The pods or nodes that a drill wants to break are not there."""
+
+
+def steady_pods(kube: Kube, place: Place) -> tuple[Pod, ...]:
+    """The pods of a place that are ready and stay."""
+    return tuple(pod for pod in kube.pods(place.namespace, place.labels) if pod.ready and not pod.leaving)
+
+
+def victim(kube: Kube, place: Place, number: int) -> Pod:
+    """The pod for the n-th fault: another one each time, as far as there are others.
+
+    Raises:
+        NothingToBreakError: no pod of the place is ready.
+    """
+    pods = steady_pods(kube, place)
+    if not pods:
+        raise NothingToBreakError(f"no ready pod in {place.namespace} with {dict(place.labels)}")
+    return pods[number % len(pods)]
+
+
+def busiest_node(kube: Kube, place: Place) -> str:
+    """The node with most pods of the place; the first by name of equals.
+
+    Raises:
+        NothingToBreakError: no pod of the place is ready.
+    """
+    names = [pod.node for pod in steady_pods(kube, place)]
+    if not names:
+        raise NothingToBreakError(f"no ready pod in {place.namespace} with {dict(place.labels)}")
+    return max(sorted(set(names)), key=names.count)
+
+
+def all_back(surroundings: Surroundings) -> Callable[[], bool]:
+    """A question: are as many nodes and pods of the service and the ingress ready as there are now?"""
+    kube = surroundings.kube
+    places = (surroundings.app, surroundings.ingress, *surroundings.others.values())
+    nodes = len(kube.ready_nodes())
+    wanted = [len(steady_pods(kube, place)) for place in places]
+
+    def answer() -> bool:
+        return len(kube.ready_nodes()) >= nodes and all(
+            len(steady_pods(kube, place)) >= count for place, count in zip(places, wanted, strict=True)
+        )
+
+    return answer
+
+
+class Restarts:
+    """Counts the restarts of a place's containers: the API still calls a container ready just after it was killed."""
+
+    def __init__(self, kube: Kube, place: Place) -> None:
+        self._kube = kube
+        self._place = place
+        self._wanted: int | None = None
+
+    def expect(self) -> None:
+        """One restart more than there are by now."""
+        self._wanted = self._count() + 1
+
+    def seen(self) -> bool:
+        """Whether it came, or none is expected."""
+        return self._wanted is None or self._count() >= self._wanted
+
+    def _count(self) -> int:
+        pods = self._kube.pods(self._place.namespace, self._place.labels)
+        return sum(container.restarts for pod in pods for container in pod.containers)

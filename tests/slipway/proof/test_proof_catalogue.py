@@ -1,0 +1,153 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from slipway.proof.bars import Limits
+from slipway.proof.catalogue import Catalogue, DrillInfo, UnknownDrillError
+from slipway.proof.drills import catalogue
+from slipway.proof.faults import Switch
+from slipway.proof.surroundings import (
+    NothingToBreakError,
+    Place,
+    Restarts,
+    Surroundings,
+    all_back,
+    busiest_node,
+    steady_pods,
+    victim,
+)
+
+APP = Place("dev", {"app": "x"}, "web")
+INGRESS = Place("ingress", {"app": "x"}, "haproxy")
+
+
+class Nodes:
+    def __init__(self):
+        self.calls = []
+
+    def stop(self, name):
+        self.calls.append(f"stop {name}")
+
+    def start(self, name):
+        self.calls.append(f"start {name}")
+
+    def stop_control_plane(self):
+        self.calls.append("stop")
+
+    def start_control_plane(self):
+        self.calls.append("start")
+
+
+@pytest.fixture
+def surroundings(kube, plan, records):
+    for number, node in enumerate(["node-1", "node-2", "node-2"]):
+        kube.add(f"web-{number}", node=node)
+    kube.add("haproxy-0", namespace="ingress", node="node-3")
+    ran = []
+
+    def on_node(node, command):
+        ran.append((node, list(command)))
+        return "10 1\n"
+
+    made = Surroundings(
+        kube=kube, on_node=on_node, on_machine=lambda command: "", nodes=Nodes(), app=APP, ingress=INGRESS,  # noqa: ARG005 -- the shape of it
+        plan=plan, connect=records.connect, without_protection=Switch("no protection", lambda: None, lambda: None),
+    )  # fmt: skip
+    ran.clear()
+    return made
+
+
+def test_the_list_names_every_drill_with_bars_and_controls():
+    described = json.loads(json.dumps(catalogue().described()))
+    assert [one["name"] for one in described] == [
+        "app-pod-deleted", "app-pod-killed", "haproxy-pod-deleted", "node-drain", "node-lost", "control-plane",
+    ]  # fmt: skip
+    for one in described:
+        assert one["bars"]
+        assert one["controls"]
+        assert one["minutes"] > 0
+
+
+def test_names_are_unique_and_known():
+    made = catalogue()
+    with pytest.raises(ValueError, match="already"):
+        made.add(made.get("node-drain"))
+    with pytest.raises(UnknownDrillError, match=r"^there is no drill 'x'; there are: app-pod-deleted, "):
+        made.get("x")
+    with pytest.raises(ValueError, match="negative control"):
+        Catalogue().add(DrillInfo("x", "x", ("bar",), (), 1, made.get("node-drain").build))
+
+
+@pytest.mark.parametrize("info", catalogue().listed(), ids=lambda info: info.name)
+def test_each_drill_can_be_built_and_broken_and_is_ready_again(info, surroundings, kube):
+    drill = info.build(surroundings)
+    assert drill.name == info.name
+    assert drill.without_protection is not None or drill.connect is not None
+    assert (drill.limits.lost is not None) == (drill.connect is not None)
+    assert drill.ready()
+    fault = drill.next_fault(0)
+    fault.inject()
+    fault.heal()
+    if info.name == "app-pod-killed":
+        assert not drill.ready()  # ready only when the container was started again
+        kube.all = [replace(p, containers=(replace(p.containers[0], restarts=1),)) for p in kube.all]
+    assert drill.ready()
+
+
+def test_what_the_drills_hold(surroundings):
+    limits = {info.name: info.build(surroundings).limits for info in catalogue().listed()}
+    assert limits["app-pod-deleted"] == Limits(requests=20_000, failed=0, unkeyed_failed=0)
+    assert limits["app-pod-killed"] == Limits(requests=20_000, failed=0, unkeyed_failed=None, lost=0)
+    assert (limits["node-lost"].reads_stall, limits["node-lost"].writes_stall) == (15.0, 30.0)
+    assert catalogue().get("node-lost").build(surroundings).plan.stall == 20.0
+
+
+def test_nodes_are_lost_and_given_back(surroundings, kube):
+    fault = catalogue().get("node-lost").build(surroundings).next_fault(0)
+    fault.inject()
+    fault.heal()
+    assert surroundings.nodes.calls == ["stop node-2", "start node-2"]
+    fault = catalogue().get("node-drain").build(surroundings).next_fault(0)
+    fault.inject()
+    assert kube.ready_nodes() == {"node-1", "node-3"}
+    fault.heal()
+    assert kube.calls == [("drain", "node-2", 180.0), ("uncordon", "node-2")]
+
+
+def test_victims_take_turns_and_only_steady_pods_are_taken(kube):
+    kube.add("a")
+    kube.add("b", ready=False)
+    kube.add("c")
+    kube.all.append(replace(kube.all[0], name="d", leaving=True))
+    assert [pod.name for pod in steady_pods(kube, APP)] == ["a", "c"]
+    assert [victim(kube, APP, n).name for n in range(3)] == ["a", "c", "a"]
+
+
+def test_nothing_to_break_is_said(kube):
+    with pytest.raises(NothingToBreakError, match="no ready pod in dev"):
+        victim(kube, APP, 0)
+    with pytest.raises(NothingToBreakError, match="no ready pod in dev"):
+        busiest_node(kube, APP)
+
+
+def test_all_back_compares_with_the_beginning(surroundings, kube):
+    answer = all_back(surroundings)
+    assert answer()
+    kube.nodes.discard("node-1")
+    assert not answer()
+    kube.nodes.add("node-9")
+    assert answer()
+    kube.all.pop()
+    assert not answer()
+
+
+def test_restarts_are_waited_for(kube):
+    kube.add("a", restarts=3)
+    restarts = Restarts(kube, APP)
+    assert restarts.seen()
+    restarts.expect()
+    assert not restarts.seen()
+    kube.all.clear()
+    kube.add("a", restarts=4)
+    assert restarts.seen()

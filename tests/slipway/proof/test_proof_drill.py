@@ -1,0 +1,200 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.stream import Gap
+from loadtests.verdict import ExitClass
+from slipway.proof.bars import Limits, Taken, conclude, control_bar, measured_bars, slowest_recovery
+from slipway.proof.drill import Drill, Runner, Shape
+from slipway.proof.faults import Switch, UnhealedError
+from slipway.proof.ledger import Finding
+from slipway.reports import Bar, Verdict, write
+
+ANSWERS = st.lists(st.sampled_from([True, False, None]), max_size=5)
+BOOK = Finding(written=9, acknowledged=8, resolved=1, unknown=1, refused=0, lost=(), doubled=(), ghosts=())
+
+
+def bars(answers, what="bar"):
+    return [Bar(what=f"{what} {i}", measured=0, bar="0", holds=a) for i, a in enumerate(answers)]
+
+
+@given(ANSWERS, st.lists(st.booleans(), max_size=3))
+def test_without_a_control_that_failed_nothing_passes(answers, failed):
+    controls = [control_bar(str(i), "x", failed_as_it_must=one) for i, one in enumerate(failed)]
+    verdict = conclude(bars(answers), controls)
+    assert (verdict is Verdict.FAIL) == (False in answers)
+    assert (verdict is Verdict.PASS) == (all(answers) and bool(failed) and all(failed))
+
+
+class World:
+    """A drill over fakes: what it turned off and on, and a service that is ready unless told otherwise."""
+
+    def __init__(self, plan, clock, runs, records, tmp_path):
+        self.steps, self.ready, self.plan, self.records = [], True, plan, records
+        self.runner = Runner(clock, runs.begin, tmp_path / "journals")
+        self.clock = clock
+
+    def fault(self, number):
+        assert self.records.wrote.wait(10) if self.ledger else True
+        return Switch(f"fault {number}", *(lambda s=s: self.steps.append((s, number)) for s in ("off", "on")))
+
+    def drill(self, *, ledger=True, protection=True, times=2, **limits):
+        self.ledger = ledger
+        return Drill(
+            name="example",
+            plan=self.plan,
+            limits=Limits(**({"requests": 500, "lost": 0 if ledger else None} | limits)),
+            shape=Shape(times=times, hold=3.0, recovered_within=30.0),
+            next_fault=self.fault,
+            ready=lambda: self.ready,
+            connect=self.records.connect if ledger else None,
+            without_protection=Switch("no protection", *self.switch()) if protection else None,
+        )
+
+    def switch(self):
+        return (lambda: self.steps.append("unprotected")), (lambda: self.steps.append("protected"))
+
+
+@pytest.fixture
+def world(plan, clock, runs, records, tmp_path):
+    return World(plan, clock, runs, records, tmp_path)
+
+
+def failing(good, **changes):
+    return replace(good, **({"exit_class": ExitClass.FAIL, "failed": 7, "reasons": ("7 failed",)} | changes))
+
+
+def holds(outcome):
+    return {bar.what: bar.holds for bar in outcome.report.bars}
+
+
+def test_a_drill_passes_when_its_bars_hold_and_its_controls_failed(world, runs, good, tmp_path):
+    runs.outcomes[:] = [good, failing(good)]
+    outcome = world.runner.run(world.drill())
+    assert outcome.report.verdict is Verdict.PASS, outcome.report.bars
+    assert world.steps == [
+        ("off", 0), ("on", 0), ("off", 1), ("on", 1),
+        "unprotected", ("off", 0), ("on", 0), ("off", 1), ("on", 1), "protected",
+    ]  # fmt: skip
+    assert len(runs) == 2
+    assert runs[0].plan.min_requests == 500
+    assert runs[1].plan.min_requests == 1
+    assert outcome.taken.book.acknowledged > 0
+    page = write(outcome.report, tmp_path / "reports", outcome.sections).with_suffix(".html").read_text()
+    assert "fault 1" in page
+    assert "must fail" in page
+
+
+def test_a_control_that_shows_nothing_takes_the_proof_away(world):
+    outcome = world.runner.run(world.drill())
+    assert outcome.report.verdict is Verdict.INCONCLUSIVE
+    assert holds(outcome)["control: failures show under no protection"] is None
+    assert holds(outcome)["failed"] is True
+
+
+def test_a_ledger_that_cannot_lose_takes_the_proof_away(world, runs, good, records):
+    runs.outcomes[:] = [good, failing(good)]
+    records.delete = lambda identity: None  # noqa: ARG005 -- a service that ignores it
+    outcome = world.runner.run(world.drill())
+    assert outcome.report.verdict is Verdict.INCONCLUSIVE
+    assert holds(outcome)["control: a discarded acknowledged write is found lost"] is None
+
+
+def test_a_drill_without_any_control_proves_nothing(world):
+    outcome = world.runner.run(world.drill(ledger=False, protection=False))
+    assert outcome.report.verdict is Verdict.INCONCLUSIVE
+
+
+def test_failures_fail_whatever_the_controls_say(world, runs, good):
+    runs.outcomes[:] = [failing(good)]
+    outcome = world.runner.run(world.drill())
+    assert outcome.report.verdict is Verdict.FAIL
+    assert holds(outcome)["failed"] is False
+
+
+def test_a_lost_write_fails(world, runs, good, records):
+    runs.outcomes[:] = [good, failing(good)]
+    records.next = ["lost"]
+    outcome = world.runner.run(world.drill())
+    assert outcome.report.verdict is Verdict.FAIL
+    assert holds(outcome)["acknowledged writes lost or doubled"] is False
+
+
+def test_what_is_never_ready_again_fails_and_stops(world, clock):
+    drill = world.drill(ledger=False, protection=False)
+    clock.on_wait.append(lambda: setattr(world, "ready", not world.steps))
+    outcome = world.runner.run(drill)
+    assert world.steps == [("off", 0), ("on", 0)]
+    assert outcome.report.verdict is Verdict.FAIL
+    assert "all to be ready after fault 0" in outcome.report.bars[0].measured
+
+
+def test_a_load_that_ends_early_leaves_bars_without_an_answer(world, runs, clock):
+    clock.on_wait.append(lambda: setattr(runs[0], "dies_at", clock.steady() if world.steps else None))
+    outcome = world.runner.run(world.drill(ledger=False, protection=False))
+    assert outcome.report.verdict is Verdict.INCONCLUSIVE
+    assert {holds(outcome)["failed"], holds(outcome)["requests"]} == {None}
+    assert runs[0].left
+    assert "LoadEndedError" in str(outcome.report.bars[1].measured)
+
+
+def test_a_fault_that_cannot_be_made_is_inconclusive_and_says_why(world):
+    def broken(_number):
+        raise LookupError("no ready pod")
+
+    outcome = world.runner.run(replace(world.drill(ledger=False, protection=False), next_fault=broken))
+    assert outcome.report.verdict is Verdict.INCONCLUSIVE
+    assert "no ready pod" in str(outcome.report.bars[0].measured)
+
+
+def test_what_cannot_be_healed_stops_everything(world, runs):
+    def stuck():
+        raise OSError("stuck")
+
+    fault = Switch("cut", lambda: None, stuck)
+    with pytest.raises(UnhealedError, match="cut could not be healed"):
+        world.runner.run(replace(world.drill(ledger=False), next_fault=lambda _: fault))
+    assert runs[0].left
+    assert len(runs) == 1
+
+
+def test_an_inconclusive_load_gives_no_answer(world, runs, good):
+    runs.outcomes[:] = [failing(good, exit_class=ExitClass.INCONCLUSIVE, reasons=("k6 crashed",))]
+    outcome = world.runner.run(world.drill(ledger=False))
+    assert outcome.report.verdict is Verdict.INCONCLUSIVE
+    assert "not run: k6 crashed" in [bar.measured for bar in outcome.report.bars]
+
+
+def test_stalls_recovery_and_columns_have_bars(good):
+    load = replace(good, read_gaps=(Gap(10, 22),), write_gaps=(Gap(10, 25), Gap(60, 62)), failed=3, unkeyed_failed=2)
+    taken = Taken(2, load=load, book=BOOK, injected_at=[9.0, 59.0], ready_after=[1.0, 2.0])
+    limits = Limits(requests=10, failed=None, unkeyed_failed=1, reads_stall=15, writes_stall=14, recovery=16, lost=0)
+    found = {bar.what: (bar.measured, bar.holds) for bar in measured_bars(limits, taken)}
+    assert found == {
+        "every fault injected and recovered from": ("2 times", True),
+        "requests": (3000, True),
+        "failed without a key": (2, False),
+        "reads stall": (12.0, True),
+        "writes stall": (15.0, False),
+        "recovery of writes": (16.0, True),
+        "acknowledged writes lost or doubled": (0, True),
+    }
+
+
+def test_every_bar_stays_though_nothing_ran():
+    limits = Limits(requests=10, reads_stall=1, writes_stall=1, recovery=1, lost=0)
+    found = measured_bars(limits, Taken(1, error="it broke"))
+    assert [bar.holds for bar in found] == [None] * 8
+    assert all(str(bar.measured).startswith("not run") for bar in found)
+
+
+def test_a_ledger_without_a_promise_proves_nothing(good):
+    taken = Taken(1, load=good, book=replace(BOOK, acknowledged=0), ready_after=[1.0])
+    assert measured_bars(Limits(requests=1, lost=0), taken)[-1].holds is None
+
+
+def test_each_fault_is_judged_up_to_the_next():
+    assert slowest_recovery([Gap(11, 13), Gap(30, 31)], [10.0, 29.5]) == 3.0
+    assert slowest_recovery([], []) == 0.0

@@ -1,0 +1,172 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slipway.proof.faults import (
+    CutLink,
+    DeletePod,
+    FaultError,
+    FillDisk,
+    KillContainer,
+    PauseContainer,
+    Switch,
+    UnhealedError,
+    first_process,
+    injected,
+    processes,
+)
+from slipway.proof.timeline import Timeline
+
+
+class Node:
+    """Records what is run on it; the process tree of any container is `tree`."""
+
+    def __init__(self, tree="10 1\n11 10\n"):
+        self.tree = tree
+        self.ran = []
+
+    def __call__(self, node, command):
+        self.ran.append((node, list(command)))
+        return self.tree if "cgroup" in " ".join(command) else ""
+
+
+def here(_node, command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def pod(kube):
+    kube.add("web-1", node="node-2")
+    return kube.all[0]
+
+
+def test_a_fault_is_healed_whatever_happens(clock):
+    steps = []
+    fault = Switch("x", lambda: steps.append("off"), lambda: steps.append("on"))
+    with pytest.raises(ZeroDivisionError), injected(fault, Timeline(clock)):
+        _ = 1 / 0
+    assert steps == ["off", "on"]
+
+
+def test_a_fault_that_fails_half_way_is_healed_too(clock):
+    steps = []
+
+    def off():
+        steps.append("half")
+        raise FaultError("no")
+
+    with pytest.raises(FaultError, match="no"), injected(Switch("x", off, lambda: steps.append("on")), Timeline(clock)):
+        steps.append("never")
+    assert steps == ["half", "on"]
+
+
+def test_a_heal_that_fails_says_what_is_left_to_undo(clock):
+    def on():
+        raise OSError("gone")
+
+    timeline = Timeline(clock)
+    told = "cut x could not be healed, undo it by hand: gone"
+    with pytest.raises(UnhealedError, match=told) as caught, injected(Switch("cut x", lambda: None, on), timeline):
+        raise ValueError("inner")
+    assert isinstance(caught.value.__context__.__context__, ValueError)
+    assert "error" in timeline.events()[0].detail
+
+
+def test_deleting_a_pod(kube, pod):
+    DeletePod(kube, pod).inject()
+    assert kube.calls == [("delete", "dev", "web-1", False)]
+    fault = DeletePod(kube, kube.all[0], at_once=True)
+    fault.inject()
+    fault.heal()
+    assert kube.calls[-1][-1] is True
+    assert fault.name == "delete pod web-1x at once"
+
+
+def test_the_first_process_of_the_container_is_killed_on_its_node(pod):
+    node = Node()
+    fault = KillContainer(node, pod, "web")
+    fault.inject()
+    fault.heal()
+    assert node.ran[0][1][-1] == "id-web-1"
+    assert node.ran[1:] == [("node-2", ["kill", "-9", "10"])]
+
+
+def test_a_container_that_is_not_there_is_named(pod):
+    with pytest.raises(FaultError, match="has no running container 'db'; it has web"):
+        KillContainer(Node(), pod, "db").inject()
+
+
+@pytest.mark.parametrize("tree", ["", "10 1\n20 1\n"])
+def test_what_to_kill_must_be_clear(pod, tree):
+    with pytest.raises(FaultError, match="expected one first process"):
+        KillContainer(Node(tree), pod, "web").inject()
+
+
+def test_the_tree_of_processes():
+    tree = processes("10 1\n\n11 10\n12 11\n")
+    assert tree == {10: 1, 11: 10, 12: 11}
+    assert first_process(tree) == 10
+
+
+def test_the_script_finds_real_processes_by_their_cgroup(kube):
+    # Our own group stands for a container's: each process in it is found with its true parent.
+    group = Path("/proc/self/cgroup").read_text().splitlines()[0]
+    node = Node()
+    kube.add("web-1")
+    KillContainer(node, kube.all[0], "web").inject()
+    script = node.ran[0][1]
+    found = processes(here("", [*script[:-1], group]))
+    assert found[os.getpid()] == os.getppid()
+
+
+def test_a_pause_stops_and_heals_real_processes(pod):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+
+        def on_node(node, command):
+            return f"{child.pid} 1\n" if "cgroup" in " ".join(command) else here(node, command)
+
+        def state():
+            return Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+        fault = PauseContainer(on_node, pod, "web")
+        fault.inject()
+        while state() != "T":
+            pass
+        fault.heal()
+        while state() == "T":
+            pass
+        fault.heal()  # nothing is left to undo
+    finally:
+        child.communicate(b"\n", timeout=20)
+    assert child.returncode == 0
+
+
+def test_a_pause_of_nothing_is_refused_and_heals(pod):
+    node = Node("")
+    fault = PauseContainer(node, pod, "web")
+    with pytest.raises(FaultError, match="has no process on node-2"):
+        fault.inject()
+    fault.heal()
+    assert len(node.ran) == 1
+
+
+def test_a_cut_link_comes_back():
+    ran = []
+    fault = CutLink(lambda command: ran.append(list(command)) or "", "veth-2", "node-2")
+    fault.inject()
+    fault.heal()
+    assert [command[-2:] for command in ran] == [["veth-2", "down"], ["veth-2", "up"]]
+    assert fault.name == "cut the network of node-2"
+
+
+def test_a_filled_disk_is_given_back(tmp_path):
+    fault = FillDisk(here, "node-1", str(tmp_path), "64K")
+    fault.inject()
+    assert (tmp_path / ".slipway-fill").stat().st_size == 65536
+    fault.heal()
+    fault.heal()
+    assert list(tmp_path.iterdir()) == []
