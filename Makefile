@@ -47,10 +47,10 @@ unit: $(STAMP) ## Tests, levels 0 to 3 (ARGS="-k name")
 	$(BIN)/pytest -m "not e2e" --cov --cov-report=term:skip-covered $(ARGS)
 
 e2e: $(STAMP) ## Tests on real clusters, all
-	$(BIN)/pytest -m e2e tests/e2e $(ARGS)
+	$(BIN)/pytest -p no:randomly -m e2e tests/e2e $(ARGS)
 
 e2e-smoke: $(STAMP) ## Tests on a real cluster, the short form that the pipeline runs
-	$(BIN)/pytest -m e2e tests/e2e/smoke $(ARGS)
+	$(BIN)/pytest -p no:randomly -m e2e tests/e2e/smoke $(ARGS)
 
 ##@ Set up
 .PHONY: setup-test fix

@@ -3,16 +3,21 @@
 from flask import Flask
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from app.api import errors
+from app.api import errors, guard
+from app.api.access import access_routes, token_routes
+from app.api.crud import SURFACES, Crud
 from app.api.health import health
-from app.api.users import users
-from app.core import metrics, requests
+from app.api.learning import learning
+from app.core import faults, metrics, requests
+from app.core.cache import Cache, connect
 from app.core.cursors import CursorSigner
 from app.core.database import Database
 from app.core.drain import Drain
 from app.core.parts import Parts, attach
-from app.core.secret_files import read_secret
+from app.core.secret_files import read_key, read_secret
 from app.core.settings import Settings
+from app.core.tokens import Keyring
+from app.services.access import digest
 
 _MAX_BODY_BYTES = 64 * 1024
 
@@ -29,12 +34,28 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
             database=Database(settings),
             # One secret that all processes of an environment share already.
             cursors=CursorSigner.from_secret(read_secret(settings.database_url_file)),
+            cache=Cache(
+                None if settings.redis_url_file is None else connect(settings.redis_url_file, settings.threads),
+                settings.environment,
+                registry,
+            ),
             drain=Drain(),
+            keyring=None if settings.signing_key_file is None else Keyring.from_file(settings.signing_key_file),
+            bootstrap_key=(
+                None if settings.bootstrap_key_file is None else digest(read_key(settings.bootstrap_key_file))
+            ),
         ),
     )
     requests.install(app, settings)
     metrics.install(app, settings, registry)
+    faults.install(app, settings.faults)
+    guard.install(app)
     errors.install(app)
     app.register_blueprint(health)
-    app.register_blueprint(users)
+    app.register_blueprint(learning)
+    app.register_blueprint(access_routes)
+    if settings.signing_key_file is not None:
+        app.register_blueprint(token_routes)
+    for surface in SURFACES:
+        app.register_blueprint(Crud(surface).blueprint())
     return app

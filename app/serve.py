@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 
+from app.core.faults import arm_crash
 from app.core.logs import configure_logs
 from app.core.settings import SettingsError, load_settings
 
@@ -24,6 +25,7 @@ def main() -> int:
         return 2
     configure_logs(settings)
     logging.captureWarnings(True)
+    arm_crash(settings.faults)
     if settings.workers > 1:
         # A new folder for each start: files of processes that are gone would be counted again.
         os.environ[_MULTIPROCESS_FOLDER] = tempfile.mkdtemp(prefix="payload-metrics-")

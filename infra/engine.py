@@ -14,6 +14,7 @@ from typing import Any, final
 
 from pulumi import automation
 
+from infra import stranded
 from infra.naming import Project, cluster_name
 
 ROOT = Path(__file__).resolve().parent
@@ -49,6 +50,11 @@ class Place:
         """Encrypts secrets in the state; readable by the user alone."""
         return self.state / "passphrase"
 
+    @property
+    def stacks(self) -> Path:
+        """The file backend."""
+        return self.state / "stacks"
+
     def environment(self) -> dict[str, str]:
         """What `pulumi` needs to find everything (docs/how-to/pulumi.md)."""
         # The language host takes the first `python` on PATH: that of the locked environment.
@@ -56,7 +62,7 @@ class Place:
         return {
             "PATH": path,
             "PULUMI_HOME": str(self.state / "home"),
-            "PULUMI_BACKEND_URL": self.backend or f"file://{self.state / 'stacks'}",
+            "PULUMI_BACKEND_URL": self.backend or f"file://{self.stacks}",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase_file),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
@@ -65,7 +71,7 @@ class Place:
 
     def prepare(self, kubernetes_plugin: Path | None) -> None:
         """Make the folders, the passphrase and, if given, the Kubernetes plug-in."""
-        for folder in (self.state, self.state / "home", self.state / "stacks"):
+        for folder in (self.state, self.state / "home", self.stacks):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self.passphrase_file.exists():
             descriptor = os.open(self.passphrase_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -93,6 +99,7 @@ class Engine:
     """
 
     def __init__(self, place: Place) -> None:
+        self._place = place
         self._environment = place.environment()
         # The library finds the CLI on this process's PATH.
         os.environ["PATH"] = self._environment["PATH"]
@@ -160,6 +167,8 @@ class Engine:
                 yield project, cluster
 
     def _stack(self, project: Project, stack: str) -> automation.Stack:
+        if not self._place.backend:
+            stranded.release(self._place.stacks, project.value, stack)
         return automation.create_or_select_stack(stack, work_dir=str(folder(project)), opts=self._options(project))
 
     def _workspace(self, project: Project) -> automation.LocalWorkspace:
@@ -193,7 +202,13 @@ def _told(project: Project) -> Generator[None]:
             f"{folder(project)}"
         ) from None
     except automation.CommandError as error:
-        raise EngineError(_reason(str(error))) from None
+        reason = _reason(str(error))
+        if "incorrect passphrase" in reason:
+            reason += (
+                f"\nA file Pulumi.*.yaml in {folder(project)} was made with another passphrase: give that one by "
+                "PULUMI_CONFIG_PASSPHRASE_FILE, or remove the file if its state is gone"
+            )
+        raise EngineError(reason) from None
 
 
 def _reason(text: str) -> str:

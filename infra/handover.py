@@ -36,6 +36,7 @@ class Capabilities:
         registry_push: `host:port` of that registry as this machine reaches it.
         registry_certificates: Folder on this machine with what pushing needs: ca.crt, client.cert and client.key.
         address_range: Free addresses for MetalLB, `first-last`.
+        shared_machine: All its nodes are on one machine, whose figures are then the same on each.
         storage_class: Storage class for databases.
     """
 
@@ -46,12 +47,13 @@ class Capabilities:
     registry_push: pulumi.Input[str] | None = None
     registry_certificates: pulumi.Input[str] | None = None
     address_range: pulumi.Input[str] | None = None
+    shared_machine: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a set of capabilities that promises something it does not name."""
         if self.local_images and None in (self.registry, self.registry_push, self.registry_certificates):
             raise HandoverError(
-                "the cluster says it has a registry, but not registry, registry_push and registry_certificates"
+                "the cluster says it has a registry, but lacks registry, registry_push or registry_certificates"
             )
         if not self.load_balancer and self.address_range is None:
             raise HandoverError("the cluster has no load balancer and names no address_range for MetalLB")

@@ -16,6 +16,9 @@ from typing import Final
 
 from infra import versions
 
+#: Where the toolchain puts images in a local registry.
+LOCAL_FOLDER: Final = "slipway"
+
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -32,7 +35,7 @@ class Image:
     """One entry of the catalogue.
 
     Attributes:
-        name: Logical name; also the name of the recipe and of the repository in a local registry.
+        name: Logical name; also the name of the recipe, and of the repository in a local registry.
         upstream: Repository and tag as its project publishes it; `None` for images that only we build.
         digest: Upstream's digest, `sha256:` and 64 hexadecimal digits; `None` where it is known by tag only.
         local_tag: Tag beside the digest of a local reference; only where software reads its own version from it.
@@ -74,7 +77,7 @@ class Image:
         if not _DIGEST.fullmatch(digest):
             raise ValueError(f"the image {self.name!r} has the digest {digest!r}; allowed is sha256: and 64 hex digits")
         tag = f":{self.local_tag}" if self.local_tag else ""
-        return f"{registry}/{self.name}{tag}@{digest}"
+        return f"{registry}/{LOCAL_FOLDER}/{self.name}{tag}@{digest}"
 
 
 _TABLE: Final = (
@@ -93,6 +96,19 @@ _TABLE: Final = (
         local_tag=versions.POSTGRES_MAJOR,
     ),
     Image("redis", f"docker.io/library/redis:{versions.REDIS_UPSTREAM}"),
+    # Ours alone; HAProxy's pods cannot be without it, so on clusters without a registry it must come from one.
+    Image("ingress-observer", None),
+    Image("prometheus-operator", f"quay.io/prometheus-operator/prometheus-operator:v{versions.PROMETHEUS_OPERATOR}"),
+    Image(
+        "prometheus-config-reloader",
+        f"quay.io/prometheus-operator/prometheus-config-reloader:v{versions.PROMETHEUS_OPERATOR}",
+    ),
+    Image("prometheus", f"quay.io/prometheus/prometheus:v{versions.PROMETHEUS}"),
+    Image("node-exporter", f"quay.io/prometheus/node-exporter:v{versions.NODE_EXPORTER}"),
+    Image("metrics-server", f"registry.k8s.io/metrics-server/metrics-server:v{versions.METRICS_SERVER}"),
+    Image(
+        "kube-state-metrics", f"registry.k8s.io/kube-state-metrics/kube-state-metrics:v{versions.KUBE_STATE_METRICS}"
+    ),
     Image("service", None),
 )
 
@@ -106,6 +122,16 @@ PLATFORM_IMAGES: Final = (
     "cloudnative-pg",
     "postgres",
     "redis",
+)
+
+#: What the platform runs besides if it keeps metrics.
+METRICS_IMAGES: Final = (
+    "prometheus-operator",
+    "prometheus-config-reloader",
+    "prometheus",
+    "node-exporter",
+    "metrics-server",
+    "kube-state-metrics",
 )
 
 

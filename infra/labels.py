@@ -13,6 +13,9 @@ WAIT_FOR: Final = "pulumi.com/waitFor"
 #: The content a pod was started with: a change of it makes new pods, where a changed ConfigMap alone would not.
 CONTENT_HASH: Final = "slipway.dev/content"
 
+#: Says what a pod needs the Kubernetes API for; a policy refuses a pod that has access without a word.
+NEEDS_API: Final = "slipway.dev/needs-api"
+
 HOSTNAME: Final = "kubernetes.io/hostname"
 
 

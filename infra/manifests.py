@@ -17,8 +17,17 @@ from infra.profiles import Size
 Manifest = dict[str, Any]
 Change = Callable[[Manifest], Manifest]
 
+#: The parser in C, which every wheel of PyYAML has: the one in Python takes seconds for a megabyte of definitions.
+_PARSER: Final[type[yaml.SafeLoader]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CRD: Final = "CustomResourceDefinition"
 _POD_OWNERS: Final = frozenset({"Deployment", "DaemonSet", "StatefulSet", "Job"})
+
+
+class _Loader(_PARSER):
+    """Reads a bare `=` as text: in YAML 1.1 it is a type of its own, and Prometheus' definitions list it as it is."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:value", _Loader.construct_yaml_str)
 
 
 class ManifestError(pulumi.RunError):
@@ -32,7 +41,7 @@ def parse(content: bytes) -> list[Manifest]:
         ManifestError: It is not YAML, or holds something that is no object.
     """
     try:
-        documents = [document for document in yaml.safe_load_all(content) if document]
+        documents = [document for document in yaml.load_all(content, Loader=_Loader) if document]
     except yaml.YAMLError as error:
         raise ManifestError(f"the release manifest is not valid YAML: {error}") from error
     for document in documents:
@@ -89,6 +98,17 @@ def containers(document: Manifest) -> list[Manifest]:
     return [*spec.get("initContainers", []), *spec["containers"]]
 
 
+def moved(documents: Iterable[Manifest], namespace: str) -> list[Manifest]:
+    """Copies of objects in another namespace, and of bindings to accounts there."""
+    result = [copy.deepcopy(document) for document in documents]
+    for document in result:
+        subjects: list[Manifest] = document.get("subjects", [])
+        for holder in (document["metadata"], *subjects):
+            if "namespace" in holder:
+                holder["namespace"] = namespace
+    return result
+
+
 def with_image(reference: pulumi.Input[str], container: str) -> Change:
     """Run a container from another image, which is pulled only if the node does not have it.
 
@@ -131,6 +151,26 @@ def with_resources(container: str, size: Size) -> Change:
 
     def apply(document: Manifest) -> Manifest:
         _container(document, container)["resources"] = {"requests": size.requests(), "limits": size.limits()}
+        return document
+
+    return apply
+
+
+def with_container(container: str, **values: Any) -> Change:
+    """Set fields of a container, by their names in the manifest."""
+
+    def apply(document: Manifest) -> Manifest:
+        _container(document, container).update(values)
+        return document
+
+    return apply
+
+
+def with_pod_annotations(**annotations: str) -> Change:
+    """Add annotations to the pods; their names are not identifiers, so they are given by unpacking a mapping."""
+
+    def apply(document: Manifest) -> Manifest:
+        document["spec"]["template"]["metadata"].setdefault("annotations", {}).update(annotations)
         return document
 
     return apply

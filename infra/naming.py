@@ -38,6 +38,7 @@ class Namespace(StrEnum):
     POSTGRES_OPERATOR = "cnpg-system"
     DATA = "data"
     MONITORING = "monitoring"
+    NODE_METRICS = "node-metrics"
     ROLLOUT = "slipway-system"
 
 
@@ -67,6 +68,11 @@ POSTGRES_PORT: Final = 5432
 REDIS: Final = "redis"
 REDIS_PORT: Final = 6379
 REDIS_AUTH_SECRET: Final = "redis-auth"  # noqa: S105  # the name of a Secret, not a secret
+
+PROMETHEUS: Final = "prometheus"
+PROMETHEUS_PORT: Final = 9090
+#: Looks into each HAProxy, read only; runs beside it.
+INGRESS_OBSERVER: Final = "ingress-observer"
 
 CLUSTER_DOMAIN: Final = "cluster.local"
 
@@ -166,5 +172,9 @@ def cluster_host(service: str, namespace: str) -> str:
 POSTGRES_PRIMARY_HOST: Final = cluster_host(f"{POSTGRES}-rw", Namespace.DATA)
 POSTGRES_REPLICA_HOST: Final = cluster_host(f"{POSTGRES}-ro", Namespace.DATA)
 REDIS_HOST: Final = cluster_host(REDIS, Namespace.DATA)
+PROMETHEUS_URL: Final = f"http://{cluster_host(PROMETHEUS, Namespace.MONITORING)}:{PROMETHEUS_PORT}"
+#: Name in the observer's certificate: it is reached by pod addresses, so readers say which name they expect.
+INGRESS_OBSERVER_HOST: Final = f"{INGRESS_OBSERVER}.{Namespace.INGRESS}.svc"
 DATABASE_SECRET: Final = f"{SERVICE}-database"
 REDIS_SECRET: Final = f"{SERVICE}-redis"
+ACCESS_SECRET: Final = f"{SERVICE}-access"

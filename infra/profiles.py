@@ -65,6 +65,16 @@ class Profile:
         redis_storage: Volume of Redis.
         redis_maxmemory: Data that Redis holds before it refuses writes, in its own notation; well below its limit,
             since a rewrite of the append-only file copies pages.
+        ingress_observer: The observer beside each HAProxy.
+        prometheus_operator: The operator of Prometheus.
+        prometheus: Each Prometheus.
+        prometheus_replicas: Prometheus pods; each scrapes everything, so a second one doubles the cost.
+        prometheus_storage: Volume of each Prometheus.
+        prometheus_retention: How long samples are kept.
+        prometheus_retention_size: How much of the volume samples may take; the log of the newest ones comes on top.
+        kube_state_metrics: The exporter of the cluster's objects.
+        node_exporter: The exporter of each machine.
+        metrics_server: The server behind `kubectl top` and autoscaling.
         service: Each pod of the service.
         service_replicas: Pods of each colour.
     """
@@ -83,6 +93,16 @@ class Profile:
     redis: Size
     redis_storage: str
     redis_maxmemory: str
+    ingress_observer: Size
+    prometheus_operator: Size
+    prometheus: Size
+    prometheus_replicas: int
+    prometheus_storage: str
+    prometheus_retention: str
+    prometheus_retention_size: str
+    kube_state_metrics: Size
+    node_exporter: Size
+    metrics_server: Size
     service: Size
     service_replicas: int
 
@@ -108,6 +128,16 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             redis=Size("10m", "48Mi", "500m", "256Mi"),
             redis_storage="1Gi",
             redis_maxmemory="128mb",
+            ingress_observer=Size("10m", "24Mi", "500m", "128Mi"),
+            prometheus_operator=Size("5m", "48Mi", "500m", "256Mi"),
+            prometheus=Size("50m", "384Mi", "1", "1Gi"),
+            prometheus_replicas=1,
+            prometheus_storage="4Gi",
+            prometheus_retention="12h",
+            prometheus_retention_size="2GB",
+            kube_state_metrics=Size("5m", "32Mi", "200m", "128Mi"),
+            node_exporter=Size("5m", "16Mi", "200m", "96Mi"),
+            metrics_server=Size("10m", "48Mi", "500m", "192Mi"),
             service=Size("50m", "160Mi", "1", "384Mi"),
             service_replicas=2,
         ),
@@ -126,6 +156,16 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             redis=Size("100m", "256Mi", "1", "1Gi"),
             redis_storage="4Gi",
             redis_maxmemory="512mb",
+            ingress_observer=Size("50m", "32Mi", "1", "128Mi"),
+            prometheus_operator=Size("20m", "64Mi", "500m", "256Mi"),
+            prometheus=Size("250m", "1Gi", "2", "3Gi"),
+            prometheus_replicas=1,
+            prometheus_storage="40Gi",
+            prometheus_retention="15d",
+            prometheus_retention_size="30GB",
+            kube_state_metrics=Size("20m", "64Mi", "500m", "256Mi"),
+            node_exporter=Size("20m", "32Mi", "500m", "128Mi"),
+            metrics_server=Size("50m", "64Mi", "500m", "256Mi"),
             service=Size("250m", "256Mi", "1", "512Mi"),
             service_replicas=3,
         ),
@@ -144,6 +184,16 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             redis=Size("250m", "512Mi", "2", "2Gi"),
             redis_storage="10Gi",
             redis_maxmemory="1gb",
+            ingress_observer=Size("100m", "32Mi", "1", "128Mi"),
+            prometheus_operator=Size("50m", "128Mi", "500m", "512Mi"),
+            prometheus=Size("500m", "4Gi", "4", "8Gi"),
+            prometheus_replicas=2,
+            prometheus_storage="100Gi",
+            prometheus_retention="30d",
+            prometheus_retention_size="80GB",
+            kube_state_metrics=Size("50m", "128Mi", "500m", "512Mi"),
+            node_exporter=Size("50m", "32Mi", "500m", "128Mi"),
+            metrics_server=Size("100m", "128Mi", "1", "512Mi"),
             service=Size("500m", "512Mi", "2", "1Gi"),
             service_replicas=4,
         ),

@@ -107,6 +107,9 @@ class ExistingSettings(BaseModel):
     address_range: Annotated[str, AfterValidator(_addresses)] | None = Field(
         default=None, description="Free addresses that MetalLB may give out. Required if loadBalancer is false."
     )
+    shared_machine: bool = Field(
+        default=False, description="Whether all nodes are on one machine; its figures are then taken once."
+    )
     storage_class: str = Field(default="standard", min_length=1, description="Storage class for databases.")
     registry: str | None = Field(
         default=None,
@@ -153,6 +156,13 @@ class ClusterSettings(BaseModel):
         return self
 
 
+class Part(StrEnum):
+    """Whether the platform brings a part along."""
+
+    MANAGED = "managed"
+    OFF = "off"
+
+
 class PlatformSettings(BaseModel):
     """Settings of the project `slipway-platform`. The stack has the name of its cluster."""
 
@@ -166,6 +176,15 @@ class PlatformSettings(BaseModel):
     )
     image_mirror: str | None = Field(
         default=None, min_length=1, pattern=r"^[^/].*[^/]$", description="Prefix before every upstream reference."
+    )
+    ingress_observer_image: Annotated[str, AfterValidator(_pinned_image)] | None = Field(
+        default=None,
+        description="Image of the observer beside each HAProxy, by digest, for clusters without a registry; elsewhere "
+        "it is built here. Without either HAProxy runs alone, and nothing tells its requests apart by colour.",
+    )
+    metrics: Part = Field(
+        default=Part.MANAGED,
+        description="Prometheus with its operator and exporters, and metrics-server; `off` installs none of them.",
     )
     domain: Annotated[str, AfterValidator(_domain)] = Field(default=DOMAIN, description="Domain of all host names.")
     timeouts: TrafficTimeouts = Field(default=TrafficTimeouts(), description="Waits in a request's way.")

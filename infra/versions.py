@@ -20,6 +20,17 @@ LOCAL_PATH_PROVISIONER: Final = "0.0.30"
 # renovate: datasource=docker depName=registry.k8s.io/pause
 PAUSE: Final = "3.10"
 
+# renovate: datasource=github-tags depName=prometheus-operator/prometheus-operator
+PROMETHEUS_OPERATOR: Final = "0.85.0"
+# renovate: datasource=github-tags depName=kubernetes-sigs/metrics-server
+METRICS_SERVER: Final = "0.9.0"
+# renovate: datasource=github-tags depName=kubernetes/kube-state-metrics
+KUBE_STATE_METRICS: Final = "2.15.0"
+# renovate: datasource=docker depName=quay.io/prometheus/prometheus
+PROMETHEUS: Final = "2.53.3"
+# renovate: datasource=docker depName=quay.io/prometheus/node-exporter
+NODE_EXPORTER: Final = "1.9.0"
+
 #: Major version of Postgres; the operator reads it from the image's tag.
 POSTGRES_MAJOR: Final = "17"
 # renovate: datasource=docker depName=ghcr.io/cloudnative-pg/postgresql
@@ -45,3 +56,4 @@ class ReleaseFile:
 
 METALLB_MANIFEST: Final = ReleaseFile("metallb", "config/manifests/metallb-native.yaml")
 CLOUDNATIVE_PG_MANIFEST: Final = ReleaseFile("cloudnative-pg", f"releases/cnpg-{CLOUDNATIVE_PG}.yaml")
+PROMETHEUS_OPERATOR_MANIFEST: Final = ReleaseFile("prometheus-operator", "bundle.yaml")

@@ -11,9 +11,10 @@ from werkzeug.exceptions import HTTPException
 
 from app.api.http import precondition_failed, problem_response
 from app.core.database_errors import CommitUnknown, TookTooLong, Trouble, Unavailable, classify
+from app.core.passwords import HashingBusyError
 from app.core.problems import Problem, conflict, invalid, unavailable
 from app.repositories.idempotency import KeyReusedError
-from app.services.users import EmailTakenError, UserNotFoundError, VersionMismatchError
+from app.services.resources import MissingError, RefusedError, VersionMismatchError
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,6 +42,10 @@ def to_problem(error: Exception) -> Problem:
         return error
     if isinstance(error, HTTPException):
         return _http(error)
+    if isinstance(error, MissingError):
+        return Problem(status=404, code="not_found", title="Not found", detail=f"There is no such {error}.")
+    if isinstance(error, RefusedError):
+        return conflict(error.refusal.code, error.refusal.detail)
     if isinstance(error, DBAPIError) and classify(error) is Trouble.SLOW:
         return _slow()
     known = _KNOWN.get(type(error))
@@ -57,11 +62,7 @@ def _internal() -> Problem:
 
 
 _KNOWN: Mapping[type[Exception], Callable[[], Problem]] = {
-    UserNotFoundError: lambda: Problem(
-        status=404, code="not_found", title="Not found", detail="There is no such user."
-    ),
     VersionMismatchError: precondition_failed,
-    EmailTakenError: lambda: conflict("email_taken", "Another user has this email address."),
     KeyReusedError: lambda: invalid(
         "idempotency_key_reused", "This Idempotency-Key came with another body; use a new key."
     ),
@@ -70,6 +71,7 @@ _KNOWN: Mapping[type[Exception], Callable[[], Problem]] = {
         "The change may or may not be stored. Repeat it with the same Idempotency-Key, or read to find out.",
     ),
     TookTooLong: _slow,
+    HashingBusyError: lambda: unavailable("overloaded", "Too many logins are running; try again."),
     Unavailable: lambda: unavailable("database_unavailable", "The database does not answer; nothing was changed."),
     PoolTimeoutError: lambda: unavailable("overloaded", "Too many requests are running; nothing was changed."),
 }

@@ -2,16 +2,19 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import orjson
-from flask import Response, request
+from flask import Response, g, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from app.core.principals import Principal
 from app.core.problems import FieldError, Problem, invalid
 from app.core.requests import request_id
 from app.repositories.idempotency import Claim
+from app.repositories.tables import Record
+from app.services.resources import Caller
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -73,18 +76,20 @@ def _field_errors(error: ValidationError) -> list[FieldError]:
 
 
 def answer(
-    data: BaseModel | Sequence[BaseModel],
+    data: object,
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
     meta: Mapping[str, object] | None = None,
 ) -> Response:
-    """Return `{"data": ..., "meta": {"request_id": ...}}`."""
-    body: dict[str, Any] = {
-        "data": data.model_dump() if isinstance(data, BaseModel) else [item.model_dump() for item in data],
-        "meta": {"request_id": request_id(), **(meta or {})},
-    }
+    """Return `{"data": ..., "meta": {"request_id": ...}}`; `data` is what orjson can write."""
+    body = {"data": data, "meta": {"request_id": request_id(), **(meta or {})}}
     return Response(orjson.dumps(body), status=status, headers=dict(headers or {}), mimetype=JSON)
+
+
+def shown(record: Record, fields: Iterable[str]) -> dict[str, object]:
+    """Return the fields of a row that clients may see."""
+    return {name: record[name] for name in fields}
 
 
 def problem_response(problem: Problem) -> Response:
@@ -132,4 +137,11 @@ def idempotency_claim(scope: str) -> Claim | None:
         return None
     if not _KEY.fullmatch(key):
         raise invalid("idempotency_key", "Idempotency-Key must be 1 to 255 visible ASCII characters.")
-    return Claim(scope=scope, key=key, request_hash=hashlib.sha256(request.get_data()).digest())
+    who: Principal = g.principal
+    return Claim(scope=f"{who.name} {scope}", key=key, request_hash=hashlib.sha256(request.get_data()).digest())
+
+
+def caller() -> Caller:
+    """Return on whose behalf this request acts."""
+    who: Principal = g.principal
+    return Caller(who.name, request.remote_addr, request_id())

@@ -4,38 +4,57 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from app.api.http import Strict
+from app.core.principals import PERMISSIONS, Role
 
-# Postgres text cannot hold NUL, and no name needs control characters.
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# Postgres text cannot hold NUL, and no single line needs control characters.
+Line = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Text = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[^\x00]*$")]
 Email = Annotated[
     str,
     StringConstraints(
         min_length=3, max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\.[^@\s\x00-\x1f\x7f]+$"
     ),
 ]
+Website = Annotated[str, StringConstraints(max_length=200, pattern=r"^https?://[^\s\x00-\x1f\x7f]+$")]
+Seats = Annotated[int, Field(ge=1, le=1000)]
+
+
+def known_scope(scope: str) -> str:
+    """Return a scope that exists.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if scope not in PERMISSIONS:
+        raise ValueError(f"Not a scope; allowed: {', '.join(sorted(PERMISSIONS))}")
+    return scope
+
+
+class View(BaseModel):
+    """What clients get."""
+
+    model_config = ConfigDict(frozen=True)
 
 
 class UserDraft(Strict):
     """A user to create, or the whole of one to replace."""
 
-    name: Name
+    name: Line
     email: Email
 
 
 class UserPatch(Strict):
     """The fields of a user to change; those not given stay."""
 
-    name: Name = Field(default="unchanged")
-    email: Email = Field(default="unchanged@example.test")
+    name: Line = ""
+    email: Email = ""
 
 
-class UserView(BaseModel):
+class UserView(View):
     """A user."""
-
-    model_config = ConfigDict(from_attributes=True, frozen=True)
 
     id: UUID
     name: str
@@ -44,20 +63,173 @@ class UserView(BaseModel):
     updated_at: datetime
 
 
-class ListQuery(Strict):
-    """Which part of a list: `limit` rows after `cursor`."""
+class ProfileDraft(Strict):
+    """What a user tells about themselves."""
+
+    bio: Text
+    website: Website | None = None
+
+
+class ProfileView(View):
+    """The profile of a user."""
+
+    user_id: UUID
+    bio: str
+    website: str | None
+    updated_at: datetime
+
+
+class PostDraft(Strict):
+    """A post to create."""
+
+    author_id: UUID
+    title: Line
+    body: Text
+
+
+class PostReplacement(Strict):
+    """The whole of a post, except its author, who stays."""
+
+    title: Line
+    body: Text
+
+
+class PostPatch(Strict):
+    """The fields of a post to change; those not given stay."""
+
+    title: Line = ""
+    body: Text = ""
+
+
+class PostView(View):
+    """A post."""
+
+    id: UUID
+    author_id: UUID
+    title: str
+    body: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class CourseDraft(Strict):
+    """A course to create, or the whole of one to replace."""
+
+    title: Line
+    seats: Seats
+
+
+class CoursePatch(Strict):
+    """The fields of a course to change; those not given stay."""
+
+    title: Line = ""
+    seats: Seats = 1
+
+
+class CourseView(View):
+    """A course."""
+
+    id: UUID
+    title: str
+    seats: int
+    seats_taken: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class StudentView(View):
+    """A student of a course."""
+
+    id: UUID
+    name: str
+    enrolled_at: datetime
+
+
+class EnrolmentView(View):
+    """A course that a user takes."""
+
+    id: UUID
+    title: str
+    enrolled_at: datetime
+
+
+# Long enough to be worth guessing, short enough to hash.
+Password = Annotated[str, StringConstraints(min_length=12, max_length=128)]
+Scope = Annotated[str, AfterValidator(known_scope)]
+
+
+class LoginDraft(Strict):
+    """Who wants to log in."""
+
+    email: Annotated[str, StringConstraints(min_length=1, max_length=254, pattern=r"^[^\x00]+$")]
+    password: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class RefreshDraft(Strict):
+    """A refresh token to exchange."""
+
+    refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class PasswordDraft(Strict):
+    """A new password, and for administrators a role."""
+
+    password: Password
+    role: Role | None = None
+
+
+class KeyDraft(Strict):
+    """An API key to make."""
+
+    name: Line
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)]
+
+
+class KeyView(View):
+    """An API key, without its text."""
+
+    id: UUID
+    name: str
+    scopes: list[str]
+    created_at: datetime
+
+
+class SessionView(View):
+    """What a login gives."""
+
+    access_token: str
+    refresh_token: str
+    token_type: str
+    expires_in: int
+
+
+class ItemQuery(Strict):
+    """Which part of one resource."""
+
+    fields: str | None = Field(default=None, max_length=200)
+
+
+class ListQuery(ItemQuery):
+    """Which part of a list: `limit` rows after `cursor`, ordered by `sort`, with only `fields`."""
 
     limit: int = Field(default=20, ge=1, le=100)
     cursor: str | None = Field(default=None, max_length=500)
+    sort: str = "-created_at"
 
 
-class Health(BaseModel):
+class PostQuery(ListQuery):
+    """As `ListQuery`, and only the posts of one author."""
+
+    author_id: UUID | None = None
+
+
+class Health(View):
     """What a probe is told."""
 
     status: str
 
 
-class VersionView(BaseModel):
+class VersionView(View):
     """Which version answers."""
 
     version: str

@@ -7,10 +7,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import psycopg
 from psycopg.errors import Diagnostic
-from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event
+from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
+from app.core.consistency import current
 from app.core.database_errors import (
     CommitUnknown,
     TookTooLong,
@@ -29,10 +31,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
-_ATTEMPTS = 3
+_ATTEMPTS = 5
 # After a failed connect the source is skipped for this long, so that a dead replica costs one request, not all.
 _AWAY_SECONDS = 1.0
 _NO_TRANSACTION = "25P01"
+_REPLAYED = text("SELECT pg_last_wal_replay_lsn() >= CAST(:seen AS pg_lsn)")  # NULL on a primary
 
 
 class Source(StrEnum):
@@ -54,6 +57,7 @@ def make_engine(url_file: Path, settings: Settings, **options: Any) -> Engine:
         pool_timeout=settings.pool_wait_seconds,
         pool_recycle=300,
         pool_use_lifo=True,
+        hide_parameters=True,  # errors reach the log, names and addresses must not
         use_native_hstore=False,  # saves a query for each new connection
         connect_args={
             "connect_timeout": settings.connect_seconds,
@@ -75,6 +79,10 @@ def make_engine(url_file: Path, settings: Settings, **options: Any) -> Engine:
     return engine
 
 
+class _BehindError(Exception):
+    """The replica has not replayed what the client has already seen."""
+
+
 class Database:
     """Runs units of work. A unit may run more than once, so it must have no effect besides its statements."""
 
@@ -82,6 +90,7 @@ class Database:
         self._settings = settings
         self._watchdog = Watchdog()
         self._primary = make_engine(settings.database_url_file, settings)
+        self._serializable = self._primary.execution_options(isolation_level="SERIALIZABLE")
         self._readers: dict[Source, Engine] = {
             Source.PRIMARY: self._primary.execution_options(isolation_level="AUTOCOMMIT")
         }
@@ -104,26 +113,34 @@ class Database:
             DBAPIError: the statement itself failed.
         """
         failure: Exception | None = None
-        stale: set[Source] = set()
-        order = list(self._order(prefer))
-        for number, source in enumerate([*order, *order]):
-            if number >= len(order) and source not in stale:
-                continue  # the second round is only for pools that were emptied of dead connections
+        again: list[Source] = []
+        behind = False
+        queue = list(self._order(prefer))
+        while queue:
+            source = queue.pop(0)
             try:
-                with self._readers[source].connect() as connection:
-                    return self._watched_read(connection, work)
+                return self._read_from(source, work)
+            except _BehindError:
+                behind = True
             except (DBAPIError, TookTooLong) as error:
                 if isinstance(error, DBAPIError) and classify(error) not in {Trouble.LOST, Trouble.CONFLICT}:
                     raise
                 failure = error
-                if isinstance(error, DBAPIError) and error.connection_invalidated:
-                    stale.add(source)
+                _LOG.warning("database source failed", extra={"labels.source": source, "error.message": str(error)})
+                stale_connection = isinstance(error, DBAPIError) and error.connection_invalidated
+                if stale_connection and source not in again:
+                    # Its pool was emptied of connections that died while idle: once more, after the others.
+                    again.append(source)
+                    queue.append(source)
                 else:
                     self._away_until[source] = time.monotonic() + _AWAY_SECONDS
-                _LOG.warning("database source failed", extra={"labels.source": source, "error.message": str(error)})
+        if behind:
+            # The primary is away: an answer that may be old, and says so, is better than none.
+            current().stale = True
+            return self._read_from(Source.REPLICA, work)
         raise Unavailable("no database answers reads") from failure
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Connection], T], *, serializable: bool = False) -> T:
         """Run `work` in one transaction on the primary and commit it.
 
         A unit that failed before COMMIT was sent, by a stale connection or a conflict, is run again.
@@ -136,7 +153,7 @@ class Database:
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return self._transaction(work)
+                return self._transaction(self._serializable if serializable else self._primary, work)
             except DBAPIError as error:
                 trouble = classify(error)
                 again = trouble is Trouble.CONFLICT or (trouble is Trouble.LOST and error.connection_invalidated)
@@ -147,9 +164,14 @@ class Database:
                 raise
         raise AssertionError("the last attempt returns or raises")
 
-    def _watched_read(self, connection: Connection, work: Callable[[Connection], T]) -> T:
-        with self._watchdog.watch(_driver(connection), self._settings.read_seconds) as watch:
+    def _read_from(self, source: Source, work: Callable[[Connection], T]) -> T:
+        with (
+            self._readers[source].connect() as connection,
+            self._watchdog.watch(_driver(connection), self._settings.read_seconds) as watch,
+        ):
             try:
+                if source is Source.REPLICA and _is_behind(connection):
+                    raise _BehindError
                 return work(connection)
             except DBAPIError as error:
                 if watch.fired:
@@ -157,9 +179,9 @@ class Database:
                     raise TookTooLong("a read was ended by the watchdog") from error
                 raise
 
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
+    def _transaction(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         with (
-            self._primary.connect() as connection,
+            engine.connect() as connection,
             self._watchdog.watch(_driver(connection), self._settings.write_seconds) as watch,
         ):
             transaction = connection.begin()
@@ -197,8 +219,16 @@ def _lose(connection: Connection, error: DBAPIError) -> None:
     error.connection_invalidated = True
 
 
+def _is_behind(connection: Connection) -> bool:
+    """True if the client has seen a position that this server has not replayed; a primary is never behind."""
+    seen = current().seen
+    if seen is None or current().stale:
+        return False
+    return connection.execute(_REPLAYED, {"seen": seen}).scalar_one() is False
+
+
 def _commit(connection: Connection, transaction: RootTransaction) -> None:
-    """Commit, and be sure of it.
+    """Commit, be sure of it, and remember the position in the log, in one round trip.
 
     Postgres answers COMMIT with success and a WARNING when the wait for the synchronous replica was cancelled. Such a
     row may vanish with the primary, so that success is not one. Any warning counts: the texts are translated.
@@ -212,13 +242,19 @@ def _commit(connection: Connection, transaction: RootTransaction) -> None:
     driver = _driver(connection)
     driver.add_notice_handler(note)
     try:
-        transaction.commit()
-    except DBAPIError as error:
-        if commit_outcome_is_unknown(error):
+        # The position must be read after COMMIT, or it does not cover COMMIT itself.
+        cursor = driver.execute("COMMIT; SELECT pg_current_wal_insert_lsn()::text")
+        cursor.nextset()
+        row = cursor.fetchone()
+        transaction.commit()  # sends nothing: the driver knows that no transaction is open
+    except psycopg.Error as error:
+        wrapped = DBAPIError("COMMIT", None, error, connection_invalidated=driver.broken)
+        if commit_outcome_is_unknown(wrapped):
             connection.invalidate()
             raise CommitUnknown("the connection failed while COMMIT was answered") from error
-        raise
+        raise wrapped from error
     finally:
         driver.remove_notice_handler(note)
     if warnings:
         raise CommitUnknown(f"COMMIT was answered with a warning: {warnings[0].message_primary}")
+    current().written = None if row is None else row[0]

@@ -5,22 +5,37 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from app.core.cache import Cache
 from app.core.cursors import CursorSigner
 from app.core.database import Database
 from app.core.drain import Drain
 from app.core.settings import Settings
+from app.core.tokens import Keyring
 
 _KEY = "slipway"
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Made once by the factory; shared by all requests of a process."""
+    """Made once by the factory; shared by all requests of a process.
+
+    Attributes:
+        settings: what the environment says.
+        database: both engines.
+        cursors: signs page cursors.
+        cache: values that may be a moment old.
+        drain: whether the process is stopping.
+        keyring: signs and verifies tokens; None where no signing key is mounted: then there are no tokens.
+        bootstrap_key: SHA-256 of the mounted key that may do everything, None where none is mounted.
+    """
 
     settings: Settings
     database: Database
     cursors: CursorSigner
+    cache: Cache
     drain: Drain
+    keyring: Keyring | None
+    bootstrap_key: bytes | None
 
 
 def attach(app: Flask, parts: Parts) -> None:

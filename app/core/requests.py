@@ -7,12 +7,14 @@ from uuid import uuid4
 
 from flask import Flask, Response, g, request
 
+from app.core import consistency
 from app.core.settings import Settings
 
 _LOG = logging.getLogger("app.access")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _QUIET = {"/livez", "/readyz"}  # asked every few seconds; only worth a line when they fail or at DEBUG
 _FIRST_ERROR = 400
+_TOKEN = "X-Consistency-Token"  # noqa: S105 - a position in a log, not a secret
 
 
 def request_id() -> str:
@@ -27,9 +29,17 @@ def install(app: Flask, settings: Settings) -> None:
         given = request.headers.get("X-Request-ID", "")
         g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
         g.started = time.perf_counter_ns()
+        g.consistency = consistency.begin(request.headers.get(_TOKEN))
 
     def finish(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.request_id
+        if g.consistency.written is not None:
+            response.headers[_TOKEN] = g.consistency.written
+        fault = g.get("fault")
+        if fault is not None:
+            response.headers["X-Fault"] = "injected"
+        if g.consistency.stale:
+            response.headers["X-Consistency-Stale"] = "true"
         response.headers["X-Slipway-Colour"] = settings.colour
         response.headers["X-Slipway-Version"] = settings.version
         quiet = request.path in _QUIET and response.status_code < _FIRST_ERROR
@@ -45,6 +55,7 @@ def install(app: Flask, settings: Settings) -> None:
                 "http.response.status_code": response.status_code,
                 "http.route": request.url_rule.rule if request.url_rule else None,
                 "url.path": request.path,
+                "labels.fault": fault,
                 "client.ip": request.remote_addr,
             },
         )

@@ -7,6 +7,7 @@ from sqlalchemy.exc import ArgumentError
 
 _PLACEHOLDERS = ("changeme", "change-me", "changethis", "placeholder", "replace-me", "xxxx")
 _DRIVER = "postgresql+psycopg"
+_SHORTEST_KEY = 32
 
 
 class SecretError(Exception):
@@ -28,6 +29,30 @@ def read_secret(path: Path) -> str:
     if any(word in text.lower() for word in _PLACEHOLDERS):
         raise SecretError(f"secret file {path}: holds a placeholder; write a real secret into it")
     return text
+
+
+def read_key(path: Path) -> str:
+    """Return a mounted key that clients send.
+
+    Raises:
+        SecretError: as `read_secret`, or the key is so short that it could be guessed.
+    """
+    key = read_secret(path)
+    if len(key) < _SHORTEST_KEY:
+        raise SecretError(f"secret file {path}: {len(key)} characters; allowed: at least {_SHORTEST_KEY} random ones")
+    return key
+
+
+def read_redis_url(path: Path) -> str:
+    """Return the Redis address in a mounted secret file.
+
+    Raises:
+        SecretError: as `read_secret`, or the text is not a Redis address.
+    """
+    url = read_secret(path)
+    if not url.startswith(("redis://", "rediss://")):
+        raise SecretError(f"secret file {path}: is not a Redis address; allowed: redis(s)://[:password@]host[:port]/0")
+    return url
 
 
 def read_database_url(path: Path) -> URL:

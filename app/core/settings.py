@@ -1,13 +1,17 @@
 """Typed settings from the environment (`SLIPWAY_...`); a wrong value stops the process before it serves."""
 
+from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, FilePath, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.core.secret_files import SecretError, read_database_url
+from app.core.faults import Faults
+from app.core.secret_files import SecretError, read_database_url, read_key, read_redis_url
+from app.core.tokens import Keyring
 
 _PREFIX = "SLIPWAY_"
 
@@ -32,6 +36,19 @@ class Settings(BaseSettings):
 
     database_url_file: FilePath
     replica_url_file: FilePath | None = None
+    redis_url_file: FilePath | None = None  # without it nothing is cached, and there is no worker
+    signing_key_file: FilePath | None = None  # without it: no login, no tokens, API keys only
+    bootstrap_key_file: FilePath | None = None  # a key that may do everything: first steps and load tests
+
+    # The worker: a file that names the colour whose workers consume (a switch), and where mail goes.
+    consume_colour_file: Path | None = None
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=25, ge=1, le=65535)
+    mail_from: str = "payload@slipway.test"
+
+    # For drills: SLIPWAY_FAULTS='{"error_rate": 0.2}' counts only with SLIPWAY_FAULTS_ALLOWED=true beside it.
+    faults: Faults = Faults()
+    faults_allowed: bool = False
 
     port: int = Field(default=8080, ge=1, le=65535)
     metrics_port: int = Field(default=9090, ge=1, le=65535)
@@ -68,11 +85,27 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _faults_are_meant(self) -> Self:
+        if self.faults != Faults() and not self.faults_allowed:
+            raise ValueError(
+                f"{_PREFIX}FAULTS is {self.faults!r} and {_PREFIX}FAULTS_ALLOWED is not true; "
+                "allowed: faults only where both are set, so that no drill is left behind by accident"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _secrets_can_be_read(self) -> Self:
-        for path in (self.database_url_file, self.replica_url_file):
+        readers: list[tuple[Path | None, Callable[[Path], object]]] = [
+            (self.database_url_file, read_database_url),
+            (self.replica_url_file, read_database_url),
+            (self.redis_url_file, read_redis_url),
+            (self.signing_key_file, Keyring.from_file),
+            (self.bootstrap_key_file, read_key),
+        ]
+        for path, read in readers:
             if path is not None:
                 try:
-                    read_database_url(path)
+                    read(path)
                 except SecretError as error:
                     raise ValueError(str(error)) from error
         return self

@@ -1,8 +1,28 @@
 """Tables. Importing this package fills `Base.metadata`."""
 
-from app.models.base import Base
+from app.models.audit import AuditEntry
+from app.models.base import Base, table_of
+from app.models.course import Course, Enrolment
+from app.models.credential import ApiKey, Credential, RefreshToken
 from app.models.idempotency import IdempotencyKey
+from app.models.message import Message
 from app.models.migration import AppliedMigration
-from app.models.user import User
+from app.models.post import Post
+from app.models.user import Profile, User
 
-__all__ = ["AppliedMigration", "Base", "IdempotencyKey", "User"]
+__all__ = [
+    "ApiKey",
+    "AppliedMigration",
+    "AuditEntry",
+    "Base",
+    "Course",
+    "Credential",
+    "Enrolment",
+    "IdempotencyKey",
+    "Message",
+    "Post",
+    "Profile",
+    "RefreshToken",
+    "User",
+    "table_of",
+]

@@ -1,7 +1,15 @@
 """The declarative base: names of constraints are fixed, so that migrations and error handling can rely on them."""
 
-from sqlalchemy import MetaData
-from sqlalchemy.orm import DeclarativeBase
+from datetime import datetime
+from typing import Annotated, cast
+from uuid import UUID
+
+from sqlalchemy import DateTime, MetaData, String, Table, Uuid
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+Identifier = Annotated[UUID, mapped_column(Uuid, primary_key=True)]
+Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+Line = Annotated[str, mapped_column(String(100))]
 
 
 class Base(DeclarativeBase):
@@ -16,3 +24,8 @@ class Base(DeclarativeBase):
             "pk": "%(table_name)s_pkey",
         }
     )
+
+
+def table_of(model: type[Base]) -> Table:
+    """Return the table of a model; statements on hot paths need no mapped objects."""
+    return cast("Table", model.__table__)

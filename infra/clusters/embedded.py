@@ -5,9 +5,9 @@ from typing import Any, final
 
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
-from slipway.node.stock import Stock
 
 from slipway import node
+from slipway.node.stock import Stock
 
 
 @final
@@ -34,7 +34,7 @@ class _Provider(ResourceProvider):
         new = node.ClusterSpec.from_dict(_news["spec"])
         replaces = ["spec"] if (old.name, _networks(old)) != (new.name, _networks(new)) or new.nodes < old.nodes else []
         # A cluster whose processes are gone (the machine was restarted) is a difference too: `up` starts it again.
-        changes = old != new or not node.healthy(new)
+        changes = old != new or not node.healthy(new) or _olds.get("made") != node.fingerprint(new, Stock())
         return DiffResult(changes=changes, replaces=replaces, delete_before_replace=True)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
@@ -48,8 +48,10 @@ class _Provider(ResourceProvider):
 
 
 def _make(spec: node.ClusterSpec) -> dict[str, Any]:
-    access = node.create(spec, Stock(), _say)
+    stock = Stock()
+    access = node.create(spec, stock, _say)
     return {
+        "made": node.fingerprint(spec, stock),
         "spec": spec.to_dict(),
         "kubeconfig": access.kubeconfig,
         "context": spec.name,

@@ -45,6 +45,7 @@ def existing_config(settings: ExistingSettings, root: Path) -> ExistingConfig:
             registry_push=settings.registry_push,
             registry_certificates=None if certificates is None else str(root / certificates),
             address_range=settings.address_range,
+            shared_machine=settings.shared_machine,
         ),
     )
 
@@ -84,5 +85,6 @@ def _embedded(name: str, settings: EmbeddedSettings) -> Cluster:
             registry_push=made.registry_push,
             registry_certificates=made.registry_certificates,
             address_range=made.address_range,
+            shared_machine=True,
         ),
     )

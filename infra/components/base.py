@@ -1,6 +1,7 @@
 """What every component shares: its type token and the options of its children."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pulumi
 
@@ -20,6 +21,10 @@ class Component(pulumi.ComponentResource):
             opts: Options of the caller.
         """
         super().__init__(f"slipway:infra:{kind}", name, None, opts)
+        waits = opts.depends_on if opts else None
+        # What a component depends on is not inherited by its children, so each is told; else the order in which they
+        # are destroyed would rest on details of the engine.
+        self._depends_on: list[Any] = [] if waits is None else list(waits) if isinstance(waits, Sequence) else [waits]
 
     def child(
         self, *, depends_on: Sequence[pulumi.Resource] = (), timeout: str | None = None
@@ -32,6 +37,6 @@ class Component(pulumi.ComponentResource):
         """
         return pulumi.ResourceOptions(
             parent=self,
-            depends_on=list(depends_on),
+            depends_on=[*self._depends_on, *depends_on],
             custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout) if timeout else None,
         )

@@ -21,15 +21,15 @@ from pulumi_kubernetes.core.v1 import (
     VolumeArgsDict,
     VolumeMountArgsDict,
 )
-from pulumi_kubernetes.networking.v1 import IngressClass
+from pulumi_kubernetes.networking.v1 import IngressClass, NetworkPolicy
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
 from infra import versions
-from infra.components import pods
+from infra.components import ingress_observer, network, pods
 from infra.components.base import Component
 from infra.components.ingress_access import IngressAccess, IngressAccessConfig
 from infra.components.metadata import metadata
-from infra.labels import labels, selector
+from infra.labels import NEEDS_API, labels, selector
 from infra.naming import INGRESS, INGRESS_CERTIFICATE_SECRET, INGRESS_CLASS, Namespace, Priority
 from infra.profiles import Profile
 from infra.timeouts import INGRESS_UPDATES_PER_SECOND, TrafficTimeouts
@@ -67,6 +67,7 @@ class IngressConfig:
         timeouts: Waits.
         certificate: Default certificate with its authority, in PEM.
         private_key: Its key, in PEM, secret.
+        observer: Reference of the image `ingress-observer`; without it nothing tells colours apart.
     """
 
     namespace: pulumi.Resource
@@ -75,6 +76,7 @@ class IngressConfig:
     timeouts: TrafficTimeouts
     certificate: pulumi.Input[str]
     private_key: pulumi.Input[str]
+    observer: pulumi.Input[str] | None = None
 
 
 @final
@@ -88,6 +90,7 @@ class IngressResources:
     service: Service
     deployment: Deployment
     disruption_budget: PodDisruptionBudget
+    network_policy: NetworkPolicy
     ingress_class: IngressClass
 
 
@@ -119,7 +122,10 @@ class Ingress(Component):
         configuration = ConfigMap(
             "configuration",
             metadata=named,
-            data=configuration_data(config.timeouts, config.profile.ingress_threads),
+            data={
+                **configuration_data(config.timeouts, config.profile.ingress_threads),
+                **(ingress_observer.configuration() if config.observer else {}),
+            },
             opts=in_namespace,
         )
         ingress_class = IngressClass(
@@ -146,8 +152,23 @@ class Ingress(Component):
             spec={"max_unavailable": 1, "selector": {"match_labels": selector(INGRESS)}},
             opts=in_namespace,
         )
+        network_policy = NetworkPolicy(
+            "haproxy",
+            metadata=named,
+            spec=network.reached_by(
+                INGRESS,
+                [
+                    network.from_anywhere([HTTP_PORT, HTTPS_PORT]),
+                    network.from_namespaces([Namespace.MONITORING.value], [METRICS_PORT, CONTROLLER_METRICS_PORT]),
+                    network.from_namespaces(
+                        [Namespace.MONITORING.value, Namespace.ROLLOUT.value], [ingress_observer.PORT]
+                    ),
+                ],
+            ),
+            opts=in_namespace,
+        )
         return IngressResources(
-            access, certificate, configuration, service, deployment, disruption_budget, ingress_class
+            access, certificate, configuration, service, deployment, disruption_budget, network_policy, ingress_class
         )
 
 
@@ -221,13 +242,20 @@ def deployment_spec(config: IngressConfig) -> DeploymentSpecArgsDict:
         "revision_history_limit": 3,
         "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": 1, "max_unavailable": 0}},
         "selector": {"match_labels": selector(INGRESS)},
-        "template": {"metadata": {"labels": _labels()}, "spec": pod_spec(config)},
+        "template": {
+            "metadata": {"labels": _labels(), "annotations": {NEEDS_API: "it watches Ingresses, Services and Secrets"}},
+            "spec": pod_spec(config),
+        },
     }
 
 
 def pod_spec(config: IngressConfig) -> PodSpecArgsDict:
     """A pod without privileges, on a node of its own, that takes its time to leave."""
     volumes: list[VolumeArgsDict] = [{"name": name, "empty_dir": {"size_limit": "64Mi"}} for name in _WRITABLE]
+    observers: list[ContainerArgsDict] = []
+    if config.observer:
+        volumes.extend(ingress_observer.volumes())
+        observers.append(ingress_observer.container(config.observer, config.profile.ingress_observer))
     return {
         "service_account_name": INGRESS,
         "priority_class_name": Priority.TRAFFIC.value,
@@ -236,6 +264,7 @@ def pod_spec(config: IngressConfig) -> PodSpecArgsDict:
         "tolerations": pods.tolerations(config.timeouts.node_loss),
         "topology_spread_constraints": pods.spread(selector(INGRESS)),
         "dns_config": pods.dns(config.timeouts.dns),
+        "init_containers": observers,
         "containers": [_container(config)],
         "volumes": volumes,
     }
@@ -256,6 +285,8 @@ def service_spec() -> ServiceSpecArgsDict:
 
 def _container(config: IngressConfig) -> ContainerArgsDict:
     mounts: list[VolumeMountArgsDict] = [{"name": name, "mount_path": path} for name, path in _WRITABLE.items()]
+    if config.observer:
+        mounts.extend(ingress_observer.mounts())
     return {
         "name": "haproxy-ingress",
         "image": config.image,

@@ -11,8 +11,10 @@ from infra.components.base import Component
 from infra.components.certificates import Certificates, CertificatesConfig
 from infra.components.generated import GeneratedPassword
 from infra.components.ingress import Ingress, IngressConfig
-from infra.components.local_images import Images, ImagesConfig
+from infra.components.ingress_observer import IngressObserver, IngressObserverConfig
+from infra.components.local_images import Images, ImagesConfig, resolve_source
 from infra.components.metallb import MetalLB, MetalLBConfig
+from infra.components.metrics import Metrics, MetricsConfig
 from infra.components.namespace import Namespace, NamespaceConfig
 from infra.components.postgres import Postgres, PostgresConfig
 from infra.components.postgres_operator import PostgresOperator, PostgresOperatorConfig
@@ -20,13 +22,14 @@ from infra.components.priorities import Priorities
 from infra.components.redis import Redis, RedisConfig
 from infra.handover import Capabilities
 from infra.handover import Platform as PlatformHandover
-from infra.images import PLATFORM_IMAGES
+from infra.images import METRICS_IMAGES, PLATFORM_IMAGES, ImageSource
 from infra.labels import PodSecurity
 from infra.profiles import PROFILES
-from infra.settings import PlatformSettings
+from infra.settings import Part, PlatformSettings
 
 ReadRelease = Callable[[versions.ReleaseFile], list[dict[str, Any]]]
 
+_OBSERVER_IMAGE = "ingress-observer"
 _METALLB_IMAGES = frozenset({"metallb-controller", "metallb-speaker"})
 
 
@@ -50,7 +53,11 @@ class PlatformConfig:
 @final
 @dataclass(frozen=True)
 class PlatformResources:
-    """What was made. `metallb` only where the cluster has no load balancer of its own."""
+    """What was made.
+
+    `metallb` only where the cluster has no load balancer of its own, `observer` only where its image can be had,
+    `metrics` only if they are kept.
+    """
 
     images: Images
     priorities: Priorities
@@ -62,6 +69,8 @@ class PlatformResources:
     postgres: Postgres
     redis_password: GeneratedPassword
     redis: Redis
+    observer: IngressObserver | None
+    metrics: Metrics | None
 
 
 class Platform(Component):
@@ -94,11 +103,14 @@ class Platform(Component):
         profile, node_loss = PROFILES[settings.profile], settings.timeouts.node_loss
         images = Images(
             "images",
-            ImagesConfig(image_names(capabilities), settings.image_source, capabilities, settings.image_mirror),
+            ImagesConfig(
+                image_names(settings, capabilities), settings.image_source, capabilities, settings.image_mirror
+            ),
             self.child(),
         )
         priorities = Priorities("priorities", self.child())
-        namespaces = self._namespaces(capabilities)
+        namespaces = self._namespaces(settings, capabilities)
+        observer_image = settings.ingress_observer_image or images.references.get(_OBSERVER_IMAGE)
         metallb = None
         if not capabilities.load_balancer:
             metallb = MetalLB(
@@ -118,6 +130,19 @@ class Platform(Component):
             CertificatesConfig(f"Slipway {config.cluster_name}", naming.service_hosts(settings.domain)),
             self.child(),
         )
+        authority = certificates.resources.authority
+        observer = None
+        if observer_image:
+            readers = (naming.Namespace.MONITORING, naming.Namespace.ROLLOUT)
+            observer = IngressObserver(
+                "ingress-observer",
+                IngressObserverConfig(
+                    namespaces[naming.Namespace.INGRESS],
+                    {each: namespaces[each] for each in readers if each in namespaces},
+                    authority,
+                ),
+                self.child(),
+            )
         ingress = Ingress(
             "ingress",
             IngressConfig(
@@ -127,8 +152,9 @@ class Platform(Component):
                 settings.timeouts,
                 certificates.resources.ingress.certificate,
                 certificates.resources.ingress.private_key,
+                observer_image,
             ),
-            self.child(depends_on=[priorities, *((metallb,) if metallb else ())]),
+            self.child(depends_on=[priorities, *(it for it in (metallb, observer) if it)]),
         )
         operator = PostgresOperator(
             "postgres-operator",
@@ -167,18 +193,48 @@ class Platform(Component):
             ),
             self.child(depends_on=[priorities]),
         )
+        metrics = None
+        if settings.metrics is Part.MANAGED:
+            metrics = Metrics(
+                "metrics",
+                MetricsConfig(
+                    tuple(config.read_release(versions.PROMETHEUS_OPERATOR_MANIFEST)),
+                    namespaces[naming.Namespace.MONITORING],
+                    images.references,
+                    profile,
+                    capabilities,
+                    authority,
+                    observer is not None,
+                    node_loss,
+                ),
+                self.child(depends_on=[priorities]),
+            )
         return PlatformResources(
-            images, priorities, namespaces, metallb, certificates, ingress, operator, postgres, redis_password, redis
+            images,
+            priorities,
+            namespaces,
+            metallb,
+            certificates,
+            ingress,
+            operator,
+            postgres,
+            redis_password,
+            redis,
+            observer,
+            metrics,
         )
 
-    def _namespaces(self, capabilities: Capabilities) -> dict[naming.Namespace, Namespace]:
+    def _namespaces(self, settings: PlatformSettings, capabilities: Capabilities) -> dict[naming.Namespace, Namespace]:
         levels = {
             # The speaker answers ARP on the nodes' own network.
             naming.Namespace.METALLB: PodSecurity.PRIVILEGED,
             naming.Namespace.INGRESS: PodSecurity.RESTRICTED,
             naming.Namespace.POSTGRES_OPERATOR: PodSecurity.RESTRICTED,
             naming.Namespace.DATA: PodSecurity.RESTRICTED,
+            naming.Namespace.MONITORING: PodSecurity.RESTRICTED,
         }
+        if settings.metrics is Part.OFF:
+            del levels[naming.Namespace.MONITORING]
         if capabilities.load_balancer:
             del levels[naming.Namespace.METALLB]
         return {
@@ -187,6 +243,14 @@ class Platform(Component):
         }
 
 
-def image_names(capabilities: Capabilities) -> list[str]:
-    """The images that the platform runs on a cluster: without MetalLB where the cluster has a load balancer."""
-    return [name for name in PLATFORM_IMAGES if not (capabilities.load_balancer and name in _METALLB_IMAGES)]
+def image_names(settings: PlatformSettings, capabilities: Capabilities) -> list[str]:
+    """The images that the platform runs on a cluster.
+
+    Without MetalLB where the cluster has a load balancer, without the parts that are off, and without the observer
+    where it can neither be built nor is named: nobody publishes it.
+    """
+    names = [name for name in PLATFORM_IMAGES if not (capabilities.load_balancer and name in _METALLB_IMAGES)]
+    source = resolve_source(ImagesConfig(names, settings.image_source, capabilities))
+    if source is ImageSource.LOCAL and settings.ingress_observer_image is None:
+        names.append(_OBSERVER_IMAGE)
+    return [*names, *(METRICS_IMAGES if settings.metrics is Part.MANAGED else ())]

@@ -11,12 +11,13 @@ from typing import Final, final
 import pulumi
 from pulumi_kubernetes.apps.v1 import StatefulSet, StatefulSetSpecArgsDict
 from pulumi_kubernetes.core.v1 import ConfigMap, ContainerArgsDict, PodSpecArgsDict, Secret, Service
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-from infra.components import pods
+from infra.components import network, pods
 from infra.components.base import Component
 from infra.components.metadata import metadata
 from infra.labels import CONTENT_HASH, labels, selector
-from infra.naming import REDIS, REDIS_AUTH_SECRET, REDIS_PORT, Namespace, Priority
+from infra.naming import REDIS, REDIS_AUTH_SECRET, REDIS_PORT, Environment, Namespace, Priority
 from infra.profiles import Profile
 
 _USER: Final = 999
@@ -55,6 +56,7 @@ class RedisResources:
     auth: Secret
     configuration: ConfigMap
     service: Service
+    network_policy: NetworkPolicy
     stateful_set: StatefulSet
 
 
@@ -91,13 +93,21 @@ class Redis(Component):
             },
             opts=options,
         )
+        network_policy = NetworkPolicy(
+            "redis",
+            metadata=named,
+            spec=network.reached_by(
+                REDIS, [network.from_namespaces([environment.value for environment in Environment], [REDIS_PORT])]
+            ),
+            opts=options,
+        )
         stateful_set = StatefulSet(
             "redis",
             metadata=named,
             spec=stateful_set_spec(config),
             opts=self.child(depends_on=[config.namespace, auth, configuration, service], timeout="10m"),
         )
-        return RedisResources(auth, configuration, service, stateful_set)
+        return RedisResources(auth, configuration, service, network_policy, stateful_set)
 
 
 def configuration_file(profile: Profile) -> str:

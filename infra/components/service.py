@@ -15,6 +15,7 @@ from pulumi_kubernetes.helm.v4 import Chart
 from infra import naming
 from infra.components.base import Component
 from infra.components.database import Database, DatabaseConfig
+from infra.components.generated import GeneratedPassword
 from infra.components.metadata import metadata
 from infra.components.namespace import Namespace, NamespaceConfig
 from infra.handover import Platform
@@ -56,6 +57,8 @@ class ServiceResources:
     database: Database
     database_secret: Secret
     redis_secret: Secret
+    access_key: GeneratedPassword
+    access_secret: Secret
     chart: Chart
 
 
@@ -65,6 +68,7 @@ class Service(Component):
     Attributes:
         url: Where users reach it.
         preview_url: Where a new version is tried.
+        access_key: Key with all rights, for the first administrator and for load tests; secret.
     """
 
     def __init__(self, name: str, config: ServiceConfig, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -74,6 +78,7 @@ class Service(Component):
         self.url = f"https://{naming.live_host(config.environment, domain)}"
         self.preview_url = f"https://{naming.preview_host(config.environment, domain)}"
         self.resources = self._create(config)
+        self.access_key = self.resources.access_key.password
         self.register_outputs({"url": self.url, "previewUrl": self.preview_url})
 
     def _create(self, config: ServiceConfig) -> ServiceResources:
@@ -87,15 +92,17 @@ class Service(Component):
             "redis://:", config.platform.redis_password, f"@{naming.REDIS_HOST}:{naming.REDIS_PORT}/0"
         )
         redis_secret = self._secret(naming.REDIS_SECRET, where, {"url": redis_url}, namespace)
+        access_key = GeneratedPassword("access-key", opts=self.child())
+        access_secret = self._secret(naming.ACCESS_SECRET, where, {"bootstrap-key": access_key.password}, namespace)
         chart = Chart(
             naming.SERVICE,
             name=naming.SERVICE,
             namespace=where,
             chart=CHART,
             values=chart_values(config),
-            opts=self.child(depends_on=[namespace, database, database_secret, redis_secret]),
+            opts=self.child(depends_on=[namespace, database, database_secret, redis_secret, access_secret]),
         )
-        return ServiceResources(namespace, database, database_secret, redis_secret, chart)
+        return ServiceResources(namespace, database, database_secret, redis_secret, access_key, access_secret, chart)
 
     def _secret(self, name: str, where: str, data: dict[str, pulumi.Output[str]], namespace: Namespace) -> Secret:
         return Secret(
@@ -132,6 +139,10 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
             {
                 "secret": naming.REDIS_SECRET,
                 "items": [{"key": "url", "file": "redis-url", "env": "SLIPWAY_REDIS_URL_FILE"}],
+            },
+            {
+                "secret": naming.ACCESS_SECRET,
+                "items": [{"key": "bootstrap-key", "file": "bootstrap-key", "env": "SLIPWAY_BOOTSTRAP_KEY_FILE"}],
             },
         ],
         "ingress": {

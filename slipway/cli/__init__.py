@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "doctor": "Say what this machine has and lacks, and why it is needed.",
     "setup": "Install and build what a task needs, without doing it.",
     "loadtest": "Send load through the ingress and judge it.",
+    "drill": "Break something under load, and measure what users feel.",
     "report": "List the reports of all measurements in one table.",
 }
 
@@ -52,7 +53,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line; a failure prints what went wrong and what to do, never a traceback."""
-    from slipway.cli.errors import KNOWN, say  # noqa: PLC0415 - they pull in every part: not for `--help`
+    from slipway.cli.errors import KNOWN, record, say  # noqa: PLC0415 - they pull in every part: not for `--help`
 
     try:
         code = cli.main(standalone_mode=False)
@@ -66,5 +67,9 @@ def main() -> NoReturn:
         code = EXIT_INTERRUPTED
     except KNOWN as error:
         say(error)
+        code = EXIT_FAILED
+    except Exception as error:  # noqa: BLE001 - whatever it is, a user gets a sentence and the file with the rest
+        click.secho(f"error: {type(error).__name__}: {error}", fg="red", err=True)
+        click.echo(f"This is a fault of Slipway; what happened stands in {record()}: please report it.", err=True)
         code = EXIT_FAILED
     sys.exit(code if isinstance(code, int) else 0)

@@ -15,6 +15,7 @@ from slipway.cli.progress import Progress
 from slipway.toolchain import Toolchain
 from slipway.toolchain.background import Background
 from slipway.toolchain.images import Images
+from slipway.toolchain.processes import Children
 
 STATE_VARIABLE = "SLIPWAY_STATE"
 
@@ -53,16 +54,16 @@ class Tools:
 
     def build_ahead(self) -> Background:
         """Build what the next steps need, in the order of need, while the present one goes on."""
-        images = Images(self.toolchain, repository=REPOSITORY)
+        images, children = Images(self.toolchain, repository=REPOSITORY), Children()
 
         def work() -> None:
             for name in requirements.CLUSTER_IMAGES:
                 images.build(name)
-            self.toolchain.ensure(requirements.PLATFORM_PROGRAMS, urgent=False)
+            self.toolchain.ensure(requirements.PLATFORM_PROGRAMS, urgent=False, children=children)
             for name in (*requirements.PLATFORM_IMAGES, *requirements.DATA_IMAGES):
                 images.build(name)
 
-        return Background(work, self.toolchain.children.stop)
+        return Background(work, children.stop)
 
     @cached_property
     def place(self) -> Place:

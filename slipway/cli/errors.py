@@ -1,4 +1,9 @@
-"""The failures that every part raises for people to read."""
+"""The failures that every part raises for people to read, and a place for those that none foresaw."""
+
+import os
+import tempfile
+import traceback
+from pathlib import Path
 
 import click
 
@@ -15,3 +20,11 @@ def say(error: Exception) -> None:
     click.secho(f"error: {first}", fg="red", err=True)
     if rest:
         click.echo(rest, err=True)
+
+
+def record() -> Path:
+    """Write the traceback of the exception being handled to a private file."""
+    descriptor, name = tempfile.mkstemp(prefix="slipway-fault-", suffix=".txt")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(traceback.format_exc())
+    return Path(name)

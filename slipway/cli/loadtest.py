@@ -1,18 +1,19 @@
 """`slipway loadtest`: k6 through the ingress, with a verdict."""
 
 import sys
-import tempfile
 from pathlib import Path
 
 import click
 
-from infra.naming import Environment, Project
+from infra.naming import Environment
 from loadtests import k6, page
 from loadtests.plan import SCENARIOS
 from slipway import reports
 from slipway.cli.context import Tools, cluster_option, environment_option
 from slipway.cli.progress import Progress
-from slipway.cli.smoke import plan_for
+from slipway.cli.smoke import plan_for, running_service, write_ca
+
+FOLDER = Path("build/loadtests")
 
 
 @click.group("loadtest")
@@ -29,23 +30,19 @@ def command() -> None:
 def run(scenario: str, cluster: str, environment: str, rate: int, seconds: int) -> None:
     """Run SCENARIO at a constant arrival rate against the live host; exits 0 on pass, 1 on fail, 3 if inconclusive."""
     with Progress() as progress:
-        platform = Tools(progress).engine.outputs(Project.PLATFORM, cluster)
-        if not platform:
-            raise click.ClickException(f"there is no platform on cluster {cluster!r}; `slipway up` makes it")
+        platform, service = running_service(Tools(progress), cluster, Environment(environment))
         progress.step(f"{scenario}: {rate}/s for {seconds} s")
-        with tempfile.TemporaryDirectory(prefix="slipway-loadtest-") as folder:
-            ca = Path(folder) / "ca.pem"
-            ca.write_text(platform["caCertificate"])
-            plan = plan_for(
-                platform,
-                Environment(environment),
-                scenario=scenario,
-                rate=rate,
-                seconds=seconds,
-                ca=ca,
-                workdir=Path(folder),
-            )
-            result = k6.run(plan, on_progress=lambda it: progress.detail(_so_far(it)))
+        plan = plan_for(
+            platform,
+            service,
+            Environment(environment),
+            scenario=scenario,
+            rate=rate,
+            seconds=seconds,
+            ca=write_ca(platform, FOLDER),
+            workdir=FOLDER,
+        )
+        result = k6.run(plan, on_progress=lambda it: progress.detail(_so_far(it)))
     path = reports.write(page.report(plan, result), sections=page.sections(result))
     click.echo(
         f"{result.exit_class.value}: {result.requests} requests, {result.failed} failed; {path.with_suffix('.html')}"

@@ -16,6 +16,8 @@ from slipway.toolchain import Event, EventKind
 QUIET_SECONDS = 30.0
 TICK_SECONDS = 0.5
 MINUTE = 60
+SHOWN = 3
+COMPONENT = "slipway:infra:"  # components of ours wait for their children, which are shown
 
 
 @final
@@ -31,6 +33,7 @@ class Progress:
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._building: dict[str, str] = {}
+        self._waiting: dict[str, None] = {}
         self._doing = "starting"
         self._spoken = self._started
         self._remaining: float | None = None
@@ -58,6 +61,7 @@ class Progress:
     def step(self, text: str) -> None:
         """Something new is being done."""
         with self._lock:
+            self._waiting.clear()
             self._doing = text
             self._print(text)
 
@@ -90,18 +94,19 @@ class Progress:
         before = event.resource_pre_event
         after = event.res_outputs_event
         failed = event.res_op_failed_event
-        if before and before.metadata.op not in ("same", "read"):
-            self.detail(f"{before.metadata.op.value} {_short(before.metadata.urn)}")
-        elif after and after.metadata.op not in ("same", "read"):
-            with self._lock:
+        with self._lock:
+            if before and before.metadata.op not in ("same", "read"):
+                self._waiting[before.metadata.urn] = None
+            elif after and after.metadata.op not in ("same", "read"):
+                self._waiting.pop(after.metadata.urn, None)
                 self._print(f"  {after.metadata.op.value} {_short(after.metadata.urn)}")
-        elif failed:
-            with self._lock:
+            elif failed:
+                self._waiting.pop(failed.metadata.urn, None)
                 self._print(f"  [red]failed: {failed.metadata.op.value} {_short(failed.metadata.urn)}[/red]")
 
     def _print(self, text: str) -> None:
         self._spoken = time.monotonic()
-        self._console.print(f"[dim]\\[{clock(self.elapsed)}][/dim] {text}")
+        self._console.print(f"[dim]\\[{clock(self.elapsed)}][/dim] {text}", soft_wrap=True)
 
     def _tick(self) -> None:
         while not self._stop.wait(TICK_SECONDS):
@@ -114,7 +119,9 @@ class Progress:
 
     def _line(self) -> str:
         building = f" | building {', '.join(self._building)}{_left(self._remaining)}" if self._building else ""
-        return f"{self._doing}{building}"
+        waiting = [_short(urn) for urn in self._waiting if COMPONENT not in urn.rpartition("$")[2]]
+        shown = ", ".join(waiting[:SHOWN]) + (f" and {len(waiting) - SHOWN} more" if len(waiting) > SHOWN else "")
+        return f"{self._doing}{': waiting for ' + shown if shown else ''}{building}"
 
 
 def clock(seconds: float) -> str:

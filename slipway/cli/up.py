@@ -51,9 +51,9 @@ def command(
         tools = Tools(progress)
         embedded = {k: v for k, v in (("nodes", nodes), ("network", network)) if v is not None}
         wanted = _Wanted(cluster, Environment(environment), target, embedded, profile)
-        outputs = _bring_up(tools, wanted, steps)
+        outputs, service = _bring_up(tools, wanted, steps)
         progress.step("proving it: k6 through HAProxy")
-        proof = smoke.run(outputs, Environment(environment))
+        proof = smoke.run(outputs, service, Environment(environment))
         steps["all"] = progress.elapsed
     report = _report(started, steps, proof)
     path = reports.write(report)
@@ -73,7 +73,7 @@ class _Wanted:
     profile: str | None
 
 
-def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> Mapping[str, Any]:
+def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The three projects in their order, while the toolchain builds ahead what the next one needs."""
     progress, here = tools.progress, wanted.target != "existing"
     if here:
@@ -95,11 +95,13 @@ def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> Mapping
     )
     steps["platform"] = progress.elapsed
     progress.step(f"service in {wanted.environment.value}")
-    tools.engine.up(Project.SERVICE, service_stack(wanted.cluster, wanted.environment), {}, progress.engine_event)
+    service = tools.engine.up(
+        Project.SERVICE, service_stack(wanted.cluster, wanted.environment), {}, progress.engine_event
+    )
     steps["service"] = progress.elapsed
     if ahead:
         ahead.wait()
-    return outputs
+    return outputs, service
 
 
 def _report(started: dt.datetime, steps: Mapping[str, float], proof: LoadResult) -> reports.Report:

@@ -1,6 +1,7 @@
 """Making, finding and removing a cluster."""
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -74,7 +75,8 @@ def create(spec: ClusterSpec, supplies: Supplies, progress: Progress = print) ->
         wait(spec, f"{spec.nodes} nodes to be Ready", lambda: len(ready_nodes(kubectl)) == spec.nodes)
         progress("cluster DNS and volumes")
         kubectl.apply(addons.manifests(spec, registry))
-        kubectl("--namespace=kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s", timeout=130)
+        for deployment in addons.DEPLOYMENTS:
+            kubectl("rollout", "status", *deployment, "--timeout=120s", timeout=130)
         return access(spec)
 
 
@@ -114,6 +116,18 @@ def healthy(spec: ClusterSpec) -> bool:
     states = supervise.states(spec)
     expected = {p.name for p in programs(spec, Path)}
     return set(states) == expected and all(state == "RUNNING" for state in states.values())
+
+
+def fingerprint(spec: ClusterSpec, supplies: Supplies) -> str:
+    """A digest of all that `create` would make with these supplies: another one means that something changed."""
+    listed = programs(spec, lambda name: _find_binary(name, supplies))
+    images = {name: image_reference(name, supplies.image_digest(name)) for name in IMAGES}
+    parts = [
+        supervise.render(spec, listed),
+        *(supervise.render_launcher(program) for program in listed),
+        json.dumps(addons.manifests(spec, images), sort_keys=True),
+    ]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def destroy(name: str, progress: Progress = print) -> None:

@@ -7,6 +7,9 @@ from typing import final
 from slipway.toolchain import Toolchain
 from slipway.toolchain.images import Images
 
+REPOSITORY = Path(__file__).resolve().parents[2]
+"""The checkout, which the service's image is made from."""
+
 
 @final
 class Stock:
@@ -18,7 +21,7 @@ class Stock:
 
     @cached_property
     def _images(self) -> Images:
-        return Images(self._toolchain)
+        return Images(self._toolchain, repository=REPOSITORY)
 
     def binary(self, name: str) -> Path:
         """The file of a program (see `Supplies`)."""

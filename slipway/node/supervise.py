@@ -1,5 +1,6 @@
 """The supervisor: one supervisord per cluster keeps every process, and starts again what ends."""
 
+import hashlib
 import os
 import shlex
 import signal
@@ -29,7 +30,6 @@ pidfile={folder}/supervisord.pid
 childlogdir={spec.home}/log
 directory={spec.home}
 minfds=1024
-umask=077
 
 [unix_http_server]
 file={folder}/supervisor.sock
@@ -48,6 +48,8 @@ serverurl=unix://{folder}/supervisor.sock
         parts.append(
             f"""[program:{program.name}]
 command=/bin/sh {launcher(spec, program)}
+; A changed launcher must look like a changed program, or an upgrade would not start it anew.
+environment=SLIPWAY_LAUNCHER="{_digest(render_launcher(program))}"
 autostart=false
 autorestart=true
 startsecs=1
@@ -76,6 +78,10 @@ def render_launcher(program: Program) -> str:
         enter.append(f"--mount={program.mount_namespace}")
     command = " \\\n  ".join(shlex.quote(word) for word in [*enter, "--", *program.arguments])
     return f"set -eu\necho 0 > {shlex.quote(str(cgroups.procs_file(program.cgroup)))}\nexec {command}\n"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def start(spec: ClusterSpec) -> None:

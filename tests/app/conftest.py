@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client import CollectorRegistry
 
@@ -23,6 +24,7 @@ from app.core.settings import Settings
 from app.factory import create_app
 from app.migrate import Command, run
 
+KEY = "a-key-that-opens-everything-in-tests-only"
 MISSING = (
     "tests/app needs a real Postgres: no `initdb` and `postgres` in /usr/lib/postgresql/*/bin, /usr/local/bin or PATH. "
     "Install one (Debian: apt-get install postgresql)."
@@ -118,6 +120,67 @@ def postgres_server() -> Iterator[PostgresServer]:
             server.stop("immediate")
 
 
+@dataclass
+class RedisServer:
+    """One Redis process without files."""
+
+    binary: str
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self.process = subprocess.Popen([self.binary, *options], stdout=subprocess.DEVNULL)
+        while True:  # the test's timeout ends a hopeless wait
+            assert self.process.poll() is None, "redis-server ended"
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                    return
+            except ConnectionRefusedError:
+                continue
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.fail("tests/app needs a real Redis: no `redis-server` in PATH (Debian: apt-get install redis-server)")
+    server = RedisServer(binary, free_port())
+    server.start()
+    yield server
+    server.stop()
+
+
+class KeyedClient(FlaskClient):
+    """A client that sends the bootstrap key unless a test sends something else."""
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        headers = dict(kwargs.pop("headers", None) or {})
+        if not {"X-API-Key", "Authorization"} & set(headers):
+            headers["X-API-Key"] = KEY
+        return super().open(*args, headers=headers, **kwargs)
+
+
+@pytest.fixture(autouse=True)
+def _keyed_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Flask, "test_client_class", KeyedClient)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     with postgres_server() as server:
@@ -134,6 +197,9 @@ def make_settings(folder: Path, url: str, *, replica_url: str | None = None, **v
     """Settings as the environment would give them, with the addresses in files."""
     primary = folder / "database-url"
     primary.write_text(url)
+    key = folder / "bootstrap-key"
+    key.write_text(KEY)
+    values.setdefault("bootstrap_key_file", key)
     if replica_url is not None:
         replica = folder / "replica-url"
         replica.write_text(replica_url)

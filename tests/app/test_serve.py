@@ -26,6 +26,7 @@ class Service:
     process: subprocess.Popen[str]
     api: str
     metrics: str
+    key: dict[str, str]
 
     def output(self) -> list[dict[str, object]]:
         """All log lines, once the process has ended."""
@@ -38,11 +39,17 @@ def environment(settings: Settings, **values: str) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "HOME": "/nonexistent",
         "SLIPWAY_DATABASE_URL_FILE": str(settings.database_url_file),
+        "SLIPWAY_BOOTSTRAP_KEY_FILE": str(settings.bootstrap_key_file),
         "SLIPWAY_COLOUR": "green",
         "SLIPWAY_VERSION": "9.9.9",
         "SLIPWAY_THREADS": "4",
         **values,
     }
+
+
+def key_of(settings: Settings) -> dict[str, str]:
+    assert settings.bootstrap_key_file is not None
+    return {"X-API-Key": settings.bootstrap_key_file.read_text()}
 
 
 @contextmanager
@@ -53,7 +60,7 @@ def service(settings, unused_port, **values: str) -> Iterator[Service]:
         [sys.executable, "-m", "app.serve"], cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE
     )
     try:
-        made = Service(process, f"http://127.0.0.1:{api}", f"http://127.0.0.1:{metrics}")
+        made = Service(process, f"http://127.0.0.1:{api}", f"http://127.0.0.1:{metrics}", key_of(settings))
         wait_until(lambda: httpx.get(f"{made.api}/readyz").status_code == 200, process)
         yield made
     finally:
@@ -75,16 +82,18 @@ def wait_until(true, process: subprocess.Popen[str]) -> None:
 
 def test_sigterm_fails_readiness_first_serves_on_finishes_and_exits_0(settings, postgres, migrated, unused_port):
     with service(settings, unused_port, SLIPWAY_DRAIN_SECONDS="1.5") as running, postgres.admin(migrated) as admin:
-        location = httpx.post(f"{running.api}/v1/users", json={"name": "Ann", "email": "a@example.test"}).headers[
-            "Location"
-        ]
-        kept_alive = httpx.Client(base_url=running.api)
+        location = httpx.post(
+            f"{running.api}/v1/users", json={"name": "Ann", "email": "a@example.test"}, headers=running.key
+        ).headers["Location"]
+        kept_alive = httpx.Client(base_url=running.api, headers=running.key)
         assert kept_alive.get(location).status_code == 200
         answers: list[httpx.Response] = []
         with admin.transaction():
             admin.execute("SELECT 1 FROM users FOR UPDATE")
             blocked = threading.Thread(
-                target=lambda: answers.append(httpx.patch(running.api + location, json={"name": "Late"}, timeout=20))
+                target=lambda: answers.append(
+                    httpx.patch(running.api + location, json={"name": "Late"}, headers=running.key, timeout=20)
+                )
             )
             blocked.start()
             wait_until(lambda: waiting_for_lock(postgres, migrated), running.process)
@@ -113,7 +122,7 @@ def waiting_for_lock(server, database: str) -> bool:
 
 def test_logs_are_ecs_json_and_metrics_have_a_port_of_their_own(settings, unused_port):
     with service(settings, unused_port, SLIPWAY_DRAIN_SECONDS="0") as running:
-        httpx.get(f"{running.api}/v1/users?limit=1", headers={"X-Request-ID": "r-1"})
+        httpx.get(f"{running.api}/v1/users?limit=1", headers={**running.key, "X-Request-ID": "r-1"})
         httpx.get(f"{running.api}/no/such/path")
         metrics = httpx.get(f"{running.metrics}/metrics").text
         assert httpx.get(f"{running.metrics}/anything").status_code == 404
@@ -138,7 +147,7 @@ def test_logs_are_ecs_json_and_metrics_have_a_port_of_their_own(settings, unused
 def test_two_workers_share_one_metrics_port_and_count_together(settings, unused_port):
     with service(settings, unused_port, SLIPWAY_WORKERS="2", SLIPWAY_DRAIN_SECONDS="0") as running:
         for _ in range(20):
-            assert httpx.get(f"{running.api}/v1/users").status_code == 200
+            assert httpx.get(f"{running.api}/v1/users", headers=running.key).status_code == 200
         metrics = httpx.get(f"{running.metrics}/metrics").text
         line = next(
             line
@@ -171,6 +180,24 @@ def test_wrong_settings_end_the_process_at_once_with_a_reason(settings, values, 
     )
     assert done.returncode == 2
     assert named in done.stderr
+
+
+def test_a_version_that_crashes_ends_with_70(settings, unused_port):
+    done = subprocess.run(
+        [sys.executable, "-m", "app.serve"],
+        cwd=ROOT,
+        env=environment(
+            settings,
+            SLIPWAY_PORT=str(unused_port()),
+            SLIPWAY_METRICS_PORT=str(unused_port()),
+            SLIPWAY_FAULTS_ALLOWED="true",
+            SLIPWAY_FAULTS='{"crash_after_seconds": 0}',
+        ),
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 70
 
 
 def test_the_service_needs_no_other_package_of_this_repository():

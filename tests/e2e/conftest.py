@@ -4,7 +4,6 @@ Tests of one file run in the order in which they stand (`-p no:randomly` in thei
 what the one before has left.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from infra.engine import Engine, Place
 from infra.naming import Environment, Project, service_stack
 from slipway.node.cluster import kubectl_of, load
 from slipway.node.stock import Stock
+from slipway.toolchain import Toolchain
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 UP_SECONDS = 3600
@@ -51,19 +51,13 @@ class Running:
 
     @property
     def engine(self):
-        home = json.loads(json.dumps(str(self._home())))
-        place = Place(Path(home), self.state / "pulumi")
+        place = Place(Toolchain().ensure(["pulumi-home"])["pulumi-home"], self.state / "pulumi")
         place.prepare(None)
         return Engine(place)
 
-    def _home(self):
-        from slipway.toolchain import Toolchain
-
-        return Toolchain().ensure(["pulumi-home"])["pulumi-home"]
-
-    def platform(self):
-        """The platform stack's outputs."""
-        return self.engine.outputs(Project.PLATFORM, self.name)
+    def outputs(self, project):
+        """The outputs of a project's stack."""
+        return self.engine.outputs(project, dict(self.stacks())[project])
 
     def stacks(self):
         """Every project with its stack, in the order of making."""

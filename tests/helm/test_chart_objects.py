@@ -212,7 +212,12 @@ def test_config_is_immutable_and_named_by_its_content(chart):
 
 def test_words_that_yaml_takes_for_something_else_stay_words(chart):
     rendered = chart(
-        {"env": {"NO": "yes", "NUMBER": "0010"}, "imagePullSecrets": ["123"], "partOf": "on"},
+        {
+            "env": {"NO": "yes", "NUMBER": "0010"},
+            "colours": {"blue": {"env": {"OFF": "1"}}},
+            "imagePullSecrets": ["123"],
+            "partOf": "on",
+        },
         release="1e3",
     )
     assert {one["metadata"]["labels"]["app.kubernetes.io/instance"] for one in rendered.objects} == {"1e3"}
@@ -220,7 +225,9 @@ def test_words_that_yaml_takes_for_something_else_stay_words(chart):
     [config] = rendered.all("ConfigMap")
     assert config["data"]["NO"] == "yes"
     assert config["data"]["NUMBER"] == "0010"
-    assert rendered.all("Deployment")[0]["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "123"}]
+    pod = rendered.one("Deployment", "1e3-blue")["spec"]["template"]["spec"]
+    assert pod["imagePullSecrets"] == [{"name": "123"}]
+    assert {"name": "OFF", "value": "1"} in pod["containers"][0]["env"]
 
 
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,38}[a-z0-9]", fullmatch=True)

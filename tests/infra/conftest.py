@@ -5,17 +5,20 @@ next.
 """
 
 import asyncio
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-import pulumi
 import pytest
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime import set_all_config, settings
+
+from infra import releases, versions
+from infra.images import image
 
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
 SIGNATURE_KEY = "4dabf18193072939515e22adb298388d"
@@ -62,8 +65,8 @@ class Cloud(pulumi_mocks.Mocks):
                 return {"certificate": f"certificate-of-{args.name}", "private_key": f"plain-key-of-{args.name}"}
             case "LocalImage":
                 digest = f"sha256:{args.inputs['name'].encode().hex():0<64.64}"
-                tag = ":17" if args.inputs["name"] == "postgres" else ""
-                return {"digest": digest, "reference": f"{args.inputs['registry']}/{args.inputs['name']}{tag}@{digest}"}
+                entry = image(args.inputs["name"])
+                return {"digest": digest, "reference": entry.local_reference(args.inputs["registry"], digest)}
             case "EmbeddedCluster":
                 return {
                     "kubeconfig": "plain-kubeconfig",
@@ -80,13 +83,13 @@ class Cloud(pulumi_mocks.Mocks):
             case _:
                 return {}
 
-    def call(self, args: pulumi_mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
+    def call(self, args: pulumi_mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         assert args.token == "pulumi:pulumi:readStackOutputs"
         name = args.args["name"]
         if name not in self.stacks:
-            raise RuntimeError(f"unknown stack {name!r}")
+            return {}, [("name", f"unknown stack {name!r}")]
         outputs = self.stacks[name]
-        return {"outputs": outputs, "secretOutputNames": [key for key in outputs if key in self.secret_outputs]}, None
+        return {"outputs": outputs, "secretOutputNames": [key for key in outputs if key in self.secret_outputs]}, []
 
 
 class RecordingMonitor(pulumi_mocks.MockMonitor):
@@ -97,14 +100,14 @@ class RecordingMonitor(pulumi_mocks.MockMonitor):
         self.registered: list[Registered] = []
         self.exported: dict[str, Any] = {}
 
-    def RegisterResource(self, request: Any) -> Any:
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802  # the SDK's own name
         response = super().RegisterResource(request)
         if request.type != "pulumi:pulumi:Stack":
             self.registered.append(self._record(request, response.urn))
             self._mark_secrets(request, response.object)
         return response
 
-    def RegisterResourceOutputs(self, request: Any) -> Any:
+    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802  # the SDK's own name
         if "pulumi:pulumi:Stack::" in request.urn:
             self.exported = json_format.MessageToDict(request.outputs)
         return super().RegisterResourceOutputs(request)
@@ -196,9 +199,7 @@ class Run:
 
     def plain_texts(self) -> list[str]:
         """All that would stand in the state in plain text."""
-        return [text for it in self.resources for text in unprotected(it.raw)] + list(
-            unprotected(self.exported)
-        )
+        return [text for it in self.resources for text in unprotected(it.raw)] + list(unprotected(self.exported))
 
 
 Deploy = Callable[..., Run]
@@ -244,7 +245,9 @@ def deploy(_event_loop: None) -> Iterator[Deploy]:
     ) -> Run:
         cloud = Cloud(preview=preview, stacks=stacks or {})
         monitor = RecordingMonitor(cloud)
-        pulumi_mocks.set_mocks(cloud, project="project", stack=stack, preview=preview, monitor=monitor)
+        pulumi_mocks.set_mocks(
+            cloud, project="project", stack=stack, preview=preview, monitor=monitor, organization="organization"
+        )
         set_all_config(dict(config or {}))
         result: list[Any] = []
 
@@ -260,3 +263,27 @@ def deploy(_event_loop: None) -> Iterator[Deploy]:
     yield run
     settings.reset_options()
     set_all_config({})
+
+
+@pytest.fixture(scope="session")
+def release() -> Callable[[versions.ReleaseFile], list[dict[str, Any]]]:
+    """The real release manifests, each read once.
+
+    Without the schemas of their definitions: megabytes that every program would register anew, and no test reads.
+    """
+
+    def read(which: versions.ReleaseFile) -> list[dict[str, Any]]:
+        documents = releases.read(which)
+        for document in documents:
+            if document["kind"] == "CustomResourceDefinition":
+                for version in document["spec"]["versions"]:
+                    version["schema"] = {}
+        return documents
+
+    return functools.cache(read)
+
+
+@pytest.fixture
+def without_marks() -> Callable[[Any], Any]:
+    """Takes the marks of secrets out of what was exported."""
+    return plain

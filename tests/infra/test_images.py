@@ -43,28 +43,28 @@ def test_an_upstream_digest_is_part_of_the_reference_where_it_is_known():
 def test_a_local_reference_is_by_digest_and_is_found_in_the_catalogue(name, digest):
     reference = CATALOGUE[name].local_reference("registry.test:5000", digest)
     assert reference.endswith(f"@{digest}")
-    assert images.repository(reference) == f"registry.test:5000/{name}"
+    assert images.repository(reference) == f"registry.test:5000/slipway/{name}"
 
 
 def test_postgres_carries_its_major_version_for_the_operator():
     reference = CATALOGUE["postgres"].local_reference("registry.test:5000", "sha256:" + "0" * 64)
-    assert reference.startswith("registry.test:5000/postgres:17@")
+    assert reference.startswith("registry.test:5000/slipway/postgres:17@")
     assert versions.POSTGRES_UPSTREAM.startswith(f"{versions.POSTGRES_MAJOR}.")
 
 
 @pytest.mark.parametrize("digest", ["", "latest", "sha256:short", "sha256:" + "G" * 64])
 def test_a_digest_that_is_none_is_refused(digest):
-    with pytest.raises(ValueError, match="'redis' has the digest .*allowed is sha256: and 64 hex digits"):
+    with pytest.raises(ValueError, match=r"'redis' has the digest .*allowed is sha256: and 64 hex digits"):
         CATALOGUE["redis"].local_reference("registry.test:5000", digest)
 
 
 def test_an_image_that_nobody_publishes_says_what_to_do():
-    with pytest.raises(ValueError, match="'service' is not published anywhere.*slipway-service:image"):
+    with pytest.raises(ValueError, match=r"'service' is not published anywhere.*slipway-service:image"):
         CATALOGUE["service"].upstream_reference()
 
 
 def test_an_unknown_image_is_named_with_those_that_are_known():
-    with pytest.raises(KeyError, match="'nginx' is not in the catalogue.*redis"):
+    with pytest.raises(KeyError, match=r"'nginx' is not in the catalogue.*redis"):
         images.image("nginx")
 
 

@@ -45,7 +45,9 @@ def test_two_clusters_never_share_a_stack(cluster):
 
 @pytest.mark.parametrize("stack", ["slipway", "slipway-test", "dev", "-dev", ""])
 def test_a_service_stack_that_names_no_environment_is_refused_with_an_example(stack):
-    with pytest.raises(ValueError, match="must be named <cluster>-<environment>.*dev, staging, production.*slipway-dev"):
+    with pytest.raises(
+        ValueError, match=r"must be named <cluster>-<environment>.*dev, staging, production.*slipway-dev"
+    ):
         naming.parse_service_stack(stack)
 
 

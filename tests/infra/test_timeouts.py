@@ -14,7 +14,13 @@ seconds = st.integers(1, 3600)
 def test_the_defaults_are_those_of_the_design():
     node, traffic = NodeTimeouts(), TrafficTimeouts()
     assert (node.monitor_period, node.monitor_grace_period, node.node_lease, node.eviction) == (2, 10, 8, 10)
-    assert (traffic.node_loss, traffic.dns, traffic.connect, traffic.server, traffic.ingress_drain) == (10, 1, 1, 10, 12)
+    assert (traffic.node_loss, traffic.dns, traffic.connect, traffic.server, traffic.ingress_drain) == (
+        10,
+        1,
+        1,
+        10,
+        12,
+    )
     assert INGRESS_UPDATES_PER_SECOND >= 5
 
 

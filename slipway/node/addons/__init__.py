@@ -8,6 +8,11 @@ from slipway.node.spec import ClusterSpec
 
 IMAGES = (*dns.IMAGES, *storage.IMAGES)
 """Logical names of the images that the manifests need."""
+DEPLOYMENTS = (
+    ("deployment/coredns", f"--namespace={dns.NAMESPACE}"),
+    ("deployment/local-path-provisioner", f"--namespace={storage.NAMESPACE}"),
+)
+"""What must be rolled out before the cluster is of use."""
 
 
 def manifests(spec: ClusterSpec, images: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -74,9 +74,17 @@ def _config(spec: ClusterSpec, shell: str) -> dict[str, str]:
             "tolerations": [{"operator": "Exists"}],
             "containers": [
                 {
-                    "name": "helper",
+                    "name": "helper-pod",  # the name by which the provisioner looks for its log
                     "image": shell,
                     "imagePullPolicy": "IfNotPresent",
+                    # Root, as the volumes' folder is root's; able to remove what others wrote, and nothing else.
+                    "securityContext": {
+                        "runAsUser": 0,
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"], "add": ["DAC_OVERRIDE", "FOWNER"]},
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
                     "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}, "limits": {"memory": "32Mi"}},
                 }
             ],
@@ -168,6 +176,8 @@ def _pod(image: str, shell: str) -> dict[str, Any]:
                 "args": [
                     "start",
                     "--config=/etc/config/config.json",
+                    f"--configmap-name={NAME}",
+                    "--helper-pod-file=/etc/config/helperPod.yaml",
                     "--provisioner-name=slipway.dev/local-path",
                     f"--helper-image={shell}",
                     f"--service-account-name={NAME}",

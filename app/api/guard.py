@@ -1,0 +1,119 @@
+"""Before every route: who asks, and may they. A route without a permission is closed to everyone."""
+
+import functools
+import hmac
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Flask, Response, current_app, g, request
+
+from app.core.bounded_cache import BoundedCache
+from app.core.parts import parts
+from app.core.principals import ANONYMOUS, PERMISSIONS, Principal
+from app.core.problems import Problem
+from app.core.tokens import TokenError
+from app.services.access import NotAuthenticatedError, digest, principal_of_key
+
+V = TypeVar("V", bound=Callable[..., Response])
+
+_ATTRIBUTE = "needed_permission"
+# How long a verified key or token is believed without looking again; a deleted key works for that long.
+_BELIEVED_SECONDS = 10.0
+_BOOTSTRAP = Principal("key:bootstrap", PERMISSIONS)
+
+
+def needs(permission: str) -> Callable[[V], Callable[..., Response]]:
+    """Say which permission a view needs (`users:read`, `PUBLIC`, `SELF`)."""
+
+    def mark(view: V) -> Callable[..., Response]:
+        @functools.wraps(view)
+        def marked(*args: Any, **kwargs: Any) -> Response:
+            return view(*args, **kwargs)
+
+        setattr(marked, _ATTRIBUTE, permission)
+        return marked
+
+    return mark
+
+
+def needed_permission(view: Callable[..., Any]) -> str | None:
+    """Return the permission of a view; None means that nobody may call it."""
+    return getattr(view, _ATTRIBUTE, None)
+
+
+def install(app: Flask) -> None:
+    """Guard every route of `app`."""
+    believed: BoundedCache[bytes, Principal] = BoundedCache()
+
+    def guard() -> None:
+        g.principal = ANONYMOUS
+        if request.endpoint is None or request.method == "OPTIONS":
+            return  # no route: 404 or 405 follows; OPTIONS tells nothing but methods
+        permission = needed_permission(current_app.view_functions[request.endpoint])
+        secret = _presented()
+        if secret is not None:
+            g.principal = _identify(secret, believed)
+        if permission is None or not principal().may(permission):
+            raise _closed()
+
+    app.before_request(guard)
+
+
+def principal() -> Principal:
+    """Return who sent the current request."""
+    return g.principal
+
+
+def forbidden() -> Problem:
+    """The principal is known and may not."""
+    detail = f"{principal().name} does not have the permission that this needs."
+    return Problem(status=403, code="forbidden", title="Forbidden", detail=detail)
+
+
+def unauthenticated() -> Problem:
+    """Nobody, or nobody that we know."""
+    return Problem(
+        status=401,
+        code="unauthenticated",
+        title="Not authenticated",
+        detail="Send a valid token (Authorization: Bearer ...) or API key (X-API-Key: ...).",
+        headers={"WWW-Authenticate": 'Bearer realm="payload"'},
+    )
+
+
+def _closed() -> Problem:
+    return unauthenticated() if principal() == ANONYMOUS else forbidden()
+
+
+def _presented() -> str | None:
+    key = request.headers.get("X-API-Key")
+    if key is not None:
+        return key
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if not scheme:
+        return None
+    if scheme.lower() != "bearer" or not token:
+        raise unauthenticated()
+    return token.strip()
+
+
+def _identify(secret: str, believed: BoundedCache[bytes, Principal]) -> Principal:
+    name = digest(secret)
+    known = believed.get(name)
+    if known is not None:
+        return known
+    found, seconds = _look_up(secret)
+    believed.put(name, found, min(seconds, _BELIEVED_SECONDS))
+    return found
+
+
+def _look_up(secret: str) -> tuple[Principal, float]:
+    bootstrap, keyring = parts().bootstrap_key, parts().keyring
+    if bootstrap is not None and hmac.compare_digest(digest(secret), bootstrap):
+        return _BOOTSTRAP, _BELIEVED_SECONDS
+    try:
+        if keyring is not None and secret.count(".") == 2:  # noqa: PLR2004 - a JWT has three parts
+            return keyring.verify(secret)
+        return principal_of_key(parts().database, secret), _BELIEVED_SECONDS
+    except (TokenError, NotAuthenticatedError) as error:
+        raise unauthenticated() from error

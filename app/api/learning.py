@@ -1,0 +1,81 @@
+"""Profiles and enrolments: resources whose address is made of other resources."""
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from flask import Blueprint, Response
+
+from app.api.guard import needs
+from app.api.http import answer, caller, entity_tag, read_body, shown
+from app.api.schemas import EnrolmentView, ProfileDraft, ProfileView, StudentView
+from app.core.parts import parts
+from app.repositories.tables import Record
+from app.services import enrolments, profiles
+from app.services.kinds import COURSES
+from app.services.resources import cache_name
+
+learning = Blueprint("learning", __name__, url_prefix="/v1")
+
+
+@learning.get("/users/<uuid:user_id>/profile")
+@needs("profiles:read")
+def read_profile(user_id: UUID) -> Response:
+    """Return a user's profile."""
+    return _profile(profiles.get_profile(parts().database, user_id))
+
+
+@learning.put("/users/<uuid:user_id>/profile")
+@needs("profiles:write")
+def put_profile(user_id: UUID) -> Response:
+    """Make or replace a user's profile."""
+    values = read_body(ProfileDraft).model_dump()
+    return _profile(profiles.put_profile(parts().database, caller(), user_id, values))
+
+
+@learning.get("/users/<uuid:user_id>/courses")
+@needs("enrolments:read")
+def courses(user_id: UUID) -> Response:
+    """Return the courses that a user takes."""
+    return _all(enrolments.courses_of(parts().database, user_id), EnrolmentView.model_fields)
+
+
+@learning.get("/courses/<uuid:course_id>/students")
+@needs("enrolments:read")
+def students(course_id: UUID) -> Response:
+    """Return the students of a course."""
+    return _all(enrolments.students_of(parts().database, course_id), StudentView.model_fields)
+
+
+@learning.put("/courses/<uuid:course_id>/students/<uuid:user_id>")
+@needs("enrolments:write")
+def enrol(course_id: UUID, user_id: UUID) -> Response:
+    """Enrol a student; saying it twice changes nothing."""
+    try:
+        new = enrolments.enrol(parts().database, caller(), course_id, user_id)
+    finally:
+        _forget(course_id)
+    return Response(status=201 if new else 204)
+
+
+@learning.delete("/courses/<uuid:course_id>/students/<uuid:user_id>")
+@needs("enrolments:write")
+def leave(course_id: UUID, user_id: UUID) -> Response:
+    """End an enrolment."""
+    try:
+        enrolments.end(parts().database, caller(), course_id, user_id)
+    finally:
+        _forget(course_id)
+    return Response(status=204)
+
+
+def _forget(course_id: UUID) -> None:
+    """The number of seats taken is part of a course."""
+    parts().cache.forget(cache_name(COURSES, course_id))
+
+
+def _profile(record: Record) -> Response:
+    return answer(shown(record, ProfileView.model_fields), headers={"ETag": entity_tag(record["version"])})
+
+
+def _all(records: Sequence[Record], fields: Iterable[str]) -> Response:
+    return answer([shown(record, fields) for record in records])

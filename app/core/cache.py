@@ -1,0 +1,138 @@
+"""Cache-aside in Redis. It may be wrong for a moment, it may be away, it never fails a request.
+
+- A key names environment, format and resource; a new `_FORMAT` forgets everything that older code wrote.
+- After a change the key is *blocked* for a moment instead of deleted: a reader that has just loaded the old row from a
+  replica that is behind cannot put it back.
+- On a miss one request loads while the others wait for it briefly (stampede); lifetimes differ by chance, so that
+  what was filled together does not end together.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+from prometheus_client import CollectorRegistry, Counter
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from app.core.breaker import Breaker
+from app.core.secret_files import read_redis_url
+
+_LOG = logging.getLogger(__name__)
+_FORMAT = 1
+_TIMEOUT_SECONDS = 0.05
+_LIFE_SECONDS = 60
+_BLOCKED = b"blocked"
+_BLOCK_SECONDS = 3  # longer than a replica is usually behind
+_LOCK_MILLISECONDS = 500
+_POLLS, _POLL_SECONDS = 10, 0.01
+
+Value = dict[str, Any]
+
+
+def connect(url_file: Path, connections: int) -> Redis:
+    """Return a client that gives up at once instead of retrying: what waits for a cache needs no cache."""
+    return Redis.from_url(
+        read_redis_url(url_file),
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=_TIMEOUT_SECONDS,
+        socket_connect_timeout=_TIMEOUT_SECONDS,
+        max_connections=connections,
+    )
+
+
+class Cache:
+    """Values by name. Without a client everything is a miss, so callers need not know whether there is a Redis."""
+
+    def __init__(self, client: Redis | None, environment: str, registry: CollectorRegistry) -> None:
+        self._client = client
+        self._prefix = f"payload:{environment}:{_FORMAT}:"
+        self._breaker = Breaker(failures=5, pause=2.0)
+        self._outcomes = Counter("payload_cache_requests_total", "Look-ups by outcome", ["outcome"], registry=registry)
+
+    def get_or_load(self, name: str, load: Callable[[], Value | None]) -> Value | None:
+        """Return the cached value, or load it and keep it. None is never kept.
+
+        Values come back as JSON has them: times and ids are texts.
+        """
+        key = self._prefix + name
+        outcome, value = self._look(key)
+        if outcome == "miss":
+            outcome, value = self._lock(key)
+        if outcome == "locked":
+            outcome, value = "waited", self._wait(key)
+        self._outcomes.labels(outcome).inc()
+        if value is not None:
+            return value
+        loaded = load()
+        if outcome == "miss":
+            self._fill(key, loaded)
+        return loaded
+
+    def forget(self, name: str) -> None:
+        """Call after the commit of a change: what was cached ends, and nobody fills it again for a moment."""
+        self._try(lambda client: client.set(self._prefix + name, _BLOCKED, ex=_BLOCK_SECONDS))
+
+    def _look(self, key: str) -> tuple[str, Value | None]:
+        found = self._try(lambda client: (client.get(key),))
+        return ("away", None) if found is None else _read(found[0])
+
+    def _lock(self, key: str) -> tuple[str, Value | None]:
+        """Become the one who loads ("miss"), or learn that another one is at it, or has just been ("hit")."""
+
+        def send(client: Redis) -> list[Any]:
+            pipeline = client.pipeline(transaction=False)
+            pipeline.set(f"{key}:lock", b"1", nx=True, px=_LOCK_MILLISECONDS)
+            pipeline.get(key)
+            return pipeline.execute()
+
+        answers = self._try(send)
+        if answers is None:
+            return "away", None
+        taken, text = answers
+        outcome, value = _read(text)
+        return ("locked", None) if outcome == "miss" and not taken else (outcome, value)
+
+    def _wait(self, key: str) -> Value | None:
+        for _ in range(_POLLS):
+            time.sleep(_POLL_SECONDS)
+            outcome, value = self._look(key)
+            if outcome != "miss":
+                return value
+        return None
+
+    def _fill(self, key: str, value: Value | None) -> None:
+        def send(client: Redis) -> None:
+            pipeline = client.pipeline(transaction=False)
+            if value is not None:
+                life = _LIFE_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - chance, not secrecy
+                pipeline.set(key, orjson.dumps(value), nx=True, px=int(life * 1000))
+            pipeline.delete(f"{key}:lock")
+            pipeline.execute()
+
+        self._try(send)
+
+    def _try(self, call: Callable[[Redis], Any]) -> Any:
+        """Call Redis if it is worth trying; None if it is not, or did not answer."""
+        if self._client is None or not self._breaker.allows():
+            return None
+        try:
+            result = call(self._client)
+        except RedisError as error:
+            self._breaker.failed()
+            _LOG.warning("redis did not answer", extra={"error.message": str(error)})
+            return None
+        self._breaker.succeeded()
+        return result
+
+
+def _read(text: bytes | None) -> tuple[str, Value | None]:
+    if text is None:
+        return "miss", None
+    return ("blocked", None) if text == _BLOCKED else ("hit", orjson.loads(text))

@@ -1,0 +1,60 @@
+"""`python -m app.maintain`: what has to be done once a day, safe to run at any time and more than once.
+
+Makes this and the next months' partitions of the audit log, and forgets idempotency keys too old to be repeated.
+Exit codes: 0 done, 1 error. One JSON object on stdout says what was done.
+"""
+
+import sys
+from datetime import UTC, date, datetime, timedelta
+
+import orjson
+from sqlalchemy import Connection, delete
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.database import Database
+from app.core.database_errors import CommitUnknown, Unavailable
+from app.core.logs import configure_logs
+from app.core.settings import SettingsError, load_settings
+from app.models import IdempotencyKey
+from app.repositories.audit import make_month
+
+_MONTHS_AHEAD = 3
+_KEYS_LIVE = timedelta(hours=24)
+
+
+def months_from(today: date) -> list[date]:
+    """Return the first days of this month and of the next ones."""
+    count = today.year * 12 + today.month - 1
+    return [date(number // 12, number % 12 + 1, 1) for number in range(count, count + _MONTHS_AHEAD)]
+
+
+def maintain(database: Database, now: datetime) -> dict[str, object]:
+    """Do it, in one transaction, and return what was done."""
+
+    def work(connection: Connection) -> dict[str, object]:
+        made = [str(month) for month in months_from(now.date()) if make_month(connection, month)]
+        old = delete(IdempotencyKey).where(IdempotencyKey.created_at < now - _KEYS_LIVE)
+        return {"partitions_made": made, "keys_forgotten": connection.execute(old).rowcount}
+
+    return database.write(work)
+
+
+def main() -> int:
+    """Run the command and return the exit code."""
+    try:
+        settings = load_settings()
+        configure_logs(settings)
+        database = Database(settings)
+        try:
+            report = maintain(database, datetime.now(UTC))
+        finally:
+            database.close()
+    except (SettingsError, SQLAlchemyError, Unavailable, CommitUnknown) as error:
+        sys.stdout.write(orjson.dumps({"outcome": "error", "reason": str(error.__cause__ or error)}).decode() + "\n")
+        return 1
+    sys.stdout.write(orjson.dumps({"outcome": "done", **report}).decode() + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

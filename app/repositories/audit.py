@@ -1,0 +1,55 @@
+"""Statements over the audit log."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import uuid4
+
+from sqlalchemy import Connection, Insert, column, delete, insert, select, table, text
+
+from app.models import AuditEntry, table_of
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something worth remembering.
+
+    Attributes:
+        at: when.
+        actor: who, as `user:<id>`, `key:<prefix>` or `anonymous`.
+        action: what, as `user.create`.
+        subject: to what, an id.
+        client_ip: from where, None for commands.
+        request_id: in which request, None for commands.
+    """
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    client_ip: str | None
+    request_id: str | None
+
+
+def entry(act: Act) -> Insert:
+    """Return the statement that writes an act down; callers make it part of their own statement."""
+    return insert(AuditEntry).values(id=uuid4(), **vars(act))
+
+
+def make_month(connection: Connection, month: date) -> bool:
+    """Make the partition of a month (given its first day), True if it was missing.
+
+    Rows of that month that are in the default partition already would block the new one, so they are moved.
+    """
+    following = date(month.year + month.month // 12, month.month % 12 + 1, 1)
+    name = f"audit_log_{month:%Y_%m}"
+    if connection.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar_one() is not None:
+        return False
+    connection.execute(text(f"CREATE TABLE {name} (LIKE audit_log INCLUDING DEFAULTS)"))
+    names = [item.key for item in table_of(AuditEntry).columns]
+    rest, partition = (table(which, *(column(item) for item in names)) for which in ("audit_log_rest", name))
+    moved = delete(rest).where(rest.c.at >= month, rest.c.at < following).returning(*rest.c).cte("moved")
+    connection.execute(insert(partition).from_select(names, select(moved)))
+    connection.execute(
+        text(f"ALTER TABLE audit_log ATTACH PARTITION {name} FOR VALUES FROM ('{month}') TO ('{following}')")
+    )
+    return True

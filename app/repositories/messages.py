@@ -1,0 +1,83 @@
+"""Statements over messages. The table is the truth; the stream in Redis only carries what is due to a worker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Insert, delete, insert, select, update
+
+from app.models import Message, table_of
+from app.repositories.audit import Act
+
+_TABLE = table_of(Message)
+_WHAT = (_TABLE.c.id, _TABLE.c.topic, _TABLE.c.payload, _TABLE.c.trace)
+MOST_ATTEMPTS = 5
+# A published message whose consumer has not committed by then is published again.
+_AGAIN_AFTER = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Due:
+    """A message on its way to a worker.
+
+    Attributes:
+        id: of its row.
+        topic: what happened, as `user.created`.
+        payload: to what; fields are only ever added, so that versions N and N-1 can read each other's.
+        trace: id of the request that caused it.
+    """
+
+    id: int
+    topic: str
+    payload: dict[str, Any]
+    trace: str | None
+
+
+def announcement(topic: str, payload: dict[str, Any], act: Act) -> Insert:
+    """Return the statement that announces something; callers make it part of their own statement."""
+    return insert(_TABLE).values(topic=topic, payload=payload, trace=act.request_id, attempts=0, due_at=act.at)
+
+
+def take_due(connection: Connection, now: datetime, limit: int) -> Sequence[Due]:
+    """Return messages to publish now, and make them due again later in case nobody acts on them.
+
+    First publication and republication are the same thing, so a lost stream entry costs time, never a message.
+    """
+    due = (
+        select(_TABLE.c.id)
+        .where(_TABLE.c.due_at <= now, _TABLE.c.dead_at.is_(None))
+        .order_by(_TABLE.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = update(_TABLE).where(_TABLE.c.id.in_(due)).values(due_at=now + _AGAIN_AFTER).returning(*_WHAT)
+    return [Due(*row) for row in connection.execute(taken)]
+
+
+def close(connection: Connection, message_id: int) -> bool:
+    """Delete a message because it is acted on in this transaction; False if that has happened before."""
+    statement = delete(_TABLE).where(_TABLE.c.id == message_id, _TABLE.c.dead_at.is_(None))
+    return connection.execute(statement).rowcount == 1
+
+
+def failed(connection: Connection, message_id: int, error: str, now: datetime) -> bool:
+    """Note a failed attempt; True if it was the last one and the message is dead now."""
+    attempts = connection.execute(
+        update(_TABLE)
+        .where(_TABLE.c.id == message_id)
+        .values(attempts=_TABLE.c.attempts + 1, error=error)
+        .returning(_TABLE.c.attempts)
+    ).scalar_one_or_none()
+    if attempts is None:
+        return False
+    dead = attempts >= MOST_ATTEMPTS
+    later = {"dead_at": now} if dead else {"due_at": now + timedelta(seconds=2**attempts)}
+    connection.execute(update(_TABLE).where(_TABLE.c.id == message_id).values(**later))
+    return dead
+
+
+def replay_dead(connection: Connection, now: datetime) -> int:
+    """Give every dead message a new set of attempts; return how many."""
+    revived = update(_TABLE).where(_TABLE.c.dead_at.is_not(None)).values(dead_at=None, attempts=0, due_at=now)
+    return connection.execute(revived).rowcount

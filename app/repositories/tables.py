@@ -1,0 +1,104 @@
+"""Statements that every resource needs, written once over its table. Rows leave as plain mappings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CTE, Connection, Insert, Table, delete, insert, select, tuple_, update
+
+from app.repositories.audit import Act, entry
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sort:
+    """One allowed order of a listing, and its index.
+
+    Attributes:
+        columns: compared in turn, all in one direction; `id` always comes last, so the order is total.
+        descending: the direction.
+    """
+
+    columns: tuple[str, ...]
+    descending: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns whose values say where a page ends."""
+        return (*self.columns, "id")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The part of a listing that is wanted.
+
+    Attributes:
+        columns: which columns.
+        sort: in which order.
+        limit: how many rows at most.
+        after: the values of `sort.keys` in the last row of the page before.
+        filters: column -> value that it must have.
+    """
+
+    columns: Sequence[str]
+    sort: Sort
+    limit: int
+    after: Sequence[Any] | None = None
+    filters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def get(connection: Connection, table: Table, row_id: UUID, columns: Sequence[str]) -> Record | None:
+    """Return columns of a row by id."""
+    query = select(*(table.c[name] for name in columns)).where(table.c.id == row_id)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+def page(connection: Connection, table: Table, wanted: Slice) -> Sequence[Record]:
+    """Return the rows of a slice."""
+    names = dict.fromkeys([*wanted.columns, *wanted.sort.keys])  # the next cursor needs the keys
+    keys = [table.c[name] for name in wanted.sort.keys]
+    query = select(*(table.c[name] for name in names)).limit(wanted.limit)
+    query = query.order_by(*(key.desc() if wanted.sort.descending else key.asc() for key in keys))
+    query = query.where(*(table.c[name] == value for name, value in wanted.filters.items()))
+    if wanted.after is not None:
+        here, there = tuple_(*keys), tuple_(*wanted.after)
+        query = query.where(here < there if wanted.sort.descending else here > there)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def add(connection: Connection, table: Table, values: Record, act: Act, message: Insert | None) -> None:
+    """Insert a row, its audit entry and the message about it, in one statement."""
+    statement = insert(table).values(values).add_cte(_audit(act))
+    if message is not None:
+        statement = statement.add_cte(message.cte("message"))
+    connection.execute(statement)
+
+
+def change(
+    connection: Connection, table: Table, row_id: UUID, values: Record, versions: Sequence[int] | None, *, act: Act
+) -> Record | None:
+    """Change a row whose version is one of `versions` (None: any) and return it, or None if there is no such row.
+
+    The audit entry is written in the same statement, also if there is no such row: the caller then rolls back.
+    """
+    statement = update(table).where(table.c.id == row_id)
+    if versions is not None:
+        statement = statement.where(table.c.version.in_(versions))
+    statement = statement.values(**values, version=table.c.version + 1, updated_at=act.at)
+    row = connection.execute(statement.returning(*table.c).add_cte(_audit(act))).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+def remove(connection: Connection, table: Table, row_id: UUID, versions: Sequence[int] | None, *, act: Act) -> bool:
+    """Delete a row whose version is one of `versions` (None: any); False if there is no such row (then roll back)."""
+    statement = delete(table).where(table.c.id == row_id)
+    if versions is not None:
+        statement = statement.where(table.c.version.in_(versions))
+    return connection.execute(statement.add_cte(_audit(act))).rowcount == 1
+
+
+def _audit(act: Act) -> CTE:
+    return entry(act).cte("audit")

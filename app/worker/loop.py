@@ -1,0 +1,153 @@
+"""The worker's loop: publish what is due, act on what arrives, stop between two messages."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from threading import Event
+from typing import Any, cast
+
+import orjson
+from prometheus_client import CollectorRegistry, Counter
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.database import Database
+from app.core.database_errors import CommitUnknown, TookTooLong, Unavailable
+from app.repositories import messages
+from app.repositories.messages import Due
+from app.worker.handlers import Handler, HandlingError
+
+_LOG = logging.getLogger(__name__)
+_GROUP = "workers"
+_BATCH = 50
+_BLOCK_MILLISECONDS = 500
+_PAUSE_SECONDS = 1.0
+_LONGEST_STREAM = 10_000
+TROUBLE = (RedisError, SQLAlchemyError, Unavailable, TookTooLong, CommitUnknown)
+
+
+class Worker:
+    """Acts on messages until it is stopped.
+
+    Args:
+        database: where messages wait.
+        redis: carries them; may lose them.
+        stream: name of the stream, one for each environment.
+        name: of this worker.
+        handlers: topic -> what to do.
+        may_consume: asked before every round; only the stable colour's workers may.
+        registry: where counters go.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        redis: Redis,
+        stream: str,
+        name: str,
+        handlers: Mapping[str, Handler],
+        may_consume: Callable[[], bool],
+        registry: CollectorRegistry,
+    ) -> None:
+        self._database = database
+        self._redis = redis
+        self._stream = stream
+        self._name = name
+        self._handlers = handlers
+        self._may_consume = may_consume
+        self._outcomes = Counter(
+            "payload_messages_total", "Messages by what became of them", ["topic", "outcome"], registry=registry
+        )
+
+    def run(self, stop: Event) -> None:
+        """Work until `stop` is set; trouble with Redis or Postgres only makes it wait."""
+        while not stop.is_set():
+            if not self._may_consume():
+                stop.wait(_PAUSE_SECONDS)
+                continue
+            try:
+                self.round(stop)
+            except TROUBLE as error:
+                _LOG.warning("worker waits", extra={"error.message": str(error)})
+                stop.wait(_PAUSE_SECONDS)
+
+    def round(self, stop: Event) -> None:
+        """Publish what is due and act on what has arrived."""
+        self._publish()
+        for message in self._arrived():
+            if stop.is_set():
+                return  # not acted on: it becomes due again
+            self._act(message)
+
+    def _publish(self) -> None:
+        def work(connection: Connection) -> None:
+            due = messages.take_due(connection, datetime.now(UTC), _BATCH)
+            if due:
+                pipeline = self._redis.pipeline(transaction=False)
+                for message in due:
+                    pipeline.xadd(
+                        self._stream, {"message": orjson.dumps(vars(message))}, maxlen=_LONGEST_STREAM, approximate=True
+                    )
+                pipeline.execute()  # before COMMIT: if it fails, they stay due
+
+        self._database.write(work)
+
+    def _arrived(self) -> Iterator[Due]:
+        """Take messages from the stream without acknowledging them: the table knows which are done."""
+        try:
+            answer = self._redis.xreadgroup(
+                _GROUP, self._name, {self._stream: ">"}, count=_BATCH, block=_BLOCK_MILLISECONDS, noack=True
+            )
+        except ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            self._redis.xgroup_create(self._stream, _GROUP, id="0", mkstream=True)
+            return
+        for entry in _entries(answer):
+            yield Due(**orjson.loads(entry[b"message"]))
+
+    def _act(self, message: Due) -> None:
+        handler = self._handlers.get(message.topic)
+        if handler is None:
+            self._outcomes.labels("unknown", "left").inc()
+            return
+
+        def work(connection: Connection) -> bool:
+            if not messages.close(connection, message.id):
+                return False
+            handler(message)
+            return True
+
+        outcome = "done"
+        try:
+            if not self._database.write(work):
+                outcome = "duplicate"
+        except HandlingError as error:
+            reason = str(error)
+            dead = self._database.write(
+                lambda connection: messages.failed(connection, message.id, reason, datetime.now(UTC))
+            )
+            outcome = "dead" if dead else "failed"
+        self._outcomes.labels(message.topic, outcome).inc()
+        _LOG.log(
+            logging.INFO if outcome in {"done", "duplicate"} else logging.WARNING,
+            "message",
+            extra={
+                "event.action": message.topic,
+                "event.outcome": outcome,
+                "http.request.id": message.trace,
+                "labels.message": message.id,
+            },
+        )
+
+
+def _entries(answer: Any) -> Iterator[dict[bytes, bytes]]:
+    """Return the fields of each entry of one stream; Redis answers lists or, by protocol 3, mappings."""
+    streams = answer.values() if isinstance(answer, dict) else [entries for _, entries in answer or []]
+    for entries in streams:
+        rows = entries[0] if entries and isinstance(entries[0], list) else entries
+        for _, fields in rows:
+            yield cast("dict[bytes, bytes]", fields)

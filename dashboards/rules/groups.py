@@ -1,0 +1,62 @@
+"""The form of rules: values that become what Prometheus reads."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+_RECORD: Final = re.compile(r"[a-z_][a-z0-9_]*(:[a-z_][a-z0-9_]*){2}")
+_GROUP: Final = re.compile(r"[a-z][a-z0-9-]*")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A series that is computed and kept.
+
+    Attributes:
+        record: Its name, as level:metric:operation.
+        expression: PromQL.
+        labels: Labels that are added.
+        meaning: One sentence for people, with the unit.
+    """
+
+    record: str
+    expression: str
+    meaning: str
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        """Refuse a name that is not of the agreed form. Raises `ValueError`."""
+        if not _RECORD.fullmatch(self.record):
+            raise ValueError(f"the recording rule {self.record!r} must be named level:metric:operation, in lower case")
+
+    def to_manifest(self) -> dict[str, Any]:
+        """The rule as Prometheus reads it."""
+        labels = {"labels": dict(self.labels)} if self.labels else {}
+        return {"record": self.record, "expr": self.expression, **labels}
+
+
+@dataclass(frozen=True)
+class RuleGroup:
+    """Rules that are evaluated together, in order.
+
+    Attributes:
+        name: Its name, unique over all groups.
+        every: Seconds between two evaluations.
+        rules: The rules.
+    """
+
+    name: str
+    every: int
+    rules: tuple[Recording, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a group that Prometheus would refuse or never evaluate. Raises `ValueError`."""
+        if not _GROUP.fullmatch(self.name):
+            raise ValueError(f"the rule group {self.name!r} must be named in lower case, with digits and hyphens")
+        if self.every < 1 or not self.rules:
+            raise ValueError(f"the rule group {self.name} needs at least one rule and a period of 1 s or more")
+
+    def to_manifest(self) -> dict[str, Any]:
+        """The group as Prometheus reads it."""
+        return {"name": self.name, "interval": f"{self.every}s", "rules": [rule.to_manifest() for rule in self.rules]}

@@ -1,0 +1,312 @@
+"""What Prometheus scrapes, as values: one entry a kind of target, and the objects and texts that are made of them.
+
+Pods are found by their labels, in any namespace. The weights and the counts that a rollout is judged by are scraped
+every 5 s; everything else every 15 or 30 s.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from infra.labels import selector
+from infra.naming import INGRESS, INGRESS_OBSERVER, INGRESS_OBSERVER_HOST, POSTGRES, Namespace
+
+#: Seconds between two scrapes of what rollouts are judged by, of what people look at, and of what only has a trend.
+JUDGED: Final = 5
+WATCHED: Final = 15
+SLOW: Final = 30
+
+COLOUR_LABEL: Final = "slipway.dev/colour"
+#: Where the reader's Secret is, and what it holds.
+OBSERVER_SECRET: Final = f"{INGRESS_OBSERVER}-reader"
+OBSERVER_TOKEN: Final = "token"  # noqa: S105  # the name of a key, not a token
+OBSERVER_CA: Final = "ca.crt"
+
+_TOKEN_FILE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105  # a path
+_CA_FILE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One port of a kind of pod.
+
+    Attributes:
+        job: Value of the label `job`, unique over all targets.
+        port: Name of the container's port.
+        every: Seconds between two scrapes.
+        path: Where the metrics are.
+        observed: Whether it asks for the observer's token, over TLS.
+        own_labels: Whether labels in the answer win over those of the target.
+        parameters: Query parameters.
+        keep: Regular expression of the metric names that are kept; all if empty.
+        labels: Label -> label of the pod that it is taken from.
+    """
+
+    job: str
+    port: str
+    every: int
+    path: str = "/metrics"
+    observed: bool = False
+    own_labels: bool = False
+    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    keep: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class PodTarget:
+    """A kind of pod.
+
+    Attributes:
+        name: Name of its PodMonitor.
+        labels: Labels that its pods have.
+        having: Labels that its pods have with any value.
+        namespace: Where they are; anywhere if empty.
+        endpoints: Its ports.
+    """
+
+    name: str
+    endpoints: tuple[Endpoint, ...]
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    having: tuple[str, ...] = ()
+    namespace: str = ""
+
+
+#: Of HAProxy's own numbers those that are read: a backend has dozens of slots, and each some sixty series.
+_HAPROXY: Final = (
+    "haproxy_process_(start_time_seconds|current_connections|max_connections|idle_time_percent|dropped_logs_total)"
+    "|haproxy_frontend_(http_requests_total|http_responses_total|current_sessions|request_errors_total)"
+    "|haproxy_backend_(http_requests_total|http_responses_total|current_queue|active_servers|status"
+    "|connection_errors_total|response_errors_total|retry_warnings_total|redispatch_warnings_total)"
+    "|haproxy_server_(http_responses_total|current_sessions|current_queue|weight|status|connection_errors_total"
+    "|response_errors_total|retry_warnings_total|redispatch_warnings_total)"
+)
+
+HAPROXY: Final = PodTarget(
+    "haproxy",
+    labels=selector(INGRESS),
+    namespace=Namespace.INGRESS.value,
+    endpoints=(
+        # Slots without a pod are in maintenance; they would be most of the series.
+        Endpoint("haproxy", "metrics", JUDGED, parameters={"no-maint": ""}, keep=_HAPROXY),
+        Endpoint("haproxy-controller", "controller", WATCHED, keep="haproxyingress_.*|process_.*|go_goroutines"),
+    ),
+)
+
+OBSERVER: Final = PodTarget(
+    INGRESS_OBSERVER,
+    labels=selector(INGRESS),
+    namespace=Namespace.INGRESS.value,
+    endpoints=(
+        # Namespace, service and pod in the answer are those that were asked for, not HAProxy's own.
+        Endpoint(INGRESS_OBSERVER, "observer", JUDGED, observed=True, own_labels=True),
+    ),
+)
+
+SERVICES: Final = PodTarget(
+    "services",
+    having=(COLOUR_LABEL,),
+    endpoints=(
+        # A pod without a port of this name gives no target: metrics of its own are a service's choice.
+        Endpoint(
+            "services",
+            "metrics",
+            JUDGED,
+            labels={
+                "service": "app.kubernetes.io/name",
+                "colour": COLOUR_LABEL,
+                "version": "app.kubernetes.io/version",
+                "role": "slipway.dev/role",
+            },
+        ),
+    ),
+)
+
+#: Parts that there are whatever the settings.
+POD_TARGETS: Final = (
+    HAPROXY,
+    SERVICES,
+    PodTarget(
+        "postgres",
+        labels={"cnpg.io/cluster": POSTGRES},
+        namespace=Namespace.DATA.value,
+        endpoints=(Endpoint("postgres", "metrics", WATCHED),),
+    ),
+    PodTarget(
+        "postgres-operator",
+        labels={"app.kubernetes.io/name": "cloudnative-pg"},
+        namespace=Namespace.POSTGRES_OPERATOR.value,
+        endpoints=(Endpoint("postgres-operator", "metrics", SLOW, keep="controller_runtime_.*|process_.*"),),
+    ),
+    PodTarget(
+        "coredns",
+        labels={"k8s-app": "kube-dns"},
+        namespace="kube-system",
+        endpoints=(Endpoint("coredns", "metrics", WATCHED),),
+    ),
+    PodTarget(
+        "kube-state-metrics",
+        labels=selector("kube-state-metrics"),
+        namespace=Namespace.MONITORING.value,
+        endpoints=(Endpoint("kube-state-metrics", "metrics", WATCHED, own_labels=True),),
+    ),
+    PodTarget(
+        "node-exporter",
+        labels=selector("node-exporter"),
+        namespace=Namespace.NODE_METRICS.value,
+        endpoints=(Endpoint("node-exporter", "metrics", WATCHED),),
+    ),
+    PodTarget(
+        "prometheus",
+        labels={"app.kubernetes.io/name": "prometheus"},
+        namespace=Namespace.MONITORING.value,
+        endpoints=(Endpoint("prometheus", "web", WATCHED),),
+    ),
+    PodTarget(
+        "prometheus-operator",
+        labels={"app.kubernetes.io/name": "prometheus-operator"},
+        namespace=Namespace.MONITORING.value,
+        endpoints=(Endpoint("prometheus-operator", "http", SLOW, keep="prometheus_operator_.*|process_.*"),),
+    ),
+)
+
+METALLB: Final = PodTarget(
+    "metallb",
+    labels={"app": "metallb"},
+    namespace=Namespace.METALLB.value,
+    endpoints=(Endpoint("metallb", "monitoring", SLOW, keep="metallb_.*|process_.*"),),
+)
+
+
+def pod_monitor_spec(target: PodTarget) -> dict[str, Any]:
+    """The specification of a target's PodMonitor."""
+    expressions = [{"key": key, "operator": "Exists"} for key in target.having]
+    return {
+        "selector": {
+            **({"matchLabels": dict(target.labels)} if target.labels else {}),
+            **({"matchExpressions": expressions} if expressions else {}),
+        },
+        "namespaceSelector": {"matchNames": [target.namespace]} if target.namespace else {"any": True},
+        "podMetricsEndpoints": [_endpoint(it) for it in target.endpoints],
+    }
+
+
+def _endpoint(it: Endpoint) -> dict[str, Any]:
+    taken = [
+        {"sourceLabels": [f"__meta_kubernetes_pod_label_{_sanitized(label)}"], "targetLabel": target}
+        for target, label in it.labels.items()
+    ]
+    result: dict[str, Any] = {
+        "port": it.port,
+        "path": it.path,
+        "interval": f"{it.every}s",
+        "scrapeTimeout": f"{min(it.every, 10)}s",
+        "honorLabels": it.own_labels,
+        "relabelings": [
+            {"targetLabel": "job", "replacement": it.job},
+            {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"},
+            *taken,
+        ],
+    }
+    if it.parameters:
+        result["params"] = {name: [value] for name, value in it.parameters.items()}
+    if it.observed:
+        result["scheme"] = "https"
+        result["authorization"] = {"credentials": {"name": OBSERVER_SECRET, "key": OBSERVER_TOKEN}}
+        result["tlsConfig"] = {
+            "ca": {"secret": {"name": OBSERVER_SECRET, "key": OBSERVER_CA}},
+            "serverName": INGRESS_OBSERVER_HOST,
+        }
+    changes: list[dict[str, Any]] = []
+    if it.keep:
+        changes.append({"sourceLabels": ["__name__"], "regex": it.keep, "action": "keep"})
+    if it.labels:
+        # What a service says of itself is what the pod says anyway; the pod's word is the one that cannot be wrong.
+        changes.append({"regex": f"exported_({'|'.join(it.labels)})", "action": "labeldrop"})
+    if changes:
+        result["metricRelabelings"] = changes
+    return result
+
+
+def _sanitized(label: str) -> str:
+    """A label's name as Prometheus writes it."""
+    return "".join(character if character.isalnum() else "_" for character in label)
+
+
+def cluster_scrapes() -> list[dict[str, Any]]:
+    """Scrapes of kubelets and the API server: not pods, so no PodMonitor finds them. In Prometheus' own notation."""
+    return [
+        _kubelet(
+            "kubelet",
+            "/metrics",
+            "kubelet_(running_pods|running_containers|volume_stats_.*|evictions|pleg_relist_duration_seconds_(sum|count)"
+            "|runtime_operations_errors_total)|process_.*",
+            [],
+        ),
+        _kubelet(
+            "cadvisor",
+            "/metrics/cadvisor",
+            "container_(cpu_usage_seconds_total|cpu_cfs_(throttled_)?periods_total|memory_(working_set_bytes|rss)"
+            "|network_(receive|transmit)_(bytes|packets_dropped)_total|oom_events_total|start_time_seconds)",
+            _own_pods(),
+        ),
+        {
+            "job_name": "apiserver",
+            "scrape_interval": f"{WATCHED}s",
+            "scheme": "https",
+            "authorization": {"credentials_file": _TOKEN_FILE},
+            "tls_config": {"ca_file": _CA_FILE, "server_name": "kubernetes.default.svc"},
+            "kubernetes_sd_configs": [{"role": "endpoints", "namespaces": {"names": ["default"]}}],
+            "relabel_configs": [
+                {
+                    "source_labels": ["__meta_kubernetes_service_name", "__meta_kubernetes_endpoint_port_name"],
+                    "regex": "kubernetes;https",
+                    "action": "keep",
+                }
+            ],
+            "metric_relabel_configs": [
+                {
+                    "source_labels": ["__name__"],
+                    "regex": "apiserver_(request_total|current_inflight_requests|storage_objects"
+                    "|request_terminations_total|request_duration_seconds_(sum|count))|process_.*",
+                    "action": "keep",
+                }
+            ],
+        },
+    ]
+
+
+def _kubelet(job: str, path: str, keep: str, changes: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "job_name": job,
+        "scrape_interval": f"{WATCHED}s",
+        "metrics_path": path,
+        "scheme": "https",
+        "authorization": {"credentials_file": _TOKEN_FILE},
+        "tls_config": {"ca_file": _CA_FILE},
+        "kubernetes_sd_configs": [{"role": "node"}],
+        "relabel_configs": [{"source_labels": ["__meta_kubernetes_node_name"], "target_label": "node"}],
+        "metric_relabel_configs": [{"source_labels": ["__name__"], "regex": keep, "action": "keep"}, *changes],
+    }
+
+
+def _own_pods() -> list[dict[str, Any]]:
+    """Keep what a node says of its own pods.
+
+    Nodes that share a machine each see every group of it. The path of a group begins with the kubelet's own root,
+    `/slipway-<cluster>/<node>`, where there is one; a node that has a machine to itself has none.
+    """
+    return [
+        {"source_labels": ["id"], "regex": ".*/kubepods[./].*", "action": "keep"},
+        {"source_labels": ["node"], "target_label": "__tmp_owner"},
+        {
+            "source_labels": ["id"],
+            "regex": "/slipway-[^/]+/([^/]+)/.*",
+            "target_label": "__tmp_owner",
+            "replacement": "$1",
+        },
+        {"source_labels": ["node"], "target_label": "__tmp_owner", "action": "keepequal"},
+        # A pod's network is counted once, for its first container; everything else by container.
+        {"source_labels": ["__name__", "container"], "regex": "container_network_.+;.*|.+;.+", "action": "keep"},
+        {"regex": "__tmp_owner|id|image|name", "action": "labeldrop"},
+    ]

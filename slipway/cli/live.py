@@ -1,0 +1,137 @@
+"""A living cluster as drills see it: the surroundings that `slipway.proof` works on."""
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, final
+
+from infra import naming
+from infra.naming import Environment
+from loadtests.plan import LoadPlan
+from slipway.node import nodes, supervise
+from slipway.node.cluster import load
+from slipway.node.errors import NodeError
+from slipway.node.spec import ClusterSpec
+from slipway.node.supplies import Supplies
+from slipway.proof.faults import Switch
+from slipway.proof.kube import Kubectl
+from slipway.proof.surroundings import Place, Surroundings
+from slipway.proof.users import Users, Way
+
+CONFIG_BACKEND: Final = "haproxy-ingress.github.io/config-backend"
+NO_RETRIES: Final = "retries 0\nno option redispatch\n"
+ROLLOUT_SECONDS: Final = 300
+RUN_SECONDS: Final = 60
+
+
+@final
+class EmbeddedNodes:
+    """The nodes of an embedded cluster, by `slipway.node`."""
+
+    def __init__(self, spec: ClusterSpec, supplies: Supplies) -> None:
+        self._spec = spec
+        self._supplies = supplies
+
+    def stop(self, name: str) -> None:
+        """Pull a node's plug."""
+        nodes.stop(self._spec, name)
+
+    def start(self, name: str) -> None:
+        """Switch it on and wait until it is Ready."""
+        nodes.start(self._spec, name, self._supplies, lambda _text: None)
+
+    def stop_control_plane(self) -> None:
+        """Stop API server, etcd, controllers, scheduler and registry."""
+        supervise.stop_machine(self._spec, self._spec.control_plane.name)
+
+    def start_control_plane(self) -> None:
+        """Start them."""
+        supervise.start_machine(self._spec, self._spec.control_plane.name)
+
+
+def surroundings(cluster: str, environment: Environment, plan: LoadPlan, supplies: Supplies) -> Surroundings:
+    """Everything a drill needs on an embedded cluster.
+
+    Args:
+        cluster: its name.
+        environment: whose service.
+        plan: the load, with its credentials.
+        supplies: where kubectl comes from.
+
+    Raises:
+        NodeError: there is no such cluster on this machine.
+    """
+    spec = load(cluster)
+    token = plan.secrets["SLIPWAY_TOKEN"]
+    way = Way(base_url=plan.base_url, host=plan.host, ca=plan.ca, address=plan.address, token=token)
+    return Surroundings(
+        kube=Kubectl(supplies.binary("kubectl"), spec.home / "admin.kubeconfig"),
+        on_node=on_node(spec),
+        on_machine=on_machine,
+        nodes=EmbeddedNodes(spec, supplies),
+        app=Place(environment.value, service_labels("blue"), "service"),
+        ingress=Place(naming.Namespace.INGRESS.value, {"app.kubernetes.io/name": naming.INGRESS}, "haproxy-ingress"),
+        plan=plan,
+        connect=lambda: Users(way),
+        without_protection=without_protection(lambda *words: run_kubectl(spec, supplies, *words), environment.value),
+        others={"postgres": Place(naming.Namespace.DATA.value, {"cnpg.io/cluster": naming.POSTGRES}, "postgres")},
+    )
+
+
+def service_labels(colour: str) -> dict[str, str]:
+    """The labels of the service's pods of one colour."""
+    return {"app.kubernetes.io/name": naming.SERVICE, "slipway.dev/colour": colour}
+
+
+def without_protection(kubectl: Callable[..., str], namespace: str) -> Switch:
+    """Ingress retries and preStop off: what the negative controls run under; back on afterwards."""
+    service = ("service", naming.SERVICE, f"--namespace={namespace}")
+    deployment = ("deployment", f"{naming.SERVICE}-blue", f"--namespace={namespace}")
+    saved: dict[str, Any] = {}
+
+    def replace_pod(lifecycle: Mapping[str, Any] | None) -> None:
+        patch = [{"op": "add", "path": "/spec/template/spec/containers/0/lifecycle", "value": lifecycle or {}}]
+        kubectl("patch", *deployment, "--type=json", f"--patch={json.dumps(patch)}")
+        kubectl("rollout", "status", *deployment, f"--timeout={ROLLOUT_SECONDS}s")
+
+    def off() -> None:
+        annotations = json.loads(kubectl("get", *service, "--output=json"))["metadata"]["annotations"]
+        containers = json.loads(kubectl("get", *deployment, "--output=json"))["spec"]["template"]["spec"]["containers"]
+        saved.update(backend=annotations[CONFIG_BACKEND], lifecycle=containers[0].get("lifecycle"))
+        kubectl("annotate", *service, "--overwrite", f"{CONFIG_BACKEND}={NO_RETRIES}")
+        replace_pod(None)
+
+    def on() -> None:
+        if saved:
+            kubectl("annotate", *service, "--overwrite", f"{CONFIG_BACKEND}={saved['backend']}")
+            replace_pod(saved["lifecycle"])
+
+    return Switch("ingress retries and preStop off", off, on)
+
+
+def run_kubectl(spec: ClusterSpec, supplies: Supplies, *words: str) -> str:
+    """Kubectl as the administrator, patient enough for a rollout."""
+    program = [str(supplies.binary("kubectl")), f"--kubeconfig={spec.home / 'admin.kubeconfig'}", *words]
+    return on_machine(program, seconds=ROLLOUT_SECONDS + RUN_SECONDS)
+
+
+def on_node(spec: ClusterSpec) -> Callable[[str, Sequence[str]], str]:
+    """Runs programs on a node: nodes share this machine's processes, so it is enough to know the node."""
+
+    def run(name: str, arguments: Sequence[str]) -> str:
+        spec.node(name)
+        return on_machine(arguments)
+
+    return run
+
+
+def on_machine(arguments: Sequence[str], seconds: float = RUN_SECONDS) -> str:
+    """Runs a program on this machine.
+
+    Raises:
+        NodeError: it failed.
+    """
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=seconds, check=False)
+    if done.returncode != 0:
+        raise NodeError(f"`{' '.join(arguments)[:200]}` failed with {done.returncode}: {done.stderr.strip()[-500:]}")
+    return done.stdout

@@ -1,0 +1,170 @@
+"""Statements are few and use indexes; every change leaves an audit entry; replicas are read without surprises."""
+
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Engine
+
+from app.api.crud import SURFACES
+from app.api.schemas import CourseView, PostView, UserView
+from app.core.parts import parts_of
+from app.maintain import maintain, months_from
+from app.repositories import tables
+from app.repositories.tables import Slice
+from app.services.kinds import COURSES, NEWEST_FIRST, POSTS, USERS
+
+ANN = {"name": "Ann", "email": "ann@example.test"}
+
+
+@contextmanager
+def counted():
+    """The statements that run in the block; COMMIT is not among them."""
+    statements: list[str] = []
+
+    def note(_connection, _cursor, statement, *_):
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def warm(client):
+    """A client whose pools have connections already: making one runs statements of its own."""
+    client.get("/v1/users")
+    client.delete("/v1/users/00000000-0000-4000-8000-000000000000")
+    return client
+
+
+def test_how_many_statements_each_request_runs(warm):
+    with counted() as create:
+        location = warm.post("/v1/users", json=ANN).headers["Location"]
+    with counted() as with_key:
+        warm.post("/v1/users", json={**ANN, "email": "b@example.test"}, headers={"Idempotency-Key": "k"})
+    with counted() as read:
+        warm.get(location)
+    with counted() as index:
+        warm.get("/v1/users")
+    with counted() as change:
+        warm.patch(location, json={"name": "Anna"}, headers={"If-Match": '"v1"'})
+    with counted() as delete:
+        warm.delete(location)
+    counts = [len(statements) for statements in (create, with_key, read, index, change, delete)]
+    assert counts == [1, 2, 1, 1, 1, 1]
+
+
+def test_students_of_a_course_are_one_statement_however_many(warm):
+    course = warm.post("/v1/courses", json={"title": "Rust", "seats": 9}).json["data"]["id"]
+    for number in range(4):
+        body = {"name": f"U{number}", "email": f"u{number}@example.test"}
+        user = warm.post("/v1/users", json=body).json["data"]["id"]
+        warm.put(f"/v1/courses/{course}/students/{user}")
+    with counted() as statements:
+        assert len(warm.get(f"/v1/courses/{course}/students").json["data"]) == 4
+    assert len(statements) == 1
+
+
+def seed(admin: psycopg.Connection) -> None:
+    admin.execute(
+        "INSERT INTO users SELECT gen_random_uuid(), 'n' || n, n || '@example.test', 1,"
+        " now() - n * interval '1 s', now() FROM generate_series(1, 5000) n"
+    )
+    admin.execute(
+        "INSERT INTO posts SELECT gen_random_uuid(), id, name, '', 1, created_at, now() FROM users"
+        " CROSS JOIN generate_series(1, 2)"
+    )
+    admin.execute(
+        "INSERT INTO courses SELECT gen_random_uuid(), 'c' || n, 9, 0, 1, now() - n * interval '1 s', now()"
+        " FROM generate_series(1, 5000) n"
+    )
+    admin.execute("ANALYZE users, posts, courses")
+
+
+def plans_of(postgres, migrated, kind):
+    """The plan of every list that a kind allows: each order, first and later pages, and each filter."""
+    statements: list[str] = []
+
+    class Recorder:
+        def execute(self, query):
+            compiled = query.compile(dialect=postgresql.psycopg.dialect(), compile_kwargs={"literal_binds": True})
+            statements.append(str(compiled))
+            return self
+
+        def mappings(self):
+            return []
+
+    for sort in kind.sorts.values():
+        values = [
+            {datetime: datetime.now(UTC), UUID: uuid4()}.get(kind.table.c[name].type.python_type, "n7")
+            for name in sort.keys
+        ]
+        for after in (None, values):
+            tables.page(Recorder(), kind.table, Slice(kind.fields, sort, 20, after))
+    for name in kind.filters:
+        tables.page(Recorder(), kind.table, Slice(kind.fields, NEWEST_FIRST, 20, None, {name: uuid4()}))
+    with postgres.admin(migrated) as admin:
+        seed(admin)
+        for statement in statements:
+            rows = admin.execute(f"EXPLAIN {statement}".replace("%%", "%")).fetchall()
+            yield statement, "\n".join(line for (line,) in rows)
+
+
+@pytest.mark.parametrize("kind", [USERS, POSTS, COURSES], ids=lambda kind: kind.name)
+@pytest.mark.usefixtures("settings")
+def test_no_list_reads_a_whole_table(postgres, migrated, kind):
+    for statement, plan in plans_of(postgres, migrated, kind):
+        assert "Seq Scan" not in plan, (statement, plan)
+        # A filter may leave so few rows that Postgres rather sorts them.
+        assert "Sort" not in plan or "author_id = " in plan, (statement, plan)
+
+
+def test_kinds_show_what_the_documented_views_promise():
+    assert {surface.kind.name: tuple(surface.kind.fields) for surface in SURFACES} == {
+        "user": tuple(UserView.model_fields),
+        "post": tuple(PostView.model_fields),
+        "course": tuple(CourseView.model_fields),
+    }
+
+
+def test_every_change_leaves_an_audit_entry_and_a_failed_one_none(client, postgres, migrated):
+    answer = client.post("/v1/users", json=ANN, headers={"X-Request-ID": "r-1"})
+    location = answer.headers["Location"]
+    client.post("/v1/users", json=ANN)
+    client.patch(location, json={"name": "x"}, headers={"If-Match": '"v7"'})
+    client.delete(location)
+    client.delete(location)
+    with postgres.admin(migrated) as admin:
+        rows = admin.execute(
+            "SELECT action, subject, actor, client_ip, request_id FROM audit_log ORDER BY at"
+        ).fetchall()
+    subject = location.rpartition("/")[2]
+    assert [row[:2] for row in rows] == [("user.create", subject), ("user.delete", subject)]
+    assert rows[0][2:] == ("key:bootstrap", "127.0.0.1", "r-1")
+
+
+def test_maintenance_makes_months_once_moves_rows_and_forgets_old_keys(client, postgres, migrated):
+    database = parts_of(client.application).database
+    client.post("/v1/users", json=ANN, headers={"Idempotency-Key": "old"})
+    now = datetime.now(UTC)
+    with postgres.admin(migrated) as admin:
+        assert admin.execute("SELECT count(*) FROM audit_log_rest").fetchone() == (1,)
+        first = maintain(database, now + timedelta(hours=25))
+        assert first["keys_forgotten"] == 1
+        assert len(first["partitions_made"]) == 3
+        assert maintain(database, now + timedelta(hours=25)) == {"partitions_made": [], "keys_forgotten": 0}
+        assert admin.execute("SELECT count(*) FROM audit_log").fetchone() == (1,)
+        parts = [str(month)[:7].replace("-", "_") for month in months_from((now + timedelta(hours=25)).date())]
+        for part in parts:
+            admin.execute(f"DROP TABLE audit_log_{part}")
+
+
+def test_months_go_over_the_end_of_the_year():
+    assert months_from(date(2026, 11, 30)) == [date(2026, 11, 1), date(2026, 12, 1), date(2027, 1, 1)]

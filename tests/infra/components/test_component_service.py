@@ -1,0 +1,158 @@
+"""A service: its namespace, database, secrets and chart; the values are ones that the chart's schema accepts."""
+
+from pathlib import Path
+
+import jsonschema
+import pulumi
+import pytest
+import yaml
+
+from infra.components.service import CHART, Service, ServiceConfig, chart_values
+from infra.handover import Platform
+from infra.naming import Environment
+from infra.profiles import PROFILES, ProfileName
+from infra.settings import LogLevel, ServiceSettings
+
+REPOSITORY = Path(__file__).parents[3]
+IMAGE = "registry.test:5000/service@sha256:" + "0" * 64
+
+
+def platform(profile, redis_password):
+    return Platform(
+        profile=profile,
+        domain="slipway.test",
+        ingress_address="10.0.0.200",
+        ca_certificate="certificate",
+        redis_password=redis_password,
+        dns_timeout=1,
+        node_loss_timeout=10,
+        connect_timeout=1,
+        server_timeout=10,
+    )
+
+
+def config(environment=Environment.DEV, settings=None, profile=ProfileName.SMALL, redis_password="unused"):  # noqa: S107  # opens nothing
+    return ServiceConfig(environment, IMAGE, platform(profile, redis_password), settings or ServiceSettings())
+
+
+def program(environment=Environment.DEV):
+    return Service("service", config(environment, redis_password=pulumi.Output.secret("plain-redis")))
+
+
+@pytest.fixture
+def run(deploy):
+    return deploy(program)
+
+
+def test_these_resources_exist_and_no_others(run):
+    assert run.counts() == {
+        "kubernetes:core/v1:Namespace": 1,
+        "kubernetes:core/v1:Secret": 4,
+        "kubernetes:postgresql.cnpg.io/v1:Database": 1,
+        "kubernetes:postgresql.cnpg.io/v1:DatabaseRole": 1,
+        "pulumi-python:dynamic/slipway:GeneratedPassword": 2,
+    }
+    assert len(run.of("kubernetes:helm.sh/v4:Chart")) == 1
+
+
+def test_a_preview_knows_the_same_resources(deploy, run):
+    assert deploy(program, preview=True).counts() == run.counts()
+
+
+def test_the_service_is_told_where_its_database_is_by_files_only(run):
+    secret = run.one("kubernetes:core/v1:Secret", "payload-database").inputs
+    assert secret["metadata"]["namespace"] == "dev"
+    password = "plain-password-of-password"
+    assert secret["stringData"] == {
+        "url": f"postgresql+psycopg://payload_dev:{password}@postgres-rw.data.svc.cluster.local:5432/payload_dev"
+        "?sslmode=require",
+        "replica-url": f"postgresql+psycopg://payload_dev:{password}@postgres-ro.data.svc.cluster.local:5432/payload_dev"
+        "?sslmode=require",
+    }
+    redis = run.one("kubernetes:core/v1:Secret", "payload-redis").inputs
+    access = run.one("kubernetes:core/v1:Secret", "payload-access").inputs
+    assert access["stringData"] == {"bootstrap-key": "plain-password-of-access-key"}
+    assert redis["stringData"] == {"url": "redis://:plain-redis@redis.data.svc.cluster.local:6379/0"}
+
+
+def test_no_secret_is_in_plain_text(run):
+    assert not [text for text in run.plain_texts() if "plain-" in text]
+    assert any("plain-redis" in str(it.inputs) for it in run.resources)
+
+
+def test_no_secret_is_a_chart_value(run):
+    assert "plain-" not in str(run.one("kubernetes:helm.sh/v4:Chart").inputs)
+
+
+def test_role_and_database_stay_when_the_stack_goes(run):
+    role = run.one("kubernetes:postgresql.cnpg.io/v1:DatabaseRole").inputs
+    database = run.one("kubernetes:postgresql.cnpg.io/v1:Database").inputs
+    credentials = run.one("kubernetes:core/v1:Secret", "credentials").inputs
+    assert role["spec"] == {
+        "cluster": {"name": "postgres"},
+        "name": "payload_dev",
+        "login": True,
+        "passwordSecret": {"name": credentials["metadata"]["name"]},
+        "databaseRoleReclaimPolicy": "retain",
+    }
+    assert database["spec"]["databaseReclaimPolicy"] == "retain"
+    assert database["spec"]["owner"] == database["spec"]["name"] == "payload_dev"
+    assert credentials["type"] == "kubernetes.io/basic-auth"
+    assert credentials["metadata"]["labels"]["cnpg.io/reload"] == "true"
+    for it in (role, database):
+        assert it["metadata"]["namespace"] == "data"
+        assert it["metadata"]["annotations"] == {"pulumi.com/waitFor": "jsonpath={.status.applied}=true"}
+
+
+def test_environments_share_nothing(deploy):
+    def names(environment):
+        run = deploy(lambda: program(environment))
+        return {(it["kind"], it["metadata"].get("namespace"), it["metadata"]["name"]) for it in run.objects()}
+
+    made = [names(it) for it in Environment]
+    assert not set.intersection(*made)
+    assert sum(len(it) for it in made) == len(set.union(*made))
+
+
+def test_the_chart_is_found_from_a_projects_folder(run):
+    assert (REPOSITORY / "infra/projects/service" / CHART / "Chart.yaml").resolve().is_file()
+    chart = run.one("kubernetes:helm.sh/v4:Chart").inputs
+    assert (chart["chart"], chart["name"], chart["namespace"]) == (CHART, "payload", "dev")
+
+
+def merged(defaults, values):
+    if isinstance(defaults, dict) and isinstance(values, dict):
+        return {key: merged(defaults.get(key), values.get(key, defaults.get(key))) for key in {*defaults, *values}}
+    return values
+
+
+@pytest.mark.parametrize("profile", ProfileName)
+@pytest.mark.parametrize("environment", Environment)
+def test_the_charts_schema_accepts_the_values(profile, environment):
+    chart = REPOSITORY / "helm/service"
+    schema = yaml.safe_load((chart / "values.schema.yaml").read_text())
+    defaults = yaml.safe_load((chart / "values.yaml").read_text())
+    settings = ServiceSettings(replicas=7, log_level=LogLevel.DEBUG, workers=4, threads=2)
+    values = chart_values(config(environment, settings, profile))
+    jsonschema.validate(merged(defaults, values), schema)
+    assert values["env"] == {
+        "SLIPWAY_ENVIRONMENT": environment.value,
+        "SLIPWAY_LOG_LEVEL": "DEBUG",
+        "SLIPWAY_WORKERS": "4",
+        "SLIPWAY_THREADS": "2",
+    }
+    assert values["colours"]["blue"] == values["colours"]["green"] == {"image": IMAGE, "replicas": 7}
+
+
+def test_the_profile_gives_the_count_of_pods():
+    for profile in ProfileName:
+        values = chart_values(config(profile=profile))
+        assert values["colours"]["blue"]["replicas"] == PROFILES[profile].service_replicas
+
+
+def test_where_it_is_reached(deploy):
+    service = deploy(program).result
+    assert (service.url, service.preview_url) == (
+        "https://payload.dev.slipway.test",
+        "https://preview.payload.dev.slipway.test",
+    )
