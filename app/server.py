@@ -11,7 +11,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import REGISTRY
 from typing_extensions import override
 
-from app.core import metrics
+from app.core import metrics, reports
 from app.core.parts import parts_of
 from app.core.settings import Settings
 from app.factory import create_app
@@ -72,7 +72,8 @@ class PayloadServer(BaseApplication):
             "timeout": _HUNG_WORKER_SECONDS,
             "graceful_timeout": math.ceil(settings.drain_seconds + settings.graceful_seconds),
             "control_socket_disable": True,  # its default place is in a home folder, which is read-only
-            "post_worker_init": self._start_metrics,
+            "post_worker_init": self._begin_worker,
+            "worker_exit": _end_worker,
         }
         for name, value in values.items():
             self.cfg.set(name, value)
@@ -81,5 +82,11 @@ class PayloadServer(BaseApplication):
     def load(self) -> Any:
         return create_app(self._settings)
 
-    def _start_metrics(self, _worker: Any) -> None:
+    def _begin_worker(self, _worker: Any) -> None:
+        """Start threads where they live: after the fork."""
         metrics.serve(self._settings.metrics_port, REGISTRY)
+        reports.configure(self._settings)
+
+
+def _end_worker(_server: Any, _worker: Any) -> None:
+    reports.flush()

@@ -4,6 +4,7 @@ The same can be done by hand: `eval "$(slipway env)"`, then `pulumi preview|up|d
 """
 
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -215,7 +216,7 @@ def _reason(text: str) -> str:
     """The part of a failed command's output that tells why: Pulumi's diagnostics, else the lines with errors."""
     _, found, diagnostics = text.partition("Diagnostics:\n")
     if found:
-        lines = [line for line in diagnostics.partition("\nResources:")[0].splitlines() if line.strip()]
+        lines = [line for line in re.split(r"\n(?:Resources|Outputs):", diagnostics)[0].splitlines() if line.strip()]
     else:
         lines = [line.strip() for line in text.splitlines() if "error:" in line]
     return "\n".join(lines[-MOST_LINES:]) or text[-MOST_CHARACTERS:]

@@ -109,6 +109,8 @@ _TABLE: Final = (
     Image(
         "kube-state-metrics", f"registry.k8s.io/kube-state-metrics/kube-state-metrics:v{versions.KUBE_STATE_METRICS}"
     ),
+    # Ours alone, as the observer; without it no service is rolled out.
+    Image("controller", None),
     Image("service", None),
 )
 

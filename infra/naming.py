@@ -178,3 +178,5 @@ INGRESS_OBSERVER_HOST: Final = f"{INGRESS_OBSERVER}.{Namespace.INGRESS}.svc"
 DATABASE_SECRET: Final = f"{SERVICE}-database"
 REDIS_SECRET: Final = f"{SERVICE}-redis"
 ACCESS_SECRET: Final = f"{SERVICE}-access"
+#: What a service's pods read; the rollout controller copies them for each revision, and reads no other Secret.
+SERVICE_SECRETS: Final = (DATABASE_SECRET, REDIS_SECRET, ACCESS_SECRET)

@@ -182,6 +182,11 @@ class PlatformSettings(BaseModel):
         description="Image of the observer beside each HAProxy, by digest, for clusters without a registry; elsewhere "
         "it is built here. Without either HAProxy runs alone, and nothing tells its requests apart by colour.",
     )
+    rollout_controller_image: Annotated[str, AfterValidator(_pinned_image)] | None = Field(
+        default=None,
+        description="Image of the rollout controller, by digest, for clusters without a registry; elsewhere it is "
+        "built here. Without it or the observer there is no controller, and no service can be put on the platform.",
+    )
     metrics: Part = Field(
         default=Part.MANAGED,
         description="Prometheus with its operator and exporters, and metrics-server; `off` installs none of them.",

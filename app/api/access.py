@@ -47,7 +47,9 @@ def refresh() -> Response:
 @needs(PUBLIC)
 def jwks() -> Response:
     """Return the public keys; for other services, so without our envelope."""
-    return jsonify(_keyring().jwks())
+    response = jsonify(_keyring().jwks())
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return response
 
 
 @access_routes.put("/v1/users/<uuid:user_id>/password")

@@ -4,15 +4,17 @@ import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
 from app.api.http import precondition_failed, problem_response
+from app.core import reports
 from app.core.database_errors import CommitUnknown, TookTooLong, Trouble, Unavailable, classify
 from app.core.passwords import HashingBusyError
 from app.core.problems import Problem, conflict, invalid, unavailable
+from app.core.requests import request_id
 from app.repositories.idempotency import KeyReusedError
 from app.services.resources import MissingError, RefusedError, VersionMismatchError
 
@@ -31,6 +33,9 @@ def install(app: Flask) -> None:
                 exc_info=error,
                 extra={"error.code": problem.code},
             )
+            if problem.code == "internal":
+                route = None if request.url_rule is None else request.url_rule.rule
+                reports.report(error, route=route, request_id=request_id())
         return problem_response(problem)
 
     app.register_error_handler(Exception, handle)

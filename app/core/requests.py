@@ -22,6 +22,15 @@ def request_id() -> str:
     return g.request_id
 
 
+# The API answers programs, never renders pages: a browser is told to do nothing with an answer.
+_SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
 def install(app: Flask, settings: Settings) -> None:
     """Put the functions of this module around every request of `app`."""
 
@@ -33,6 +42,9 @@ def install(app: Flask, settings: Settings) -> None:
 
     def finish(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.request_id
+        response.headers.extend(_SECURITY)
+        # What one caller may see is not for shared caches; the caller's own must ask again (ETag).
+        response.headers.setdefault("Cache-Control", "private, no-cache")
         if g.consistency.written is not None:
             response.headers[_TOKEN] = g.consistency.written
         fault = g.get("fault")

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.faults import Faults
-from app.core.secret_files import SecretError, read_database_url, read_key, read_redis_url
+from app.core.secret_files import SecretError, read_database_url, read_key, read_redis_url, read_secret
 from app.core.tokens import Keyring
 
 _PREFIX = "SLIPWAY_"
@@ -27,7 +27,8 @@ def _upper(value: object) -> object:
 class Settings(BaseSettings):
     """Everything the service can be told. Times are seconds unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore")
+    # An empty variable counts as not set: Kubernetes gives an empty text for a label that a pod (a migration's) lacks.
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
     environment: Literal["dev", "staging", "production"] = "dev"
     colour: Literal["none", "blue", "green"] = "none"
@@ -37,6 +38,7 @@ class Settings(BaseSettings):
     database_url_file: FilePath
     replica_url_file: FilePath | None = None
     redis_url_file: FilePath | None = None  # without it nothing is cached, and there is no worker
+    sentry_dsn_file: FilePath | None = None  # without it no error is reported anywhere but in the log
     signing_key_file: FilePath | None = None  # without it: no login, no tokens, API keys only
     bootstrap_key_file: FilePath | None = None  # a key that may do everything: first steps and load tests
 
@@ -99,6 +101,7 @@ class Settings(BaseSettings):
             (self.database_url_file, read_database_url),
             (self.replica_url_file, read_database_url),
             (self.redis_url_file, read_redis_url),
+            (self.sentry_dsn_file, read_secret),
             (self.signing_key_file, Keyring.from_file),
             (self.bootstrap_key_file, read_key),
         ]

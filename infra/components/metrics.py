@@ -38,6 +38,7 @@ class MetricsConfig:
         capabilities: What the cluster can do.
         authority: Who signs certificates.
         observed: Whether observers run beside HAProxy.
+        rolled_out: Whether the rollout controller is there.
         node_loss: Seconds that a pod stays bound to a lost node.
     """
 
@@ -48,6 +49,7 @@ class MetricsConfig:
     capabilities: Capabilities
     authority: GeneratedAuthority
     observed: bool
+    rolled_out: bool
     node_loss: int
 
 
@@ -93,7 +95,7 @@ class Metrics(Component):
                 images["prometheus"],
                 profile,
                 config.capabilities.storage_class,
-                targets(config.capabilities, observed=config.observed),
+                targets(config.capabilities, observed=config.observed, rolled_out=config.rolled_out),
                 RULES,
                 config.node_loss,
             ),
@@ -127,10 +129,11 @@ class Metrics(Component):
         )
 
 
-def targets(capabilities: Capabilities, *, observed: bool) -> tuple[scrapes.PodTarget, ...]:
+def targets(capabilities: Capabilities, *, observed: bool, rolled_out: bool) -> tuple[scrapes.PodTarget, ...]:
     """What is scraped on a cluster: only parts that are there, so that an absent target is always a fault."""
     return (
         *scrapes.POD_TARGETS,
         *((scrapes.OBSERVER,) if observed else ()),
+        *((scrapes.ROLLOUT_CONTROLLER,) if rolled_out else ()),
         *(() if capabilities.load_balancer else (scrapes.METALLB,)),
     )

@@ -20,6 +20,7 @@ from infra.components.postgres import Postgres, PostgresConfig
 from infra.components.postgres_operator import PostgresOperator, PostgresOperatorConfig
 from infra.components.priorities import Priorities
 from infra.components.redis import Redis, RedisConfig
+from infra.components.rollout_controller import RolloutController, RolloutControllerConfig
 from infra.handover import Capabilities
 from infra.handover import Platform as PlatformHandover
 from infra.images import METRICS_IMAGES, PLATFORM_IMAGES, ImageSource
@@ -30,6 +31,7 @@ from infra.settings import Part, PlatformSettings
 ReadRelease = Callable[[versions.ReleaseFile], list[dict[str, Any]]]
 
 _OBSERVER_IMAGE = "ingress-observer"
+_CONTROLLER_IMAGE = "controller"
 _METALLB_IMAGES = frozenset({"metallb-controller", "metallb-speaker"})
 
 
@@ -55,8 +57,8 @@ class PlatformConfig:
 class PlatformResources:
     """What was made.
 
-    `metallb` only where the cluster has no load balancer of its own, `observer` only where its image can be had,
-    `metrics` only if they are kept.
+    `metallb` only where the cluster has no load balancer of its own, `observer` and `controller` only where their image
+    can be had, `metrics` only if they are kept.
     """
 
     images: Images
@@ -70,6 +72,7 @@ class PlatformResources:
     redis_password: GeneratedPassword
     redis: Redis
     observer: IngressObserver | None
+    controller: RolloutController | None
     metrics: Metrics | None
 
 
@@ -109,8 +112,12 @@ class Platform(Component):
             self.child(),
         )
         priorities = Priorities("priorities", self.child())
-        namespaces = self._namespaces(settings, capabilities)
         observer_image = settings.ingress_observer_image or images.references.get(_OBSERVER_IMAGE)
+        # It reads the weights back from the observers: without them it could promote nothing.
+        controller_image = observer_image and (
+            settings.rollout_controller_image or images.references.get(_CONTROLLER_IMAGE)
+        )
+        namespaces = self._namespaces(settings, capabilities, rolled_out=bool(controller_image))
         metallb = None
         if not capabilities.load_balancer:
             metallb = MetalLB(
@@ -193,6 +200,19 @@ class Platform(Component):
             ),
             self.child(depends_on=[priorities]),
         )
+        controller = None
+        if controller_image and observer:
+            controller = RolloutController(
+                "rollout-controller",
+                RolloutControllerConfig(
+                    namespaces[naming.Namespace.ROLLOUT],
+                    controller_image,
+                    observer,
+                    settings.metrics is Part.MANAGED,
+                    node_loss,
+                ),
+                self.child(depends_on=[priorities]),
+            )
         metrics = None
         if settings.metrics is Part.MANAGED:
             metrics = Metrics(
@@ -205,6 +225,7 @@ class Platform(Component):
                     capabilities,
                     authority,
                     observer is not None,
+                    controller is not None,
                     node_loss,
                 ),
                 self.child(depends_on=[priorities]),
@@ -221,10 +242,13 @@ class Platform(Component):
             redis_password,
             redis,
             observer,
+            controller,
             metrics,
         )
 
-    def _namespaces(self, settings: PlatformSettings, capabilities: Capabilities) -> dict[naming.Namespace, Namespace]:
+    def _namespaces(
+        self, settings: PlatformSettings, capabilities: Capabilities, *, rolled_out: bool
+    ) -> dict[naming.Namespace, Namespace]:
         levels = {
             # The speaker answers ARP on the nodes' own network.
             naming.Namespace.METALLB: PodSecurity.PRIVILEGED,
@@ -232,7 +256,10 @@ class Platform(Component):
             naming.Namespace.POSTGRES_OPERATOR: PodSecurity.RESTRICTED,
             naming.Namespace.DATA: PodSecurity.RESTRICTED,
             naming.Namespace.MONITORING: PodSecurity.RESTRICTED,
+            naming.Namespace.ROLLOUT: PodSecurity.RESTRICTED,
         }
+        if not rolled_out:
+            del levels[naming.Namespace.ROLLOUT]
         if settings.metrics is Part.OFF:
             del levels[naming.Namespace.MONITORING]
         if capabilities.load_balancer:
@@ -246,11 +273,13 @@ class Platform(Component):
 def image_names(settings: PlatformSettings, capabilities: Capabilities) -> list[str]:
     """The images that the platform runs on a cluster.
 
-    Without MetalLB where the cluster has a load balancer, without the parts that are off, and without the observer
-    where it can neither be built nor is named: nobody publishes it.
+    Without MetalLB where the cluster has a load balancer, without the parts that are off, and without observer and
+    rollout controller where they can neither be built nor are named: nobody publishes them.
     """
     names = [name for name in PLATFORM_IMAGES if not (capabilities.load_balancer and name in _METALLB_IMAGES)]
     source = resolve_source(ImagesConfig(names, settings.image_source, capabilities))
     if source is ImageSource.LOCAL and settings.ingress_observer_image is None:
         names.append(_OBSERVER_IMAGE)
+    if source is ImageSource.LOCAL and settings.rollout_controller_image is None:
+        names.append(_CONTROLLER_IMAGE)
     return [*names, *(METRICS_IMAGES if settings.metrics is Part.MANAGED else ())]

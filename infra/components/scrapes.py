@@ -170,6 +170,16 @@ POD_TARGETS: Final = (
     ),
 )
 
+ROLLOUT_CONTROLLER: Final = PodTarget(
+    "rollout-controller",
+    labels={"app.kubernetes.io/name": "slipway-rollout"},
+    namespace=Namespace.ROLLOUT.value,
+    endpoints=(
+        # Namespace and rollout in the answer are those that it tells of, not the controller's own.
+        Endpoint("rollout-controller", "metrics", WATCHED, own_labels=True),
+    ),
+)
+
 METALLB: Final = PodTarget(
     "metallb",
     labels={"app": "metallb"},

@@ -23,6 +23,7 @@ TEST_PACKAGES: Final = (
     Package("postgresql", "the service's tests run on a real Postgres"),
     Package("redis-server", "the service's tests run on a real Redis"),
     Package("haproxy", "the router's tests shift weights on a real HAProxy"),
+    Package("prometheus", "promtool evaluates the rules in their tests"),
 )
 
 CLUSTER_PROGRAMS: Final = (
@@ -37,6 +38,14 @@ CLUSTER_PROGRAMS: Final = (
 )
 PLATFORM_PROGRAMS: Final = ("pulumi-resource-kubernetes",)
 CLUSTER_IMAGES: Final = ("pause", "coredns", "local-path-provisioner", "shell")
-PLATFORM_IMAGES: Final = ("metallb-controller", "metallb-speaker", "haproxy-ingress", "redis")
+PLATFORM_IMAGES: Final = ("metallb-controller", "metallb-speaker", "haproxy-ingress", "ingress-observer", "redis")
 DATA_IMAGES: Final = ("cloudnative-pg", "postgres", "service")
-TEST_PROGRAMS: Final = ("helm", "etcd", "kube-apiserver", "kubectl")
+METRICS_IMAGES: Final = (
+    "prometheus-operator",
+    "prometheus-config-reloader",
+    "prometheus",
+    "node-exporter",
+    "kube-state-metrics",
+    "metrics-server",
+)
+TEST_PROGRAMS: Final = ("helm", "etcd", "kube-apiserver", "kubectl", "ingress-observer")

@@ -23,7 +23,14 @@ from slipway.rollout.lease import Leadership
 from slipway.rollout.loop import BUSY, Unavailable, turn
 from slipway.rollout.measure import Prometheus
 from slipway.rollout.observation import Write
-from slipway.rollout.routers import HAProxyRouter, Statistics, StatisticsReader
+from slipway.rollout.routers import (
+    HAProxyRouter,
+    ObserverReader,
+    Observers,
+    Reader,
+    Statistics,
+    StatisticsReader,
+)
 from slipway.rollout.status import Phase
 from slipway.rollout.telemetry import Endpoint, Telemetry, log_as_json
 
@@ -32,6 +39,8 @@ WATCH: Final = 60
 """Seconds that one watch lasts."""
 SHORTEST: Final = 0.02
 """Seconds between two turns, at least."""
+OBSERVER_PORT: Final = 9102
+STATISTICS_PORT: Final = 1936
 FRESH: Final = 30.0
 """Seconds without any finished turn or election after which the process does not count as alive."""
 
@@ -46,11 +55,12 @@ class Settings:
     prometheus: str | None = None
     haproxy_namespace: str = "ingress"
     haproxy_selector: str = "app.kubernetes.io/name=haproxy"
-    statistics_port: int = 1936
-    statistics_user: str = ""
-    statistics_password_file: Path | None = None
-    statistics_ca_file: Path | None = None
-    statistics_server_name: str = "haproxy-stats"
+    reader: str = "observer"
+    reader_port: int = 0
+    reader_user: str = ""
+    reader_secret_file: Path | None = None
+    reader_ca_file: Path | None = None
+    reader_server_name: str = "ingress-observer.ingress.svc"
     metrics_port: int = 9090
     log_level: str = "INFO"
 
@@ -173,11 +183,24 @@ class Controller:
             self._telemetry.ended.labels(ports.namespace, ports.name, result, after.reason.value).inc()
 
 
-def trust(settings: Settings) -> ssl.SSLContext | None:
-    """Return how the statistics pages are trusted, or None without a CA file."""
-    if settings.statistics_ca_file is None:
-        return None
-    return ssl.create_default_context(cafile=str(settings.statistics_ca_file))
+def reader_of(settings: Settings) -> Reader:
+    """Return how the HAProxies are asked.
+
+    Raises:
+        ValueError: the settings name no such way, or an observer without a token.
+    """
+    ca, secret = settings.reader_ca_file, settings.reader_secret_file
+    tls = None if ca is None else ssl.create_default_context(cafile=str(ca))
+    name = settings.reader_server_name
+    if settings.reader == "observer":
+        if secret is None:
+            raise ValueError("the reader 'observer' needs --reader-secret-file, the file with its token")
+        return ObserverReader(Observers(secret, tls, settings.reader_port or OBSERVER_PORT, name))
+    if settings.reader == "statistics":
+        password = "" if secret is None else secret.read_text(encoding="utf-8").strip()
+        port = settings.reader_port or STATISTICS_PORT
+        return StatisticsReader(Statistics(port, settings.reader_user, password, tls, name))
+    raise ValueError(f"--reader {settings.reader!r} is not known: write observer or statistics")
 
 
 async def serve(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> None:
@@ -188,16 +211,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    password = settings.statistics_password_file
-    reader = StatisticsReader(
-        Statistics(
-            port=settings.statistics_port,
-            user=settings.statistics_user,
-            password=password.read_text(encoding="utf-8").strip() if password is not None else "",
-            tls=trust(settings),
-            server_name=settings.statistics_server_name,
-        )
-    )
+    reader = reader_of(settings)
     prometheus = Prometheus(settings.prometheus) if settings.prometheus else None
     async with Api(connect(settings.kubeconfig)) as api:
         router = HAProxyRouter(api, reader, namespace=settings.haproxy_namespace, selector=settings.haproxy_selector)

@@ -1,15 +1,17 @@
-"""Reading HAProxy's own word on weights: the statistics page of each process, as CSV. Pure; `routers.py` fetches it.
+"""Reading HAProxy's own word on weights: what each process says of its servers. Pure; `routers.py` fetches it.
 
-The page is served over TLS behind a password and cannot change anything. Unlike the Prometheus exporter it names each
-server's address, which is the only thing that tells the colour: a server's name is a slot that changes its pod.
+Two forms are read: the observer's JSON (the platform puts an observer beside each HAProxy) and the statistics page as
+CSV (any haproxy-ingress has it). Both name each server's address, which is the only thing that tells the colour: a
+server's name is a slot that changes its pod.
 """
 
 import csv
 import io
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from slipway.rollout.observation import RouterView
 from slipway.rollout.status import Colour
@@ -95,6 +97,34 @@ def parse_pid(page: str) -> str:
     if found is None:
         raise StatisticsError("the statistics page shows no process number; is `stats hide-version` set?")
     return found.group(1)
+
+
+def parse_observed(text: str) -> tuple[str, tuple[Server, ...]]:
+    """Return the process number and the servers of an observer's `/servers`. It counts no responses: Prometheus does.
+
+    Raises:
+        StatisticsError: it is not such an answer.
+    """
+    try:
+        found = json.loads(text)
+        servers = tuple(_observed(entry) for entry in found["servers"])
+        return str(found["process"]["pid"]), servers
+    except (KeyError, TypeError, ValueError) as error:
+        raise StatisticsError(f"no answer of an observer: {text[:60]!r} ({error!r})") from error
+
+
+def _observed(entry: Mapping[str, Any]) -> Server:
+    return Server(
+        backend=entry["backend"],
+        slot=entry["slot"],
+        address=entry["address"].rpartition(":")[0].strip("[]"),
+        weight=int(entry["weight"]),
+        usable=not entry["state"].startswith(LISTENS_TO_NOBODY),
+        open_requests=int(entry["sessions"]) + int(entry["queued"]),
+        responses={},
+        errors=0,
+        seconds=0.0,
+    )
 
 
 def backend_prefix(namespace: str, service: str) -> str:

@@ -34,8 +34,7 @@ class Installation:
         haproxy_selector: labels of the HAProxy pods.
         secrets: names of Secrets that Rollouts name in `spec.config`; the controller reads no others.
         prometheus: address of Prometheus; None judges by the routers' counts alone.
-        statistics_secret: Secret with `user`, `password` and `ca.crt` for the statistics pages; None for none.
-        statistics_port: of the statistics pages.
+        reader_secret: Secret with `token` and `ca.crt` of the observers, in the controller's namespace.
         priority_class: of the controller's pods.
     """
 
@@ -46,9 +45,7 @@ class Installation:
     haproxy_selector: str = "app.kubernetes.io/name=haproxy"
     secrets: Sequence[str] = ()
     prometheus: str | None = None
-    statistics_secret: str | None = None
-    statistics_port: int = 1936
-    statistics_user: str = "slipway"
+    reader_secret: str = "ingress-observer-reader"  # noqa: S105 - the name of a Secret
     priority_class: str | None = None
 
 
@@ -204,16 +201,13 @@ def arguments(installation: Installation) -> list[str]:
         f"--namespace={installation.namespace}",
         f"--haproxy-namespace={installation.ingress_namespace}",
         f"--haproxy-selector={installation.haproxy_selector}",
-        f"--statistics-port={installation.statistics_port}",
+        "--reader=observer",
+        "--reader-secret-file=/run/secrets/reader/token",
+        "--reader-ca-file=/run/secrets/reader/ca.crt",
+        f"--reader-server-name=ingress-observer.{installation.ingress_namespace}.svc",
     ]
     if installation.prometheus is not None:
         found.append(f"--prometheus={installation.prometheus}")
-    if installation.statistics_secret is not None:
-        found += [
-            f"--statistics-user={installation.statistics_user}",
-            "--statistics-password-file=/run/secrets/statistics/password",
-            "--statistics-ca-file=/run/secrets/statistics/ca.crt",
-        ]
     return found
 
 
@@ -234,7 +228,7 @@ def deployment(installation: Installation) -> list[Manifest]:
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
-        "volumeMounts": [],
+        "volumeMounts": [{"name": "reader", "mountPath": "/run/secrets/reader", "readOnly": True}],
     }
     pod: Manifest = {
         "serviceAccountName": NAME,
@@ -256,14 +250,10 @@ def deployment(installation: Installation) -> list[Manifest]:
             },
         ],
         "containers": [container],
-        "volumes": [],
+        "volumes": [{"name": "reader", "secret": {"secretName": installation.reader_secret, "defaultMode": 0o440}}],
     }
     if installation.priority_class is not None:
         pod["priorityClassName"] = installation.priority_class
-    if installation.statistics_secret is not None:
-        mount = {"name": "statistics", "mountPath": "/run/secrets/statistics", "readOnly": True}
-        container["volumeMounts"].append(mount)
-        pod["volumes"].append({"name": "statistics", "secret": {"secretName": installation.statistics_secret}})
     selector = {"app.kubernetes.io/name": NAME}
     return [
         _object(

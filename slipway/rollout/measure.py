@@ -17,19 +17,34 @@ from slipway.rollout.status import Colour, Verdict
 
 SHORTEST_WINDOW: Final = 15
 """Seconds; less would hold too few scrapes for a rate."""
-LABELS: Final = 'namespace="{{namespace}}",rollout="{{rollout}}",colour="{{colour}}"'
-ALL_RESPONSES: Final = f"sum(increase(slipway_rollout_responses_total{{{LABELS}}}[{{{{window}}}}]))"
+LABELS: Final = 'namespace="{{namespace}}",service="{{service}}",colour="{{colour}}"'
+REQUESTS: Final = f'slipway_ingress_requests_total{{{LABELS},outcome=~"ok|failed"}}'
+FAILED: Final = f'slipway_ingress_requests_total{{{LABELS},outcome="failed"}}'
+SECONDS: Final = "slipway_ingress_request_seconds"
+
+
+def _grown(series: str) -> str:
+    return f"sum(increase({series}[{{{{window}}}}]))"
+
+
+def _quantile(share: float) -> tuple[str, str]:
+    buckets = f"sum by (le) (increase({SECONDS}_bucket{{{LABELS}}}[{{{{window}}}}]))"
+    return f"histogram_quantile({share}, {buckets})", _grown(REQUESTS)
+
+
 QUERIES: Final = {
-    Source.ERROR_RATIO: (
-        f'sum(increase(slipway_rollout_responses_total{{{LABELS},code="5xx"}}[{{{{window}}}}])) / {ALL_RESPONSES}',
-        ALL_RESPONSES,
-    ),
+    Source.ERROR_RATIO: (f"{_grown(FAILED)} / {_grown(REQUESTS)}", _grown(REQUESTS)),
     Source.MEAN_LATENCY: (
-        f"sum(increase(slipway_rollout_response_seconds_total{{{LABELS}}}[{{{{window}}}}])) / {ALL_RESPONSES}",
-        ALL_RESPONSES,
+        f"{_grown(f'{SECONDS}_sum{{{LABELS}}}')} / {_grown(f'{SECONDS}_count{{{LABELS}}}')}",
+        _grown(REQUESTS),
     ),
+    Source.LATENCY_P50: _quantile(0.5),
+    Source.LATENCY_P95: _quantile(0.95),
+    Source.LATENCY_P99: _quantile(0.99),
 }
-"""Value and samples of each ready-made metric; `{{name}}` is replaced."""
+"""Value and samples of each ready-made metric, in seconds where it is a time; `{{name}}` is replaced."""
+OWN: Final = frozenset({Source.ERROR_RATIO, Source.MEAN_LATENCY})
+"""What can be told from counts of statistics pages alone."""
 
 
 def fill(query: str, values: Mapping[str, str]) -> str:
@@ -138,13 +153,13 @@ class Recent:
 
     def measure(self, metric: Metric, colour: Colour, window: float) -> Measurement:
         """Return a ready-made metric over the last `window` seconds."""
-        if metric.source is None:
+        if metric.source not in OWN:
             return Measurement(error=f"metric {metric.name} needs Prometheus, and the controller was given none")
         value, samples = self._figure(metric.source, colour, window)
         stable, _ = self._figure(metric.source, colour.other, window)
         return Measurement(value=value, stable_value=stable, samples=samples)
 
-    def _figure(self, source: Source, colour: Colour, window: float) -> tuple[float | None, float]:
+    def _figure(self, source: Source | None, colour: Colour, window: float) -> tuple[float | None, float]:
         if not self._history:
             return None, 0.0
         now, counts, seconds = self._history[-1]

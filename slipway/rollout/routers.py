@@ -7,6 +7,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Protocol
 
 import httpx
@@ -21,6 +22,7 @@ from slipway.rollout.haproxy import (
     backend_prefix,
     free_slots,
     parse,
+    parse_observed,
     parse_pid,
     view,
 )
@@ -135,6 +137,75 @@ class Statistics:
     server_name: str = "haproxy-stats"
 
 
+class Reader(Protocol):
+    """Fetches what a HAProxy says of its servers."""
+
+    async def read(self, address: str) -> tuple[str, tuple[Server, ...]]:
+        """Return the process number and the servers of the HAProxy at an address.
+
+        Raises:
+            Unavailable: it did not answer, or not properly.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Observers:
+    """How to reach the observers beside the HAProxies.
+
+    Attributes:
+        token_file: holds the token that readers give; read each time, as it may be changed in place.
+        tls: how to trust them; None reads without TLS, for tests.
+        port: of the observer.
+        server_name: name in its certificate.
+    """
+
+    token_file: Path
+    tls: ssl.SSLContext | None = None
+    port: int = 9102
+    server_name: str = "ingress-observer.ingress.svc"
+
+
+class ObserverReader:
+    """Asks the observers, which may look at their HAProxy and not change it."""
+
+    def __init__(self, access: Observers) -> None:
+        self._access = access
+        self._http = httpx.AsyncClient(
+            verify=access.tls if access.tls is not None else True, timeout=ANSWERS_WITHIN, trust_env=False
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def read(self, address: str) -> tuple[str, tuple[Server, ...]]:
+        """Return the process number and the servers of the HAProxy at an address.
+
+        Raises:
+            Unavailable: its observer did not answer, or HAProxy did not answer the observer.
+        """
+        access = self._access
+        scheme = "http" if access.tls is None else "https"
+        host = f"[{address}]" if ":" in address else address
+        extensions = {} if access.tls is None else {"sni_hostname": access.server_name}
+        try:
+            token = access.token_file.read_text(encoding="utf-8").strip()
+            answer = await self._http.get(
+                f"{scheme}://{host}:{access.port}/servers",
+                headers={"Authorization": f"Bearer {token}"},
+                extensions=extensions,
+            )
+            answer.raise_for_status()
+            return parse_observed(answer.text)
+        except (httpx.HTTPError, OSError, StatisticsError) as error:
+            raise Unavailable(f"observer of {address}: {error or type(error).__name__}") from error
+
+
 class StatisticsReader:
     """Fetches statistics pages; keeps the connections."""
 
@@ -177,12 +248,12 @@ class HAProxyRouter:
 
     Args:
         api: the API server.
-        reader: fetches the statistics pages.
+        reader: fetches what each HAProxy says.
         namespace: of the HAProxy pods.
         selector: their labels.
     """
 
-    def __init__(self, api: Api, reader: StatisticsReader, *, namespace: str, selector: str) -> None:
+    def __init__(self, api: Api, reader: Reader, *, namespace: str, selector: str) -> None:
         self._api = api
         self._reader = reader
         self._pods = path_of(CORE, namespace, "pods")

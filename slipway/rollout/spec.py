@@ -71,10 +71,13 @@ class JobCheck:
 
 
 class Source(StrEnum):
-    """Ready-made metrics that need nothing of the service: HAProxy counts, mapped to colours by the controller."""
+    """Ready-made metrics that need nothing of the service: HAProxy counts, by the address that answered."""
 
     ERROR_RATIO = "error-ratio"
     MEAN_LATENCY = "mean-latency"
+    LATENCY_P50 = "latency-p50"
+    LATENCY_P95 = "latency-p95"
+    LATENCY_P99 = "latency-p99"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

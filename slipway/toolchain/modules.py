@@ -74,7 +74,7 @@ class ModuleSet:
         name: Folder name.
         version: What it is a build of, shown to people.
         binaries: The programs it yields.
-        estimate: Seconds on two cores with an empty Go cache, measured.
+        estimate: Seconds on two quiet cores with an empty Go cache; only progress displays read it.
         tags: Go build tags.
         stamps: Linker variables, full name -> value (``-X``).
         gcflags: Compiler flags by package pattern (``-gcflags``).

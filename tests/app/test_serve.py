@@ -38,6 +38,7 @@ def environment(settings: Settings, **values: str) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "HOME": "/nonexistent",
+        "TMPDIR": str(settings.database_url_file.parent),
         "SLIPWAY_DATABASE_URL_FILE": str(settings.database_url_file),
         "SLIPWAY_BOOTSTRAP_KEY_FILE": str(settings.bootstrap_key_file),
         "SLIPWAY_COLOUR": "green",

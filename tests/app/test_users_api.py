@@ -233,3 +233,11 @@ def test_an_unexpected_error_is_500_without_inner_details(client, monkeypatch):
     answer = client.get("/v1/users")
     assert (answer.status_code, answer.json["code"]) == (500, "internal")
     assert b"inner secret" not in answer.data
+
+
+def test_a_browser_is_told_to_do_nothing_with_an_answer(client):
+    for path in ("/livez", "/v1/users", "/no/such/path"):
+        headers = client.get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert headers["Cache-Control"] == "private, no-cache"

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from infra import images, versions
 from infra.images import CATALOGUE, PLATFORM_IMAGES, Image
 from slipway.toolchain import modules
-from slipway.toolchain.images.recipes import RECIPES, SERVICE
+from slipway.toolchain.images.recipes import RECIPES
+from slipway.toolchain.images.service import TARGETS
 
 digests = st.text("0123456789abcdef", min_size=64, max_size=64).map(lambda it: f"sha256:{it}")
 
 
 def test_every_image_can_be_built_here():
-    assert set(CATALOGUE) <= {*RECIPES, SERVICE}
+    assert set(CATALOGUE) <= {*RECIPES, *TARGETS}
 
 
 def test_versions_are_those_that_the_toolchain_builds():

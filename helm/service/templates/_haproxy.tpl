@@ -1,14 +1,11 @@
 {{/*
 What HAProxy is told about the pods behind a Service. On the Service and not on the Ingress: a backend of
-haproxy-ingress belongs to a Service, and it reads `initial-weight` too early from an Ingress.
-Takes a list of root, weights.
+haproxy-ingress belongs to a Service. The weights (`blue-green-balance`, `initial-weight`) are the rollout controller's.
+Takes the root.
 */}}
 {{- define "service.haproxy" -}}
-{{- $ingress := (index . 0).Values.ingress -}}
-{{- $weights := index . 1 -}}
-haproxy-ingress.github.io/blue-green-balance: "slipway.dev/colour=blue={{ $weights.blue }},slipway.dev/colour=green={{ $weights.green }}"
+{{- $ingress := .Values.ingress -}}
 haproxy-ingress.github.io/blue-green-mode: deploy
-haproxy-ingress.github.io/initial-weight: {{ $ingress.initialWeight | quote }}
 haproxy-ingress.github.io/balance-algorithm: {{ $ingress.balanceAlgorithm | quote }}
 haproxy-ingress.github.io/slots-min-free: {{ $ingress.slotsMinFree | quote }}
 haproxy-ingress.github.io/timeout-connect: {{ $ingress.timeouts.connect | quote }}

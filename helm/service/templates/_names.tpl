@@ -36,24 +36,15 @@ labels:
   {{- include "service.labels" $root | nindent 2 }}
 {{- end }}
 
-{{/* The name of a version: given, or the tag, or the first digits of the digest. Takes a dict with image and version. */}}
-{{- define "service.version" -}}
-{{- if .version -}}
-{{- .version -}}
-{{- else if contains "@sha256:" .image -}}
-{{- regexFind "@sha256:[0-9a-f]{12}" .image | trimPrefix "@sha256:" -}}
-{{- else -}}
-{{- regexFind "[^:]+$" .image | trunc 63 | trimAll "._-" -}}
-{{- end -}}
+{{/*
+What stands in the PodTemplate where the image belongs; the controller puts the Rollout's there. The same for every
+version: a PodTemplate that changed with the image would be a second wish beside the Rollout's.
+*/}}
+{{- define "service.image" -}}
+slipway.dev/image-of-the-rollout@sha256:{{ repeat 64 "0" }}
 {{- end }}
 
-{{/* The ConfigMap with `env`, named by a hash of what is in it: see config.yaml. */}}
+{{/* The ConfigMap with `env`. */}}
 {{- define "service.configName" -}}
-{{- printf "%s-env-%s" (include "service.name" .) (.Values.env | toJson | sha256sum | trunc 8) -}}
-{{- end }}
-
-{{/* Whether a colour is there: "true" if it has an image. List of root, colour. */}}
-{{- define "service.colourIsThere" -}}
-{{- $colour := get (index . 0).Values.colours (index . 1) -}}
-{{- if $colour.image -}}true{{- end -}}
+{{- printf "%s-env" (include "service.name" .) -}}
 {{- end }}

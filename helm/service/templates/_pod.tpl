@@ -1,22 +1,15 @@
 {{/*
-The pod of the service: the one template that both colours' Deployments and the PodTemplate are made from, so that a
-pod which the rollout controller makes is the same as one that the chart makes.
-
-Takes a dict: root, colour ("" in the PodTemplate: the controller adds the label), image, version, env (of the colour).
+The pod of the service, from which the rollout controller makes those of both colours. Takes the root. It has no labels
+for colour and version: the controller knows them.
 */}}
 {{- define "service.podTemplate" -}}
-{{- $root := .root -}}
-{{- $values := $root.Values -}}
+{{- $values := .Values -}}
 metadata:
   labels:
-    {{- include "service.labels" $root | nindent 4 }}
-    app.kubernetes.io/version: {{ include "service.version" (dict "image" .image "version" .version) | quote }}
+    {{- include "service.labels" . | nindent 4 }}
     slipway.dev/role: web
-    {{- with .colour }}
-    slipway.dev/colour: {{ . }}
-    {{- end }}
 spec:
-  {{- include "service.podCommon" $root | nindent 2 }}
+  {{- include "service.podCommon" . | nindent 2 }}
   terminationGracePeriodSeconds: {{ $values.lifecycle.terminationGracePeriodSeconds }}
   topologySpreadConstraints:
     # By colour and by ReplicaSet: pods of the colour that leaves must not push those of the new one together. Nodes
@@ -27,7 +20,7 @@ spec:
       nodeTaintsPolicy: Honor
       labelSelector:
         matchLabels:
-          {{- include "service.selector" $root | nindent 10 }}
+          {{- include "service.selector" . | nindent 10 }}
       matchLabelKeys: [slipway.dev/colour, pod-template-hash]
   {{- if $values.migrations.enabled }}
   initContainers:
@@ -35,7 +28,7 @@ spec:
   {{- end }}
   containers:
     - name: service
-      image: {{ .image | quote }}
+      image: {{ include "service.image" . | quote }}
       imagePullPolicy: IfNotPresent
       {{- with $values.command }}
       command:
@@ -72,7 +65,7 @@ spec:
         {{- toYaml $values.resources | nindent 8 }}
 {{- end }}
 
-{{/* What the pod of the service and the pod of a migration share. Takes the root. */}}
+{{/* What the pod is, apart from its containers. Takes the root. */}}
 {{- define "service.podCommon" -}}
 serviceAccountName: {{ include "service.name" . | quote }}
 automountServiceAccountToken: false
@@ -133,11 +126,10 @@ volumes:
   {{- end }}
 {{- end }}
 
-{{/* What every container shares: environment, mounts, no privileges. Takes the same dict as service.podTemplate. */}}
+{{/* What every container shares: environment, mounts, no privileges. Takes the root. */}}
 {{- define "service.containerCommon" -}}
-{{- $root := .root -}}
-{{- $values := $root.Values -}}
-{{- $secretsPath := printf "/run/secrets/%s" (include "service.name" $root) -}}
+{{- $values := .Values -}}
+{{- $secretsPath := printf "/run/secrets/%s" (include "service.name" .) -}}
 securityContext:
   allowPrivilegeEscalation: false
   privileged: false
@@ -147,7 +139,7 @@ securityContext:
 {{- if $values.env }}
 envFrom:
   - configMapRef:
-      name: {{ include "service.configName" $root | quote }}
+      name: {{ include "service.configName" . | quote }}
 {{- end }}
 env:
   # From the labels, so that nothing in the container's own description differs between the colours.
@@ -166,10 +158,6 @@ env:
     value: {{ printf "%s/%s" $secretsPath .file | quote }}
   {{- end }}
   {{- end }}
-  {{- end }}
-  {{- range $name, $value := .env }}
-  - name: {{ $name | quote }}
-    value: {{ $value | quote }}
   {{- end }}
 volumeMounts:
   - name: tmp

@@ -94,7 +94,7 @@ class Recipe:
         entrypoint: Entry point.
         command: Default arguments.
         workdir: Working folder.
-        estimate: Seconds, measured on two cores.
+        estimate: Seconds on two cores; only progress displays read it.
     """
 
     name: str
@@ -127,7 +127,7 @@ class DebianBase:
         name: Name that recipes use.
         suite: Code name of the release.
         why: What needs this release.
-        estimate: Seconds, measured on two cores.
+        estimate: Seconds on two cores; only progress displays read it.
     """
 
     name: str

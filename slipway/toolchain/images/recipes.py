@@ -242,8 +242,9 @@ _TABLE: Final = (
 
 RECIPES: Final[dict[str, Recipe]] = {recipe.name: recipe for recipe in _TABLE}
 
-#: The image that comes from the repository's Dockerfile (see `service`), on the recipe it starts from.
+#: The images that come from the repository's Dockerfile (see `service`), on the recipe they start from.
 SERVICE: Final = "service"
+CONTROLLER: Final = "controller"
 SERVICE_BASE: Final = "python"
 
 #: Images that run as root, with the reason (empty as far as the software allows).

@@ -1,4 +1,4 @@
-"""The service image: the repository's Dockerfile, its wheels pinned by uv.lock, on an image of our own."""
+"""Images from the repository's Dockerfile: a target each, its wheels pinned by uv.lock, on an image of our own."""
 
 import ast
 import os
@@ -6,25 +6,49 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from slipway.toolchain.cache import default_cache_root
 from slipway.toolchain.errors import ToolchainError
 from slipway.toolchain.images.apt_sources import host_certificates
+from slipway.toolchain.images.recipes import CONTROLLER, SERVICE
 from slipway.toolchain.manifest import hash_file
 from slipway.toolchain.processes import Command, CommandFailedError, run
 
 #: Where pip's settings are mounted during the build; the base image has the folder.
 PIP_FOLDER: Final = "/etc/xdg/pip"
 
-_EXPORT: Final = ("export", "--frozen", "--only-group", "app", "--no-emit-project", "--no-header", "--no-annotate")
+_EXPORT: Final = ("export", "--frozen", "--no-emit-project", "--no-header", "--no-annotate", "--only-group")
 #: Settings of this machine's pip that say where packages come from.
 _PIP_SETTINGS: Final = ("index-url", "extra-index-url", "proxy", "trusted-host", "timeout", "retries")
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A target of the Dockerfile.
+
+    Attributes:
+        name: of the target, and of the image.
+        group: dependency group of pyproject.toml that is installed.
+        parts: files and folders of the repository that are copied.
+    """
+
+    name: str
+    group: str
+    parts: tuple[str, ...]
+
+
+#: The payload, and nothing of the platform.
+SERVICE_TARGET: Final = Target(SERVICE, "app", ("app",))
+#: The rollout controller, and nothing of the rest of the tool.
+CONTROLLER_TARGET: Final = Target(CONTROLLER, "rollout", ("slipway/__init__.py", "slipway/rollout"))
+TARGETS: Final = {it.name: it for it in (SERVICE_TARGET, CONTROLLER_TARGET)}
+
+
 class ServiceSourceError(ToolchainError):
-    """The repository lacks what the service image is made from."""
+    """The repository lacks what an image is made from."""
 
 
 def find_uv() -> str:
@@ -41,7 +65,7 @@ def find_uv() -> str:
         if candidate and Path(candidate).is_file():
             return str(candidate)
     raise ServiceSourceError(
-        "uv not found: it exports the service's locked packages. `make setup-test` installs it; or put uv on PATH."
+        "uv not found: it exports the locked packages of an image. `make setup-test` installs it; or put uv on PATH."
     )
 
 
@@ -86,32 +110,39 @@ def write_pip_folder(folder: Path) -> None:
 
 
 class ServiceSource:
-    """What the service image is made from.
+    """What an image from the Dockerfile is made from.
 
     Args:
-        repository: The checkout: ``Dockerfile``, ``app/``, ``pyproject.toml``, ``uv.lock``.
+        repository: The checkout: ``Dockerfile``, the target's parts, ``pyproject.toml``, ``uv.lock``.
+        target: Which of the Dockerfile's images.
     """
 
-    def __init__(self, repository: Path) -> None:
+    def __init__(self, repository: Path, target: Target = SERVICE_TARGET) -> None:
         self._repository = repository
+        self._target = target
 
     def _files(self) -> Iterator[Path]:
         yield self._repository / "Dockerfile"
-        for path in sorted((self._repository / "app").rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                yield path
+        for part in self._target.parts:
+            whole = self._repository / part
+            for path in [whole] if whole.is_file() else sorted(whole.rglob("*")):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    yield path
 
     def requirements(self) -> str:
-        """The service's packages with versions and hashes, from the lock.
+        """The target's packages with versions and hashes, from the lock.
 
         Raises:
             ServiceSourceError: uv cannot read the lock, or there is no uv.
         """
         try:
             # Its progress goes to standard error, which is merged in: --quiet keeps it out.
-            return run(Command((find_uv(), "--quiet", "--offline", *_EXPORT), self._repository)) + "\n"
+            command = (find_uv(), "--quiet", "--offline", *_EXPORT, self._target.group)
+            return run(Command(command, self._repository)) + "\n"
         except CommandFailedError as error:
-            raise ServiceSourceError(f"the service's packages could not be read from uv.lock: {error}") from error
+            raise ServiceSourceError(
+                f"the packages of the image `{self._target.name}` could not be read from uv.lock: {error}"
+            ) from error
 
     def inputs(self) -> dict[str, Any]:
         """Everything of the repository that decides the image (JSON-able).
@@ -119,11 +150,11 @@ class ServiceSource:
         Raises:
             ServiceSourceError: A part is missing.
         """
-        for name in ("Dockerfile", "app", "uv.lock"):
+        for name in ("Dockerfile", *self._target.parts, "uv.lock"):
             if not (self._repository / name).exists():
                 raise ServiceSourceError(
-                    f"{self._repository / name} is missing: the image `service` is made from the repository; "
-                    "run this from a checkout"
+                    f"{self._repository / name} is missing: the image `{self._target.name}` is made from the "
+                    "repository; run this from a checkout"
                 )
         return {
             "files": {path.relative_to(self._repository).as_posix(): hash_file(path) for path in self._files()},

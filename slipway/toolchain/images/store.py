@@ -13,8 +13,8 @@ from slipway.toolchain.debian import Package
 from slipway.toolchain.errors import ToolchainError
 from slipway.toolchain.images import apt_sources, buildah, containerfile, debian_root, tree
 from slipway.toolchain.images.recipe import SCRATCH, DebianBase, ModuleFiles, OciImage, Recipe
-from slipway.toolchain.images.recipes import BASES, EPOCH, RECIPES, SERVICE, SERVICE_BASE
-from slipway.toolchain.images.service import PIP_FOLDER, ServiceSource, write_pip_folder
+from slipway.toolchain.images.recipes import BASES, EPOCH, RECIPES, SERVICE_BASE
+from slipway.toolchain.images.service import PIP_FOLDER, TARGETS, ServiceSource, write_pip_folder
 from slipway.toolchain.manifest import key_of
 from slipway.toolchain.processes import Children, CommandFailedError
 
@@ -40,7 +40,7 @@ class Images:
     Args:
         toolchain: Where the programs in the images come from; its listener is told of the images as well.
         cache_root: Folder of the cache, the toolchain's by default.
-        repository: The checkout with the Dockerfile of the service image; None: there is no such image.
+        repository: The checkout with the Dockerfile of `service` and `controller`; None: there are no such images.
         recipes: The table.
         bases: The Debian roots.
     """
@@ -56,7 +56,7 @@ class Images:
     ) -> None:
         self._toolchain = toolchain
         self._cache = toolchain.cache if cache_root is None else Cache(cache_root)
-        self._service = None if repository is None else ServiceSource(repository)
+        self._own = {} if repository is None else {it.name: ServiceSource(repository, it) for it in TARGETS.values()}
         self._children = Children()
         self._recipes = dict(recipes)
         self._bases = dict(bases)
@@ -64,7 +64,7 @@ class Images:
     @property
     def names(self) -> list[str]:
         """Every image that `build` knows."""
-        return [*self._recipes, *([SERVICE] if self._service else [])]
+        return [*self._recipes, *self._own]
 
     # Keys
 
@@ -107,16 +107,16 @@ class Images:
         except KeyError:
             raise ImageError(f"there is no recipe for an image {name!r}; there are: {', '.join(self.names)}") from None
 
-    def _service_source(self) -> ServiceSource:
-        if self._service is None:
-            raise ImageError("the image `service` is made from a checkout of the repository, and none was given")
-        return self._service
+    def _source(self, name: str) -> ServiceSource:
+        if name not in self._own:
+            raise ImageError(f"the image `{name}` is made from a checkout of the repository, and none was given")
+        return self._own[name]
 
     # Building
 
     def estimate(self, name: str) -> float:
         """Seconds that building an image takes on two cores, its base and programs aside."""
-        if name == SERVICE:
+        if name in TARGETS:
             return _SERVICE_ESTIMATE
         return self._bases[name].estimate if name in self._bases else self._recipe(name).estimate
 
@@ -141,16 +141,16 @@ class Images:
         if name in self._bases:
             base = self._bases[name]
             return self._get(name, self._base_inputs(base), lambda work, out: self._make_base(base, work, out))
-        if name == SERVICE:
-            source = self._service_source()
+        if name in TARGETS:
+            source = self._source(name)
             inputs = {"image": name, "base": self._base_key(SERVICE_BASE), **source.inputs()}
-            return self._get(name, inputs, lambda work, out: self._make_service(source, work, out))
+            return self._get(name, inputs, lambda work, out: self._make_own(name, source, work, out))
         recipe = self._recipe(name)
         return self._get(name, self._inputs(recipe), lambda work, out: self._make(recipe, work, out))
 
     def _needs(self, name: str) -> None:
         """Makes what an image is made from. Before its lock is taken: these have locks and progress of their own."""
-        if name == SERVICE:
+        if name in TARGETS:
             self.build(SERVICE_BASE)
         elif name in self._recipes:
             recipe = self._recipes[name]
@@ -257,13 +257,13 @@ class Images:
         (context / "Containerfile").write_text(text, encoding="utf-8")
         self._finish(tool, recipe.name, context, self._mount(self._suite(recipe.name)), out)
 
-    def _make_service(self, source: ServiceSource, work: Path, out: Path) -> None:
-        tool = self._buildah(SERVICE)
+    def _make_own(self, name: str, source: ServiceSource, work: Path, out: Path) -> None:
+        tool = self._buildah(name)
         context = work / "context"
         source.write_context(context)
         write_pip_folder(work / "pip")
         base = self._base_reference(tool, SERVICE_BASE)
-        self._finish(tool, SERVICE, context, {work / "pip": PIP_FOLDER}, out, target=SERVICE, arguments={"BASE": base})
+        self._finish(tool, name, context, {work / "pip": PIP_FOLDER}, out, target=name, arguments={"BASE": base})
 
     def _finish(
         self,

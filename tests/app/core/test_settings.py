@@ -28,6 +28,14 @@ def test_the_log_level_may_be_written_in_any_case(monkeypatch):
 
 
 @pytest.mark.usefixtures("environment")
+def test_an_empty_variable_counts_as_not_set(monkeypatch):
+    monkeypatch.setenv("SLIPWAY_COLOUR", "")
+    monkeypatch.setenv("SLIPWAY_VERSION", "")
+    settings = load_settings()
+    assert (settings.colour, settings.version) == ("none", "unversioned")
+
+
+@pytest.mark.usefixtures("environment")
 def test_every_mistake_is_named_at_once(monkeypatch):
     monkeypatch.setenv("SLIPWAY_WORKERS", "many")
     monkeypatch.setenv("SLIPWAY_ENVIRONMENT", "prod")

@@ -36,7 +36,7 @@ METRICS = {
     "kubernetes:core/v1:Secret": 3,
     "kubernetes:core/v1:Service": 3,
     "kubernetes:core/v1:ServiceAccount": 4,
-    "kubernetes:monitoring.coreos.com/v1:PodMonitor": 11,
+    "kubernetes:monitoring.coreos.com/v1:PodMonitor": 12,
     "kubernetes:monitoring.coreos.com/v1:Prometheus": 1,
     "kubernetes:monitoring.coreos.com/v1:PrometheusRule": 2,
     "kubernetes:networking.k8s.io/v1:NetworkPolicy": 4,
@@ -89,7 +89,9 @@ def test_off_leaves_nothing_behind(platform):
     namespaces = {it["metadata"].get("namespace") for it in run.objects()}
     assert not namespaces & {naming.Namespace.MONITORING, naming.Namespace.NODE_METRICS}
     assert not {it.inputs["name"] for it in run.of("pulumi-python:dynamic/slipway:LocalImage")} & set(METRICS_IMAGES)
-    assert not [it for it in run.objects() if it["metadata"]["name"] == scrapes.OBSERVER_SECRET]
+    assert [
+        it["metadata"]["namespace"] for it in run.objects() if it["metadata"]["name"] == scrapes.OBSERVER_SECRET
+    ] == [naming.Namespace.ROLLOUT]
 
 
 def test_off_keeps_the_observer_because_rollouts_read_it(platform):
@@ -259,13 +261,14 @@ def test_haproxy_is_observed_over_a_socket_that_may_only_look(platform):
 
 def test_who_reads_the_observer_has_its_token_and_authority(platform):
     run = platform()
-    own, reader = (
-        next(it for it in run.objects() if it["kind"] == "Secret" and it["metadata"]["name"] == name)
-        for name in (naming.INGRESS_OBSERVER, scrapes.OBSERVER_SECRET)
-    )
-    assert (own["metadata"]["namespace"], reader["metadata"]["namespace"]) == ("ingress", "monitoring")
-    assert own["stringData"]["token"] == reader["stringData"]["token"]
-    assert reader["stringData"]["ca.crt"] == "certificate-of-authority"
+    secrets = [it for it in run.objects() if it["kind"] == "Secret"]
+    [own] = [it for it in secrets if it["metadata"]["name"] == naming.INGRESS_OBSERVER]
+    readers = [it for it in secrets if it["metadata"]["name"] == scrapes.OBSERVER_SECRET]
+    assert own["metadata"]["namespace"] == "ingress"
+    assert {it["metadata"]["namespace"] for it in readers} == {"monitoring", "slipway-system"}
+    for reader in readers:
+        assert own["stringData"]["token"] == reader["stringData"]["token"]
+        assert reader["stringData"]["ca.crt"] == "certificate-of-authority"
     endpoint = monitors(run)[naming.INGRESS_OBSERVER]["podMetricsEndpoints"][0]
     assert endpoint["scheme"] == "https"
     assert endpoint["tlsConfig"]["serverName"] == "ingress-observer.ingress.svc"
@@ -289,9 +292,11 @@ def test_an_image_that_is_named_brings_the_observer_to_any_cluster(platform):
 
 
 def test_only_what_is_there_is_scraped():
-    assert scrapes.METALLB not in targets(CLOUD, observed=True)
-    assert scrapes.METALLB in targets(SHARED, observed=True)
-    check(targets(SHARED, observed=True))
+    assert scrapes.ROLLOUT_CONTROLLER in targets(CLOUD, observed=True, rolled_out=True)
+    assert scrapes.ROLLOUT_CONTROLLER not in targets(CLOUD, observed=True, rolled_out=False)
+    assert scrapes.METALLB not in targets(CLOUD, observed=True, rolled_out=True)
+    assert scrapes.METALLB in targets(SHARED, observed=True, rolled_out=True)
+    check(targets(SHARED, observed=True, rolled_out=True))
 
 
 def test_two_targets_of_one_name_are_refused():

@@ -65,12 +65,27 @@ METALLB = {
     "kubernetes:rbac.authorization.k8s.io/v1:Role": 2,
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": 2,
 }
-#: The observer beside HAProxy, where its image can be built.
+#: The observer beside HAProxy, where its image can be built; the rollout controller reads it.
 OBSERVER = {
-    "kubernetes:core/v1:Secret": 1,
+    "kubernetes:core/v1:Secret": 2,
     "pulumi-python:dynamic/slipway:GeneratedCertificate": 1,
     "pulumi-python:dynamic/slipway:GeneratedPassword": 1,
-    "pulumi-python:dynamic/slipway:LocalImage": 7,
+    "pulumi-python:dynamic/slipway:LocalImage": 8,
+}
+CONTROLLER = {
+    "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy": 1,
+    "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding": 1,
+    "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition": 1,
+    "kubernetes:apps/v1:Deployment": 1,
+    "kubernetes:core/v1:Namespace": 1,
+    "kubernetes:core/v1:Service": 1,
+    "kubernetes:core/v1:ServiceAccount": 1,
+    "kubernetes:networking.k8s.io/v1:NetworkPolicy": 1,
+    "kubernetes:policy/v1:PodDisruptionBudget": 1,
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": 6,
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": 1,
+    "kubernetes:rbac.authorization.k8s.io/v1:Role": 2,
+    "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": 2,
 }
 
 
@@ -95,8 +110,8 @@ def platform(deploy, release, runs):
 
 
 def test_these_resources_exist_and_no_others(platform):
-    parts = (COMMON, METALLB, OBSERVER)
-    expected = {name: sum(part.get(name, 0) for part in parts) for name in {*COMMON, *METALLB, *OBSERVER}}
+    parts = (COMMON, METALLB, OBSERVER, CONTROLLER)
+    expected = {name: sum(part.get(name, 0) for part in parts) for name in {name for part in parts for name in part}}
     assert platform().counts() == dict(sorted(expected.items()))
 
 
@@ -127,8 +142,8 @@ def test_no_pod_uses_an_image_outside_the_catalogue(platform, source):
         for variable in container.get("env", [])
         if variable["name"] == "OPERATOR_IMAGE_NAME"
     ]
-    # Nobody publishes the observer, so it is there only where it can be built.
-    assert len(used) == (12 if source is ImageSource.LOCAL else 11)
+    # Nobody publishes the observer and the rollout controller, so they are there only where they can be built.
+    assert len(used) == (13 if source is ImageSource.LOCAL else 11)
     assert {images.repository(it) for it in used} <= allowed
     assert not [it for it in used if it.endswith(":latest")]
     if source is ImageSource.LOCAL:
@@ -153,7 +168,7 @@ def test_a_mirror_stands_before_every_upstream_reference(platform):
 )
 def test_whatever_is_chosen_every_pod_is_safe_and_sized(platform, profile, timeouts, with_load_balancer):
     run = platform(PlatformSettings(profile=profile, timeouts=timeouts), CLOUD if with_load_balancer else OWN_REGISTRY)
-    assert len(run.pods()) == 3 if with_load_balancer else 5
+    assert len(run.pods()) == (3 if with_load_balancer else 6)
     for name, pod in run.pods():
         for container in pod["containers"]:
             where = f"{name}/{container['name']}"
@@ -182,7 +197,7 @@ def test_every_replicated_workload_is_spread_and_has_a_disruption_budget(platfor
     replicated = [
         it for it in run.objects() if (it.get("spec") or {}).get("replicas", 1) > 1 and "template" in it["spec"]
     ]
-    assert {it["metadata"]["name"] for it in replicated} == {"haproxy", "cnpg-controller-manager"}
+    assert {it["metadata"]["name"] for it in replicated} == {"haproxy", "cnpg-controller-manager", "slipway-rollout"}
     for it in replicated:
         labels = it["spec"]["template"]["metadata"]["labels"]
         assert len([budget for budget in budgets if budget.items() <= labels.items()]) == 1
@@ -199,7 +214,7 @@ def test_every_service_finds_the_pods_of_exactly_one_workload(platform):
         if "template" in (it.get("spec") or {})
     ]
     services = [it for it in run.objects() if it["kind"] == "Service"]
-    assert len(services) == 4
+    assert len(services) == 5
     for it in services:
         found = [
             labels
@@ -252,6 +267,7 @@ def test_namespaces_are_as_strict_as_their_software_allows(platform):
         "ingress": "restricted",
         "cnpg-system": "restricted",
         "data": "restricted",
+        "slipway-system": "restricted",
     }
 
 

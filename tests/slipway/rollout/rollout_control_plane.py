@@ -167,7 +167,7 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
         yield ControlPlane(address, folder)
     finally:
         for process in reversed(running):
-            process.terminate()
+            process.kill()  # nothing here is kept, and a graceful API server waits a minute for its watches
         for process in running:
             process.wait(timeout=30)
         shutil.rmtree(folder / "etcd", ignore_errors=True)

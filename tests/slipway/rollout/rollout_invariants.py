@@ -10,6 +10,9 @@ from slipway.rollout.status import UNDER_TEST, Colour, Phase, RolloutStatus
 STALE = 12.0
 """Longest time between a look and the action that follows it: the lease, and a turn of the next leader."""
 
+UNSEEN = 0.5
+"""Seconds in which something may happen between a look and the action that follows it, and so go unseen."""
+
 
 class Broken(AssertionError):  # noqa: N818 - what it says of an invariant
     """An invariant does not hold."""
@@ -22,6 +25,7 @@ class Invariants:
         self.intents: set[tuple[int, int, int]] = set()
         self.last_ready: dict[tuple[Colour, str], float] = {}
         self.last_weight: dict[Colour, float] = {}
+        self.weight_began: dict[Colour, float] = {}
         self.last_empty: dict[Colour, float] = {}
         self.agreed: dict[str, tuple[tuple[int, int], float]] = {}
         self.dark_since: float | None = None
@@ -38,6 +42,8 @@ class Invariants:
             serving = world.serving(router)
             for colour, weight in serving.items():
                 if weight > 0:
+                    if world.time - self.last_weight.get(colour, -STALE) > 1.0:
+                        self.weight_began[colour] = world.time
                     self.last_weight[colour] = world.time
             self.agreed[name] = (router.weights, world.time)
             dark = dark or (router.weights != (0, 0) and sum(serving.values()) == 0)
@@ -76,6 +82,8 @@ class Invariants:
         pods = world.pods[action.colour]
         replaced = bool(action.revision) and pods.revision not in {"", action.revision} and pods.replicas > 0
         if stable is None or not (action.replicas < pods.replicas or replaced):
+            return
+        if world.time - self.weight_began.get(action.colour, -STALE) < UNSEEN:
             return
         last = self.last_weight.get(action.colour)
         if last is not None and world.time - last < world.spec.scale_down_delay * 0.99:

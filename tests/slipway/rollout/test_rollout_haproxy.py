@@ -1,6 +1,9 @@
 """HAProxy's statistics page: parsed from a real process, and every rule about addresses, slots and counts."""
 
 import asyncio
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 from rollout_played import HAProxy
@@ -12,11 +15,12 @@ from slipway.rollout.haproxy import (
     backend_prefix,
     free_slots,
     parse,
+    parse_observed,
     parse_pid,
     view,
 )
 from slipway.rollout.loop import Unavailable
-from slipway.rollout.routers import Statistics, StatisticsReader
+from slipway.rollout.routers import ObserverReader, Observers, Statistics, StatisticsReader
 from slipway.rollout.status import Colour
 
 BLUE, GREEN = "127.1.0.1", "127.1.0.2"
@@ -82,6 +86,78 @@ def test_something_else_is_no_statistics_page(text):
 def test_a_page_without_a_process_number_is_refused():
     with pytest.raises(StatisticsError, match="process number"):
         parse_pid("<html></html>")
+
+
+OBSERVED = {
+    "process": {"pid": 4711, "started": 1700000000},
+    "servers": [
+        {
+            "backend": "dev_payload_http",
+            "slot": "srv001",
+            "address": f"{address}:8080",
+            "state": state,
+            "weight": weight,
+            "sessions": 2,
+            "queued": 1,
+        }
+        for address, state, weight in ((BLUE, "UP", 256), (GREEN, "no check", 13), ("127.0.0.1", "MAINT", 0))
+    ],
+}
+
+
+def test_an_observer_says_the_same():
+    pid, servers = parse_observed(json.dumps(OBSERVED))
+    found = look(*servers)
+    assert found is not None
+    assert (pid, found.blue, found.green) == ("4711", 256, 13)
+    assert found.open_requests[Colour.BLUE] == 3
+    assert free_slots(servers, LIVE) == 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"servers": [{}], "process": {"pid": 1}}', "HAProxy did not answer"])
+def test_something_else_is_no_answer_of_an_observer(text):
+    with pytest.raises(StatisticsError, match="no answer of an observer"):
+        parse_observed(text)
+
+
+class Observer(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        known = self.headers["Authorization"] == "Bearer right" and self.path == "/servers"
+        body = json.dumps(OBSERVED).encode() if known else b"no"
+        self.send_response(200 if known else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the overridden argument
+        del format, args
+
+
+def test_an_observer_is_asked_with_its_token_which_may_change_in_place(tmp_path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Observer)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    token = tmp_path / "token"
+    token.write_text("right\n")
+
+    async def go() -> None:
+        reader = ObserverReader(Observers(token, port=server.server_address[1]))
+        pid, servers = await reader.read("127.0.0.1")
+        assert (pid, len(servers)) == ("4711", 3)
+        token.write_text("wrong")
+        with pytest.raises(Unavailable, match="401"):
+            await reader.read("127.0.0.1")
+        token.unlink()
+        with pytest.raises(Unavailable, match="token"):
+            await reader.read("127.0.0.1")
+        await reader.close()
+
+    try:
+        asyncio.run(go())
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @pytest.fixture

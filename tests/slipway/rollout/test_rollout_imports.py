@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-FORBIDDEN = ("pulumi", "infra", "matplotlib", "slipway.node", "slipway.cli", "slipway.toolchain", "app", "rich")
+FORBIDDEN = ("pulumi", "infra", "matplotlib", "slipway.node", "slipway.cli", "slipway.toolchain", "app")
 
 
 def test_the_controller_loads_neither_pulumi_nor_the_rest_of_the_house():

@@ -105,6 +105,7 @@ def test_the_command_line_is_one_that_the_program_understands():
     settings = settings_of(arguments(INSTALLATION))
     assert settings.namespace == "slipway-system"
     assert settings.haproxy_namespace == "ingress"
+    assert (settings.reader, str(settings.reader_secret_file)) == ("observer", "/run/secrets/reader/token")
 
 
 def test_everything_is_there_once_and_the_crd_comes_first():

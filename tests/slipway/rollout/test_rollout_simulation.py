@@ -17,7 +17,7 @@ from slipway.rollout.observation import Observation, Rollout
 from slipway.rollout.status import Phase, Reason, RolloutStatus, Verdict
 
 SCHEDULES = 10_000
-CHUNKS = 20
+CHUNKS = 40
 DEFECT_TRIES = 600
 
 

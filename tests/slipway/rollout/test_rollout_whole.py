@@ -20,6 +20,7 @@ from rollout_played import Load, Played, furnish, played
 
 from slipway.rollout import resource
 from slipway.rollout.api import APPS, CORE, LEASES, ROLLOUTS, Api, path_of
+from slipway.rollout.client import Client, ExitCode, outcome
 from slipway.rollout.cluster import World
 from slipway.rollout.controller import Controller
 from slipway.rollout.lease import Leadership
@@ -254,6 +255,45 @@ def test_whoever_moves_weights_by_hand_is_named_and_respected(control_plane, tmp
         while service is not None and "blue=100" not in str(service["metadata"]["annotations"]):
             await asyncio.sleep(0.05)
             service = await found.api.get(path_of(CORE, "dev", "services", "payload"))
+        assert found.load.failed == []
+
+    run(control_plane, tmp_path, play)
+
+
+@pytest.mark.timeout(240)
+def test_blue_green_waits_for_a_person_and_goes_back_within_the_window(control_plane, tmp_path):
+    async def play(found: Stage) -> None:
+        strategy = {"canary": None, "blueGreen": {"approval": True}}
+        await found.want(image=image(5), strategy=strategy, rollbackWindow="10m")
+        waits = await found.until(lambda it: it.status.phase is Phase.APPROVAL)
+        assert waits.status.gate == "preview"
+        assert waits.status.candidate is not None
+        client = Client(found.api, "dev", "payload")
+        await asyncio.sleep(0.5)
+        assert waits.status.candidate.hash not in found.load.revisions, "nothing moves before the approval"
+        assert await client.approve() == "preview"
+        warm = await found.until(lambda it: it.status.phase is Phase.WARM_STANDBY)
+        assert outcome(warm, image(5)) is ExitCode.PROMOTED
+        await client.rollback(reason="drill")
+        back = await found.until(lambda it: it.status.phase is Phase.ROLLED_BACK)
+        assert back.status.stable is not None
+        assert back.status.stable.image == image(1)
+        assert outcome(back, image(5)) is ExitCode.ROLLED_BACK
+        assert found.load.failed == []
+
+    run(control_plane, tmp_path, play)
+
+
+@pytest.mark.timeout(240)
+def test_another_wanted_version_supersedes_the_one_under_test(control_plane, tmp_path):
+    async def play(found: Stage) -> None:
+        await found.want(image=image(6), strategy={"canary": {"steps": [{"weight": 25, "pause": "60s"}]}})
+        await found.until(lambda it: it.status.phase is Phase.ANALYSING)
+        await found.want(image=image(7), strategy={"canary": {"steps": [{"weight": 50}]}})
+        done = await found.until(lambda it: it.status.phase in {Phase.WARM_STANDBY, Phase.DONE}, 120)
+        assert done.status.last_good_image == image(7)
+        assert [line.result for line in done.status.history][-2:] == ["rolled back: Superseded", "promoted"]
+        assert not any(entry.reason is Reason.SUPERSEDED for entry in done.status.rejected)
         assert found.load.failed == []
 
     run(control_plane, tmp_path, play)

@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/json"
-	"errors"
 	"flag"
 	"log/slog"
 	"net"
@@ -104,14 +103,10 @@ func run(o options) error {
 	slog.Info("observing", "socket", o.socket, "logs", lines.LocalAddr().String(), "listen", o.listen)
 	select {
 	case err = <-failed:
+		return err
 	case <-ctx.Done():
-		// HAProxy may answer for a while yet; the last numbers are worth having. The kubelet ends us when it is time.
-		err = nil
+		return nil // a sidecar is told to end after HAProxy has ended: there is nothing left to tell
 	}
-	if errors.Is(err, http.ErrServerClosed) {
-		err = nil
-	}
-	return err
 }
 
 func main() {

@@ -58,8 +58,8 @@ type server struct {
 	Colour    string `json:"colour"`
 	Version   string `json:"version"`
 
-	behind                backend
-	pod                   pod
+	behind                 backend
+	pod                    pod
 	connections, responses float64
 }
 

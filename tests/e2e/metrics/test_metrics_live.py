@@ -1,0 +1,105 @@
+"""Prometheus on a real cluster: every target is up, and every rule gives numbers as soon as there are requests."""
+
+import json
+import time
+from urllib.parse import quote
+
+import pytest
+
+from dashboards.rules import colours
+from infra.components import scrapes
+from infra.components.metrics import RULES, targets
+from infra.handover import Capabilities
+from infra.naming import PROMETHEUS, PROMETHEUS_PORT, SERVICE, Environment, Namespace
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
+
+RATE, SECONDS = 50, 60
+EMBEDDED = Capabilities(
+    load_balancer=False, local_images=False, storage_class="", address_range="", shared_machine=True
+)
+#: Rules that record nothing for a service that exports no such histogram.
+OTHER_KINDS = {"opentelemetry"}
+
+
+@pytest.fixture
+def ask(running):
+    """Answers of the live Prometheus, through the API server."""
+
+    def get(path):
+        base = f"/api/v1/namespaces/{Namespace.MONITORING.value}/services/{PROMETHEUS}:{PROMETHEUS_PORT}/proxy/api/v1"
+        answer = json.loads(running.kubectl("get", "--raw", f"{base}/{path}"))
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+    return get
+
+
+@pytest.fixture
+def query(ask):
+    def instant(expression):
+        return [(it["metric"], float(it["value"][1])) for it in ask(f"query?query={quote(expression)}")["result"]]
+
+    return instant
+
+
+def until(seconds, holds):
+    """Wait for a condition that a scrape or an evaluation will bring about; returns what it last said."""
+    deadline = time.monotonic() + seconds
+    while (wrong := holds()) and time.monotonic() < deadline:
+        time.sleep(1)
+    return wrong
+
+
+def test_every_target_is_there_and_up(ask):
+    wanted = {endpoint.job for target in targets(EMBEDDED, observed=True) for endpoint in target.endpoints}
+    wanted |= {it["job_name"] for it in scrapes.cluster_scrapes()}
+
+    def wrong():
+        active = ask("targets?state=active")["activeTargets"]
+        down = {f"{it['labels']['job']} {it['scrapeUrl']}: {it['lastError']}" for it in active if it["health"] != "up"}
+        return down | (wanted - {it["labels"]["job"] for it in active})
+
+    assert not until(180, wrong)
+
+
+def test_figures_of_the_machine_are_there_once(query):
+    assert len(query("node_memory_MemTotal_bytes")) == 1
+
+
+def test_each_pod_is_counted_by_its_own_node_alone(query):
+    assert query("count(count by (node) (container_memory_working_set_bytes)) == 3")
+    twice = "count by (namespace, pod) (count by (namespace, pod, node) (container_memory_working_set_bytes)) > 1"
+    assert query(twice) == []
+
+
+def test_every_rule_gives_numbers_under_a_little_load(running, query, ask):
+    done = running.slipway("loadtest", "run", "crud", "--rate", str(RATE), "--seconds", str(SECONDS))
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
+    rules = [rule for groups in RULES.values() for group in groups for rule in group.rules]
+    expected = [rule for rule in rules if rule.labels.get("kind") not in OTHER_KINDS]
+
+    def silent():
+        missing = set()
+        for rule in expected:
+            labels = ", ".join(f'{name}="{value}"' for name, value in rule.labels.items())
+            if not query(f"{rule.record}{{{labels}}}"):
+                missing.add(f"{rule.record}{{{labels}}}")
+        return missing
+
+    assert not until(30, silent)
+    unhealthy = [rule["name"] for group in ask("rules")["groups"] for rule in group["rules"] if rule["health"] != "ok"]
+    assert not unhealthy
+
+
+def test_the_observers_count_what_was_sent(query):
+    blue = colours.selector(namespace=Environment.DEV.value, service=SERVICE, colour="blue")
+    ((_, counted),) = query(f'sum(slipway_ingress_requests_total{{{blue}, outcome="ok"}})')
+    assert counted >= RATE * SECONDS * 0.99
+    assert query("sum(slipway_ingress_log_lines_unreadable_total)")[0][1] == 0
+    assert query(f"slipway:weight:share{{{blue}}}")[0][1] == 1
+
+
+def test_kubectl_top_works(running):
+    assert len(running.kubectl("top", "nodes", "--no-headers").splitlines()) == 3
+    assert running.kubectl("top", "pods", f"--namespace={Namespace.INGRESS.value}", "--no-headers").splitlines()
