@@ -213,6 +213,20 @@ class LogLevel(StrEnum):
     ERROR = "ERROR"
 
 
+class Strategy(StrEnum):
+    """How requests move to a new version."""
+
+    CANARY = "canary"
+    BLUE_GREEN = "blueGreen"
+
+
+def _rising(value: str) -> str:
+    numbers = [int(it) if it.isdecimal() else 0 for it in value.split(",")]
+    if numbers != sorted(set(numbers)) or numbers[0] < 1 or numbers[-1] > 100:  # noqa: PLR2004  # percent
+        raise ValueError("must be percentages from 1 to 100 that rise, such as 5,25,50")
+    return value
+
+
 class ServiceSettings(BaseModel):
     """Settings of the project `slipway-service`. The stack is named `<cluster>-<environment>`."""
 
@@ -220,10 +234,25 @@ class ServiceSettings(BaseModel):
 
     image: Annotated[str, AfterValidator(_pinned_image)] | None = Field(
         default=None,
-        description="The service's image, by digest. Left out, it is built from this repository's Dockerfile.",
+        description="The service's first image, by digest. Left out, it is built from this repository's Dockerfile. "
+        "Later ones are asked for by `slipway rollout start`.",
     )
     replicas: int | None = Field(
         default=None, ge=1, le=100, description="Pods of each colour; the profile's count if left out."
+    )
+    strategy: Strategy = Field(default=Strategy.CANARY, description="How requests move to a new version.")
+    steps: Annotated[str, AfterValidator(_rising)] = Field(
+        default="5,25,50", description="For `canary`: percentages that the new version gets, one after the other."
+    )
+    approval: bool = Field(default=False, description="Whether a person has to approve before the first request moves.")
+    error_ratio: float = Field(
+        default=0.01, ge=0, le=1, description="Share of failed requests above which a version is taken back."
+    )
+    min_samples: int = Field(
+        default=20, ge=1, le=1_000_000, description="Requests below which nothing is concluded from that share."
+    )
+    rollback_window: str = Field(
+        default="1h", pattern=r"^[0-9]+(s|m|h)$", description="How long the old version stays warm."
     )
     log_level: LogLevel = Field(default=LogLevel.INFO, description="How much the service logs.")
     workers: int = Field(default=2, ge=1, le=32, description="Worker processes of each pod.")

@@ -1,16 +1,19 @@
-"""A service on the platform: its namespace, its database, the Secrets it reads, and the chart of any service.
+"""A service on the platform: its namespace, its database, the Secrets it reads, the chart of any service, a Rollout.
 
-The chart makes the Deployments of both colours itself until a rollout controller does (`deployments.enabled`). Both
-start from the same image, blue with all the weight. What the service is told is in files and plain variables; no
-secret is a chart value, so none can end up in rendered manifests.
+The chart says what a pod is; the Rollout says which image is wanted, and the rollout controller makes the pods. Pulumi
+names the first image only: from then on `spec.image` is written by pipelines and people (docs/reference/
+field-ownership.md). What the service is told is in files and plain variables; no secret is a chart value, so none can
+end up in rendered manifests.
 """
 
 from dataclasses import dataclass
 from typing import Any, Final, final
 
 import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.helm.v4 import Chart
+from pulumi_kubernetes.rbac.v1 import RoleBinding
 
 from infra import naming
 from infra.components.base import Component
@@ -18,17 +21,24 @@ from infra.components.database import Database, DatabaseConfig
 from infra.components.generated import GeneratedPassword
 from infra.components.metadata import metadata
 from infra.components.namespace import Namespace, NamespaceConfig
+from infra.components.rollout_controller import ROLLOUT_API, ROLLOUT_KIND, environment_rights
 from infra.handover import Platform
-from infra.labels import labels
+from infra.labels import WAIT_FOR, labels
 from infra.naming import Environment, Priority
 from infra.profiles import PROFILES
-from infra.settings import ServiceSettings
+from infra.settings import ServiceSettings, Strategy
 
 #: From a project's folder, where programs run. Relative: an absolute path would differ on every machine and show up
 #: as a change.
 CHART: Final = "../../../helm/service"
 
 _MIGRATE: Final = ("python", "-m", "app.migrate")
+#: There is a stable version as soon as the first one has been promoted; then the service serves.
+_SERVES: Final = "jsonpath={.status.stable.hash}"
+#: What was asked for by `slipway rollout`: the wish of a person or a pipeline, never one of this program.
+_WRITTEN_BY_OTHERS: Final = ("spec.image", "spec.attempt", "spec.approve", "spec.abort", "spec.paused")
+#: Name of the ConfigMap of the chart with the plain variables.
+_ENVIRONMENT: Final = f"{naming.SERVICE}-env"
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,9 @@ class ServiceResources:
     redis_secret: Secret
     access_key: GeneratedPassword
     access_secret: Secret
+    rights: RoleBinding
     chart: Chart
+    rollout: CustomResource
 
 
 class Service(Component):
@@ -102,7 +114,23 @@ class Service(Component):
             values=chart_values(config),
             opts=self.child(depends_on=[namespace, database, database_secret, redis_secret, access_secret]),
         )
-        return ServiceResources(namespace, database, database_secret, redis_secret, access_key, access_secret, chart)
+        rights = environment_rights(config.environment, self.child(depends_on=[namespace]))
+        rollout = CustomResource(
+            "rollout",
+            api_version=ROLLOUT_API,
+            kind=ROLLOUT_KIND,
+            metadata=metadata(
+                naming.SERVICE, labels(naming.SERVICE, "service"), namespace=where, annotations={WAIT_FOR: _SERVES}
+            ),
+            spec=rollout_spec(config),
+            opts=pulumi.ResourceOptions.merge(
+                self.child(depends_on=[chart, rights], timeout="15m"),
+                pulumi.ResourceOptions(ignore_changes=list(_WRITTEN_BY_OTHERS)),
+            ),
+        )
+        return ServiceResources(
+            namespace, database, database_secret, redis_secret, access_key, access_secret, rights, chart, rollout
+        )
 
     def _secret(self, name: str, where: str, data: dict[str, pulumi.Output[str]], namespace: Namespace) -> Secret:
         return Secret(
@@ -117,11 +145,9 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
     """Values of the chart; its schema refuses a key that it does not know."""
     platform, settings = config.platform, config.settings
     profile = PROFILES[platform.profile]
-    colour = {"image": config.image, "replicas": settings.replicas or profile.service_replicas}
     return {
-        "deployments": {"enabled": True},
-        "weights": {"blue": 100, "green": 0},
-        "colours": {"blue": colour, "green": colour},
+        # Made here (`rollout_spec`): an object inside of a chart cannot leave a field to others.
+        "rollout": {"enabled": False},
         "env": {
             "SLIPWAY_ENVIRONMENT": config.environment.value,
             "SLIPWAY_LOG_LEVEL": settings.log_level.value,
@@ -151,11 +177,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
             "timeouts": {"connect": f"{platform.connect_timeout}s", "server": f"{platform.server_timeout}s"},
         },
         "preview": {"host": naming.preview_host(config.environment, platform.domain)},
-        "migrations": {
-            "enabled": True,
-            "expand": [*_MIGRATE, "expand", "--json"],
-            "check": [*_MIGRATE, "check", "--json"],
-        },
+        "migrations": {"enabled": True, "command": list(_MIGRATE)},
         "resources": {"requests": profile.service.requests(), "limits": profile.service.limits()},
         "priorityClassName": Priority.SERVICE.value,
         "scheduling": {
@@ -167,4 +189,41 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
             "monitoringNamespace": naming.Namespace.MONITORING.value,
             "egress": [{"namespace": naming.Namespace.DATA.value, "ports": [naming.POSTGRES_PORT, naming.REDIS_PORT]}],
         },
+    }
+
+
+def rollout_spec(config: ServiceConfig) -> dict[str, Any]:
+    """The wanted version and how to get there; the fields are those of docs/reference/rollout.md."""
+    settings = config.settings
+    profile = PROFILES[config.platform.profile]
+    if settings.strategy is Strategy.BLUE_GREEN:
+        strategy: dict[str, Any] = {"blueGreen": {"approval": settings.approval}}
+    else:
+        steps = [{"weight": int(weight)} for weight in settings.steps.split(",")]
+        strategy = {"canary": {"steps": steps, "approval": settings.approval}}
+    return {
+        "service": naming.SERVICE,
+        "template": naming.SERVICE,
+        "container": "service",
+        "image": config.image,
+        "replicas": settings.replicas or profile.service_replicas,
+        "strategy": strategy,
+        "analysis": {
+            "metrics": [
+                {
+                    "name": "errors",
+                    "source": "error-ratio",
+                    "maximum": settings.error_ratio,
+                    "interval": "5s",
+                    "count": 3,
+                    "minSamples": settings.min_samples,
+                }
+            ]
+        },
+        "config": [
+            {"kind": "ConfigMap", "name": _ENVIRONMENT},
+            *({"kind": "Secret", "name": name} for name in naming.SERVICE_SECRETS),
+        ],
+        "migrations": {"command": list(_MIGRATE)},
+        "rollbackWindow": settings.rollback_window,
     }

@@ -63,30 +63,52 @@ def surroundings(cluster: str, environment: Environment, plan: LoadPlan, supplie
     """
     spec = load(cluster)
     token = plan.secrets["SLIPWAY_TOKEN"]
+
+    def kubectl(*words: str) -> str:
+        return run_kubectl(spec, supplies, *words)
+
+    colour = stable_colour(kubectl, environment.value)
     way = Way(base_url=plan.base_url, host=plan.host, ca=plan.ca, address=plan.address, token=token)
     return Surroundings(
         kube=Kubectl(supplies.binary("kubectl"), spec.home / "admin.kubeconfig"),
         on_node=on_node(spec),
         on_machine=on_machine,
         nodes=EmbeddedNodes(spec, supplies),
-        app=Place(environment.value, service_labels("blue"), "service"),
+        app=Place(environment.value, service_labels(colour), "service"),
         ingress=Place(naming.Namespace.INGRESS.value, {"app.kubernetes.io/name": naming.INGRESS}, "haproxy-ingress"),
         plan=plan,
         connect=lambda: Users(way),
-        without_protection=without_protection(lambda *words: run_kubectl(spec, supplies, *words), environment.value),
+        without_protection=without_protection(kubectl, environment.value, colour),
         others={"postgres": Place(naming.Namespace.DATA.value, {"cnpg.io/cluster": naming.POSTGRES}, "postgres")},
     )
 
 
+def stable_colour(kubectl: Callable[..., str], namespace: str) -> str:
+    """The colour that serves: each promotion changes it.
+
+    Raises:
+        NodeError: no version of the service has been promoted yet.
+    """
+    rollout = json.loads(kubectl("get", "rollout", naming.SERVICE, f"--namespace={namespace}", "--output=json"))
+    stable = rollout.get("status", {}).get("stable")
+    if not stable:
+        raise NodeError(f"no version of {naming.SERVICE} in {namespace} serves yet; see `slipway rollout status`")
+    return stable["colour"]
+
+
 def service_labels(colour: str) -> dict[str, str]:
     """The labels of the service's pods of one colour."""
-    return {"app.kubernetes.io/name": naming.SERVICE, "slipway.dev/colour": colour}
+    return {"app.kubernetes.io/name": naming.SERVICE, "slipway.dev/colour": colour, "slipway.dev/role": "web"}
 
 
-def without_protection(kubectl: Callable[..., str], namespace: str) -> Switch:
-    """Ingress retries and preStop off: what the negative controls run under; back on afterwards."""
+def without_protection(kubectl: Callable[..., str], namespace: str, colour: str) -> Switch:
+    """Ingress retries and preStop off: what the negative controls run under; back on afterwards.
+
+    The live Deployment is patched. The rollout controller knows a Deployment by the revision on its labels and never
+    takes pods that serve for the sake of their template, so it leaves the patch alone, and the next revision is whole.
+    """
     service = ("service", naming.SERVICE, f"--namespace={namespace}")
-    deployment = ("deployment", f"{naming.SERVICE}-blue", f"--namespace={namespace}")
+    deployment = ("deployment", f"{naming.SERVICE}-{colour}", f"--namespace={namespace}")
     saved: dict[str, Any] = {}
 
     def replace_pod(lifecycle: Mapping[str, Any] | None) -> None:

@@ -39,7 +39,7 @@ CLUSTER_PROGRAMS: Final = (
 PLATFORM_PROGRAMS: Final = ("pulumi-resource-kubernetes",)
 CLUSTER_IMAGES: Final = ("pause", "coredns", "local-path-provisioner", "shell")
 PLATFORM_IMAGES: Final = ("metallb-controller", "metallb-speaker", "haproxy-ingress", "ingress-observer", "redis")
-DATA_IMAGES: Final = ("cloudnative-pg", "postgres", "service")
+DATA_IMAGES: Final = ("cloudnative-pg", "postgres", "controller", "service")
 METRICS_IMAGES: Final = (
     "prometheus-operator",
     "prometheus-config-reloader",

@@ -15,6 +15,7 @@ COLOUR: Final = "slipway.dev/colour"
 REVISION: Final = "slipway.dev/revision"
 ROLLOUT: Final = "slipway.dev/rollout"
 ROLE: Final = "slipway.dev/role"
+VERSION: Final = "app.kubernetes.io/version"
 FENCE: Final = "slipway.dev/fence"
 BALANCE: Final = "haproxy-ingress.github.io/blue-green-balance"
 INITIAL: Final = "haproxy-ingress.github.io/initial-weight"
@@ -25,6 +26,25 @@ DAY: Final = 86_400
 Manifest = dict[str, Any]
 
 
+def dressed(pods: Mapping[str, Any], spec: RolloutSpec) -> Manifest:
+    """Return a pod template with the wanted image and what it is called, in place of what the chart put there.
+
+    The chart's own image and version are placeholders: a change of them alone is no new revision.
+    """
+    found = copy.deepcopy(dict(pods))
+    containers = found["spec"]["containers"]
+    chosen = next((entry for entry in containers if entry["name"] == spec.container), containers[0])
+    before, version = chosen.get("image"), version_of(spec.image)
+    found.setdefault("metadata", {}).setdefault("labels", {})[VERSION] = version
+    for entry in [*containers, *found["spec"].get("initContainers", [])]:
+        if entry is chosen or entry.get("image") == before:
+            entry["image"] = spec.image
+        for variable in entry.get("env", []):
+            if variable["name"] == "SLIPWAY_VERSION":
+                variable["value"] = version
+    return found
+
+
 def revision_hash(
     spec: RolloutSpec, templates: Iterable[Mapping[str, Any]], config: Iterable[Mapping[str, Any]]
 ) -> str:
@@ -32,10 +52,15 @@ def revision_hash(
     content = {
         "image": spec.image,
         "attempt": spec.attempt,
-        "templates": list(templates),
+        "templates": [dressed(found, spec) for found in templates],
         "config": [{key: found.get(key) for key in ("kind", "data", "binaryData")} for found in config],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def version_of(image: str) -> str:
+    """Return what people call an image: the first twelve digits of its digest."""
+    return image.rpartition("@sha256:")[2][:12]
 
 
 def pinned_name(name: str, revision: str) -> str:
@@ -80,17 +105,11 @@ def pin_template(
     template: Mapping[str, Any], *, name: str, revision: str, spec: RolloutSpec, rollout: Mapping[str, str]
 ) -> Manifest:
     """Return a revision's own PodTemplate: its image put in, its config references turned to the copies."""
-    pods = copy.deepcopy(dict(template["template"]))
+    pods = dressed(template["template"], spec)
     names = {(ref.kind, ref.name): pinned_name(ref.name, revision) for ref in spec.config}
     _turn(pods, names)
-    containers = pods["spec"]["containers"]
-    chosen = next((found for found in containers if found["name"] == spec.container), containers[0])
-    before = chosen.get("image")
-    for found in [*containers, *pods["spec"].get("initContainers", [])]:
-        if found is chosen or found.get("image") == before:
-            found["image"] = spec.image
-    labels = pods.setdefault("metadata", {}).setdefault("labels", {})
-    labels |= {ROLLOUT: rollout["name"], REVISION: revision}
+    labels = pods["metadata"]["labels"]
+    labels |= {ROLLOUT: rollout["name"], REVISION: revision, VERSION: version_of(spec.image)}
     return {
         "apiVersion": "v1",
         "kind": "PodTemplate",

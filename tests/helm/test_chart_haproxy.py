@@ -39,9 +39,7 @@ def annotations(rendered, name="payload", kind="Service"):
 
 def test_live_service_tells_haproxy_exactly_this(chart):
     assert annotations(chart()) == {
-        "blue-green-balance": "slipway.dev/colour=blue=75,slipway.dev/colour=green=25",
         "blue-green-mode": "deploy",
-        "initial-weight": "100",
         "balance-algorithm": "roundrobin",
         "slots-min-free": "16",
         "timeout-connect": "1s",
@@ -55,30 +53,13 @@ def test_live_service_tells_haproxy_exactly_this(chart):
     }
 
 
-def test_preview_differs_from_live_in_its_weights_alone(chart):
-    live, preview = annotations(chart()), annotations(chart(), "payload-preview")
-    assert preview.pop("blue-green-balance") == "slipway.dev/colour=blue=0,slipway.dev/colour=green=100"
-    live.pop("blue-green-balance")
-    assert preview == live
+def test_weights_are_left_to_the_controller(chart):
+    for name in ("payload", "payload-preview"):
+        assert not {"blue-green-balance", "initial-weight"} & set(annotations(chart(), name))
 
 
-@pytest.mark.parametrize("blue", [0, 1, 50, 99, 100])
-def test_weights_move_only_the_annotation(chart, blue):
-    moved = chart({"weights": {"blue": blue, "green": 100 - blue}})
-    assert annotations(moved)["blue-green-balance"] == (
-        f"slipway.dev/colour=blue={blue},slipway.dev/colour=green={100 - blue}"
-    )
-    others = [one for one in moved.objects if (one["kind"], one["metadata"]["name"]) != ("Service", "payload")]
-    assert others == [
-        one for one in chart().objects if (one["kind"], one["metadata"]["name"]) != ("Service", "payload")
-    ]
-
-
-def test_weights_are_read_from_a_label_that_the_pods_carry(chart):
-    for entry in annotations(chart())["blue-green-balance"].split(","):
-        label, colour, _ = entry.split("=")
-        [deployment] = [one for one in chart().all("Deployment") if one["metadata"]["name"].endswith(colour)]
-        assert deployment["spec"]["template"]["metadata"]["labels"][label] == colour
+def test_preview_tells_haproxy_the_same(chart):
+    assert annotations(chart(), "payload-preview") == annotations(chart())
 
 
 def test_retries_off_means_none_at_all(chart):
@@ -109,13 +90,15 @@ def test_own_annotations_win_on_the_live_ingress(chart):
     assert told["hsts"] == "true"
 
 
-def test_only_what_may_have_no_pods_is_not_waited_for(chart):
+def test_what_has_no_pods_before_the_rollout_is_not_waited_for(chart):
     skipped = {
         f"{one['kind']} {one['metadata']['name']}"
         for one in chart().objects
         if one["metadata"].get("annotations", {}).get("pulumi.com/skipAwait") == "true"
     }
     assert skipped == {
+        "Service payload",
+        "Ingress payload",
         "Service payload-blue",
         "Service payload-green",
         "Service payload-preview",

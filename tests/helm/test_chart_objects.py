@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from infra.policy.model import selects, workloads
 from infra.policy.rules import evaluate
+from slipway.rollout.resource import API_VERSION, KIND, SPEC
 
 CHART = Path(__file__).resolve().parents[2] / "helm" / "service"
 ALWAYS = {
@@ -22,18 +23,20 @@ ALWAYS = {
     "Ingress payload",
     "Ingress payload-preview",
     "NetworkPolicy payload",
+    "PodTemplate payload",
+    "Rollout payload",
 }
+IMAGE = "a@sha256:" + "1" * 64
 MINIMAL = {
-    "colours": {"blue": {"image": "a:1"}},
+    "rollout": {"image": IMAGE},
     "ingress": {"host": "a.slipway.test"},
     "preview": {"host": "b.slipway.test"},
 }
 FLAVOURS = {
     "every switch": ({}, None),
     "the least": ({}, MINIMAL),
-    "by the controller": ({"deployments": {"enabled": False}}, None),
-    "green alone": ({"colours": {"blue": {"image": ""}}, "weights": {"blue": 0, "green": 100}}, None),
-    "one replica": ({"colours": {"blue": {"replicas": 1}, "green": {"replicas": 1}}}, None),
+    "blue-green": ({"rollout": {"strategy": "blueGreen", "metrics": []}}, None),
+    "a Rollout from elsewhere": ({"rollout": {"enabled": False, "image": ""}}, None),
     "without retries and preStop": (
         {"ingress": {"retries": {"enabled": False}}, "lifecycle": {"preStopSeconds": 0}},
         None,
@@ -49,24 +52,12 @@ def flavour(request, chart):
     return chart(values, base=base)
 
 
-def stems(rendered):
-    """Returns all objects, with the hashes at the end of names cut off."""
-    return {name.rsplit("-", 1)[0] if name.startswith(("Job", "ConfigMap")) else name for name in rendered.names()}
-
-
 def test_every_switch_makes_these_objects(chart):
-    deployments = {"Deployment payload-blue", "Deployment payload-green"}
-    assert stems(chart()) == ALWAYS | deployments | {"ConfigMap payload-env", "Job payload-migrate"}
-    assert len(chart().all("Job")) == 2
-
-
-def test_controller_flavour_has_a_pod_template_instead_of_deployments_and_jobs(chart):
-    rendered = chart({"deployments": {"enabled": False}})
-    assert stems(rendered) == ALWAYS | {"ConfigMap payload-env", "PodTemplate payload"}
+    assert chart().names() == ALWAYS | {"ConfigMap payload-env"}
 
 
 def test_least_values_make_these_objects(chart):
-    assert chart(base=MINIMAL).names() == ALWAYS | {"Deployment payload-blue"}
+    assert chart(base=MINIMAL).names() == ALWAYS
 
 
 def test_switches_take_their_objects_away(chart):
@@ -74,7 +65,7 @@ def test_switches_take_their_objects_away(chart):
     assert "Service payload-preview" not in chart({"preview": {"enabled": False}}).names()
     assert "Ingress payload-preview" not in chart({"preview": {"enabled": False}}).names()
     assert not chart({"networkPolicy": {"enabled": False}}).all("NetworkPolicy")
-    assert not chart({"migrations": {"enabled": False}}).all("Job")
+    assert not chart({"rollout": {"enabled": False}}).all("Rollout")
 
 
 def test_every_template_is_rendered_by_some_flavour(chart):
@@ -109,35 +100,27 @@ def test_selectors_are_these_and_never_others(flavour):
     for service in flavour.all("Service"):
         colour = service["metadata"]["labels"].get("slipway.dev/colour")
         assert service["spec"]["selector"] == ({**both, "slipway.dev/colour": colour} if colour else both)
-    for one in [*flavour.all("Deployment"), *flavour.all("PodDisruptionBudget")]:
+    for one in flavour.all("PodDisruptionBudget"):
         colour = one["metadata"]["labels"]["slipway.dev/colour"]
         assert one["spec"]["selector"]["matchLabels"] == {**both, "slipway.dev/colour": colour}
 
 
-def test_each_service_reaches_the_pods_it_is_for_and_no_migration(chart):
+def test_each_service_reaches_the_pods_it_is_for(chart):
     rendered = chart()
-    reached = {
-        service["metadata"]["name"]: {
-            workload.name
-            for workload in workloads(rendered.objects)
-            if selects({"matchLabels": service["spec"]["selector"]}, workload.labels)
-        }
-        for service in rendered.all("Service")
-    }
-    assert reached == {
-        "payload": {"payload-blue", "payload-green"},
-        "payload-preview": {"payload-blue", "payload-green"},
-        "payload-blue": {"payload-blue"},
-        "payload-green": {"payload-green"},
-    }
+    labels = rendered.one("PodTemplate", "payload")["template"]["metadata"]["labels"]
+    for service in rendered.all("Service"):
+        colour = service["metadata"]["labels"].get("slipway.dev/colour")
+        selector = {"matchLabels": service["spec"]["selector"]}
+        # The controller adds the colour to the pods.
+        for one in ("blue", "green"):
+            assert selects(selector, {**labels, "slipway.dev/colour": one}) == (colour in (None, one))
 
 
 def test_ports_fit_together(flavour):
     for service in flavour.all("Service"):
         for port in service["spec"]["ports"]:
             for workload in workloads(flavour.objects):
-                if workload.kind != "Job":
-                    assert port["targetPort"] in {one["name"] for one in workload.containers[0]["ports"]}
+                assert port["targetPort"] in {one["name"] for one in workload.containers[0]["ports"]}
     for ingress in flavour.all("Ingress"):
         backend = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
         ports = flavour.one("Service", backend["name"])["spec"]["ports"]
@@ -199,22 +182,55 @@ def test_without_a_secret_the_default_certificate_is_used(chart):
         assert "secretName" not in ingress["spec"]["tls"][0]
 
 
-def test_config_is_immutable_and_named_by_its_content(chart):
-    [first] = chart().all("ConfigMap")
-    [second] = chart({"env": {"SLIPWAY_LOG_LEVEL": "debug"}}).all("ConfigMap")
-    assert first["immutable"] is True
-    assert first["data"]["SLIPWAY_WORKERS"] == "2"
-    assert first["metadata"]["name"] != second["metadata"]["name"]
-    for deployment in chart({"env": {"SLIPWAY_LOG_LEVEL": "debug"}}).all("Deployment"):
-        source = deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"]
-        assert source == [{"configMapRef": {"name": second["metadata"]["name"]}}]
+def test_config_has_one_name_and_the_rollout_keeps_a_copy_for_each_revision(chart):
+    changed = chart({"env": {"SLIPWAY_LOG_LEVEL": "debug"}})
+    [config] = changed.all("ConfigMap")
+    assert config["data"]["SLIPWAY_LOG_LEVEL"] == "debug"
+    assert config["data"]["SLIPWAY_WORKERS"] == "2"
+    assert "immutable" not in config
+    [container] = changed.one("PodTemplate", "payload")["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"configMapRef": {"name": config["metadata"]["name"]}}]
+    assert changed.one("Rollout", "payload")["spec"]["config"] == [
+        {"kind": "ConfigMap", "name": "payload-env"},
+        {"kind": "Secret", "name": "payload-database"},
+        {"kind": "Secret", "name": "payload-redis"},
+    ]
+
+
+def test_what_the_service_does_not_read_is_not_kept(chart):
+    assert "config" not in chart(base=MINIMAL).one("Rollout", "payload")["spec"]
+
+
+def test_the_rollout_is_one_that_the_controller_understands(flavour):
+    for rollout in flavour.all("Rollout"):
+        spec = SPEC.validate_python(rollout["spec"])
+        assert (spec.service, spec.template, spec.container) == ("payload", "payload", "service")
+        assert spec.image.endswith("@sha256:" + "1" * 64)
+        assert (rollout["apiVersion"], rollout["kind"]) == (API_VERSION, KIND)
+
+
+def test_strategies_say_what_was_chosen(chart):
+    canary = chart().one("Rollout", "payload")["spec"]
+    assert canary["strategy"] == {
+        "canary": {"approval": True, "steps": [{"weight": 10, "pause": "30s"}, {"weight": 50, "approval": True}]}
+    }
+    assert canary["analysis"]["soak"] == "1m"
+    assert [it["name"] for it in canary["analysis"]["metrics"]] == ["errors", "slow"]
+    assert canary["migrations"] == {"command": ["python", "-m", "app.migrate"], "contract": True, "timeout": "600s"}
+    blue_green = chart({"rollout": {"strategy": "blueGreen", "pause": "2m", "metrics": []}}).one("Rollout", "payload")
+    assert blue_green["spec"]["strategy"] == {"blueGreen": {"approval": True, "pause": "2m"}}
+    assert "analysis" not in blue_green["spec"]
+
+
+def test_the_pods_do_not_change_with_the_wanted_image(chart):
+    other = chart({"rollout": {"image": "b@sha256:" + "2" * 64}})
+    assert other.one("PodTemplate", "payload") == chart().one("PodTemplate", "payload")
 
 
 def test_words_that_yaml_takes_for_something_else_stay_words(chart):
     rendered = chart(
         {
             "env": {"NO": "yes", "NUMBER": "0010"},
-            "colours": {"blue": {"env": {"OFF": "1"}}},
             "imagePullSecrets": ["123"],
             "partOf": "on",
         },
@@ -225,28 +241,19 @@ def test_words_that_yaml_takes_for_something_else_stay_words(chart):
     [config] = rendered.all("ConfigMap")
     assert config["data"]["NO"] == "yes"
     assert config["data"]["NUMBER"] == "0010"
-    pod = rendered.one("Deployment", "1e3-blue")["spec"]["template"]["spec"]
+    pod = rendered.one("PodTemplate", "1e3")["template"]["spec"]
     assert pod["imagePullSecrets"] == [{"name": "123"}]
-    assert {"name": "OFF", "value": "1"} in pod["containers"][0]["env"]
 
 
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,38}[a-z0-9]", fullmatch=True)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(release=NAMES, blue=st.integers(0, 100), replicas=st.integers(1, 100))
-def test_any_release_keeps_the_rules(chart, release, blue, replicas):
-    rendered = chart(
-        {
-            "weights": {"blue": blue, "green": 100 - blue},
-            "colours": {"blue": {"replicas": replicas}, "green": {"replicas": 101 - replicas}},
-        },
-        release=release,
-    )
+@given(release=NAMES, replicas=st.integers(1, 100))
+def test_any_release_keeps_the_rules(chart, release, replicas):
+    rendered = chart({"rollout": {"replicas": replicas}}, release=release)
     assert evaluate(rendered.objects, ()) == []
-    for workload in workloads(rendered.objects):
-        # ReplicaSet hash (10) and pod suffix (5), or a Job's pod suffix, each after a dash.
-        suffix = 17 if workload.kind == "Deployment" else 6
-        assert len(workload.name) + suffix <= 63
-    assert {one["spec"]["replicas"] for one in rendered.all("Deployment")} == {replicas, 101 - replicas}
+    # The controller's Deployment is named `<release>-green`, ReplicaSet hash (10) and pod suffix (5) come after dashes.
+    assert len(f"{release}-green") + 17 <= 63
+    assert rendered.one("Rollout", release)["spec"]["replicas"] == replicas
     assert yaml.safe_dump(rendered.objects)

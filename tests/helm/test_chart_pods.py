@@ -1,8 +1,4 @@
-"""The pods: what they may do, how they start and end, and that all of them come from one template."""
-
-import copy
-
-import pytest
+"""The pods: what they may do, how they start and end. The controller makes them from the one PodTemplate."""
 
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
@@ -12,12 +8,12 @@ RESTRICTED = {
 }
 
 
-def pod_of(rendered, colour="blue"):
-    return rendered.one("Deployment", f"payload-{colour}")["spec"]["template"]
+def pod_of(rendered):
+    return rendered.one("PodTemplate", "payload")["template"]
 
 
-def container_of(rendered, colour="blue"):
-    [container] = pod_of(rendered, colour)["spec"]["containers"]
+def container_of(rendered):
+    [container] = pod_of(rendered)["spec"]["containers"]
     return container
 
 
@@ -25,52 +21,32 @@ def plain(container):
     return {one["name"]: one.get("value") for one in container["env"]}
 
 
-def without_version(template):
-    """Returns a pod template with all that is meant to differ between versions and colours taken out."""
-    result = copy.deepcopy(template)
-    result["metadata"]["labels"].pop("slipway.dev/colour", None)
-    result["metadata"]["labels"].pop("app.kubernetes.io/version")
-    for container in [*result["spec"]["containers"], *result["spec"].get("initContainers", [])]:
-        container.pop("image")
-        container["env"] = [one for one in container["env"] if one["name"] != "FAULT_LATENCY"]
-    return result
-
-
-def test_all_pods_come_from_one_template(chart):
-    [template] = chart({"deployments": {"enabled": False}}).all("PodTemplate")
-    blue, green = pod_of(chart(), "blue"), pod_of(chart(), "green")
-    assert blue != green
-    assert without_version(template["template"]) == without_version(blue) == without_version(green)
-
-
-def test_pod_template_names_no_colour_and_carries_its_image(chart):
-    [template] = chart({"deployments": {"enabled": False}}).all("PodTemplate")
-    assert "slipway.dev/colour" not in template["template"]["metadata"]["labels"]
-    [container] = template["template"]["spec"]["containers"]
-    assert container["image"].endswith("@sha256:" + "3" * 64)
+def test_colour_version_and_image_are_left_to_the_controller(chart):
+    labels = pod_of(chart())["metadata"]["labels"]
+    assert labels["slipway.dev/role"] == "web"
+    assert not {"slipway.dev/colour", "app.kubernetes.io/version"} & set(labels)
+    spec = pod_of(chart())["spec"]
+    images = {one["image"] for one in [*spec["containers"], *spec["initContainers"]]}
+    assert images == {"slipway.dev/image-of-the-rollout@sha256:" + "0" * 64}
 
 
 def test_pods_are_restricted(chart):
-    rendered = chart()
-    templates = [one["spec"]["template"] for one in [*rendered.all("Deployment"), *rendered.all("Job")]]
-    assert len(templates) == 4
-    for template in templates:
-        spec = template["spec"]
-        assert spec["automountServiceAccountToken"] is False
-        assert spec["enableServiceLinks"] is False
-        assert spec["serviceAccountName"] == "payload"
-        assert spec["priorityClassName"] == "slipway-service"
-        assert spec["imagePullSecrets"] == [{"name": "registry-pull"}]
-        assert spec["securityContext"] == {
-            "runAsNonRoot": True,
-            "runAsUser": 10001,
-            "runAsGroup": 10001,
-            "fsGroup": 10001,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        }
-        for container in [*spec["containers"], *spec.get("initContainers", [])]:
-            assert container["securityContext"] == RESTRICTED
-            assert container["imagePullPolicy"] == "IfNotPresent"
+    spec = pod_of(chart())["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+    assert spec["serviceAccountName"] == "payload"
+    assert spec["priorityClassName"] == "slipway-service"
+    assert spec["imagePullSecrets"] == [{"name": "registry-pull"}]
+    assert spec["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "runAsGroup": 10001,
+        "fsGroup": 10001,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    for container in [*spec["containers"], *spec["initContainers"]]:
+        assert container["securityContext"] == RESTRICTED
+        assert container["imagePullPolicy"] == "IfNotPresent"
     assert chart().one("ServiceAccount", "payload")["automountServiceAccountToken"] is False
 
 
@@ -119,37 +95,6 @@ def test_colour_and_version_come_from_the_labels(chart):
     assert sources["SLIPWAY_VERSION"] == "metadata.labels['app.kubernetes.io/version']"
 
 
-@pytest.mark.parametrize(
-    ("image", "version", "expected"),
-    [
-        ("a:5000/b@sha256:" + "0123456789ab" + "c" * 52, "", "0123456789ab"),
-        ("a:5000/b:1.2.3", "", "1.2.3"),
-        ("a:5000/b:1.2.3", "named", "named"),
-        ("a:" + "v" * 128, "", "v" * 63),
-        ("a:1_", "", "1"),
-    ],
-)
-def test_version_has_a_name(chart, image, version, expected):
-    rendered = chart({"colours": {"blue": {"image": image, "version": version}}})
-    assert pod_of(rendered)["metadata"]["labels"]["app.kubernetes.io/version"] == expected
-    assert container_of(rendered)["image"] == image
-
-
-def test_each_colour_has_its_own_image_replicas_and_env(chart):
-    rendered = chart()
-    assert [one["spec"]["replicas"] for one in rendered.all("Deployment")] == [3, 2]
-    assert container_of(rendered, "blue")["image"].endswith("@sha256:" + "1" * 64)
-    assert container_of(rendered, "green")["image"] == "registry.example.test:5000/payload:2.0.0"
-    assert plain(container_of(rendered, "blue"))["FAULT_LATENCY"] == "0"
-    assert plain(container_of(rendered, "green"))["FAULT_LATENCY"] == "250"
-
-
-def test_a_change_of_one_colour_leaves_the_other_alone(chart):
-    changed = chart({"colours": {"green": {"image": "a:3", "env": {"X": "y"}}}})
-    assert changed.one("Deployment", "payload-blue") == chart().one("Deployment", "payload-blue")
-    assert changed.one("Deployment", "payload-green") != chart().one("Deployment", "payload-green")
-
-
 def test_pod_serves_on_after_it_is_told_to_end(chart):
     assert container_of(chart())["lifecycle"] == {"preStop": {"sleep": {"seconds": 12}}}
     spec = pod_of(chart())["spec"]
@@ -158,15 +103,6 @@ def test_pod_serves_on_after_it_is_told_to_end(chart):
 
 def test_negative_control_ends_at_once(chart):
     assert "lifecycle" not in container_of(chart({"lifecycle": {"preStopSeconds": 0}}))
-
-
-def test_rolling_update_never_takes_a_pod_before_its_successor_is_ready(chart):
-    for deployment in chart().all("Deployment"):
-        assert deployment["spec"]["strategy"] == {
-            "type": "RollingUpdate",
-            "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 2},
-        }
-        assert deployment["spec"]["progressDeadlineSeconds"] == 300
 
 
 def test_probes_ask_what_they_are_for(chart):

@@ -193,6 +193,19 @@ def test_everything_that_changes_the_pods_changes_the_revision():
     assert base == objects.revision_hash(replace(SPEC, paused=True), [TEMPLATE["template"]], config)
 
 
+def test_the_charts_placeholder_is_no_revision_and_the_version_follows_the_image():
+    other = copy.deepcopy(TEMPLATE["template"])
+    for container in (other["spec"]["containers"][0], other["spec"]["initContainers"][0]):
+        container["image"] = "another-placeholder"
+    other["metadata"]["labels"]["app.kubernetes.io/version"] = "old"
+    assert objects.revision_hash(SPEC, [other], []) == objects.revision_hash(SPEC, [TEMPLATE["template"]], [])
+    other["spec"]["containers"][0]["env"].append({"name": "SLIPWAY_VERSION", "value": "old"})
+    found = objects.dressed(other, SPEC)
+    assert found["metadata"]["labels"]["app.kubernetes.io/version"] == "a" * 12
+    assert found["spec"]["containers"][0]["env"][-1]["value"] == "a" * 12
+    assert other["metadata"]["labels"]["app.kubernetes.io/version"] == "old"
+
+
 def test_ready_is_ready_and_not_leaving():
     ready = {"metadata": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     assert objects.is_ready(ready)
