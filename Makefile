@@ -29,7 +29,7 @@ status: $(STAMP) ## Show every part: ready or not, version, address
 	$(SLIPWAY) status --cluster $(CLUSTER)
 
 ##@ Check
-.PHONY: test lint types contracts unit e2e e2e-smoke
+.PHONY: test lint types contracts unit coverage e2e e2e-smoke
 test: setup-test lint types contracts unit ## Everything that needs no cluster
 
 lint: $(STAMP) ## Formatting, rules, YAML
@@ -44,6 +44,9 @@ contracts: $(STAMP) ## Who may import whom
 	$(BIN)/lint-imports
 
 unit: $(STAMP) ## Tests, levels 0 to 3 (ARGS="-k name")
+	$(BIN)/pytest -m "not e2e" $(ARGS)
+
+coverage: setup-test ## Which lines and branches the tests reach (slower than `unit`)
 	$(BIN)/pytest -m "not e2e" --cov --cov-report=term:skip-covered $(ARGS)
 
 e2e: $(STAMP) ## Tests on real clusters, all

@@ -147,8 +147,19 @@ def _container(config: KubeStateMetricsConfig) -> ContainerArgsDict:
         "ports": [{"name": "metrics", "container_port": _PORT}, {"name": "telemetry", "container_port": _OWN_PORT}],
         "resources": pods.resources(config.profile.kube_state_metrics),
         "security_context": pods.container_security(),
-        "readiness_probe": {"http_get": {"path": "/readyz", "port": "telemetry"}, "period_seconds": 5},
-        "liveness_probe": {"http_get": {"path": "/livez", "port": "metrics"}, "period_seconds": 10},
+        "readiness_probe": {
+            "http_get": {"path": "/readyz", "port": "telemetry"},
+            "period_seconds": 5,
+            "timeout_seconds": 5,
+        },
+        # Its answer asks the API server. With the usual second of patience a busy machine kills it, and its fresh start
+        # lists everything anew.
+        "liveness_probe": {
+            "http_get": {"path": "/livez", "port": "metrics"},
+            "period_seconds": 10,
+            "timeout_seconds": 5,
+            "failure_threshold": 6,
+        },
     }
 
 

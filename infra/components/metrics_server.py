@@ -225,8 +225,16 @@ def _container(config: MetricsServerConfig) -> ContainerArgsDict:
             "period_seconds": 2,
             "failure_threshold": 60,
         },
-        "readiness_probe": {"http_get": {"path": "/readyz", "port": "https", "scheme": "HTTPS"}, "period_seconds": 10},
-        "liveness_probe": {"http_get": {"path": "/livez", "port": "https", "scheme": "HTTPS"}, "period_seconds": 10},
+        "readiness_probe": {
+            "http_get": {"path": "/readyz", "port": "https", "scheme": "HTTPS"},
+            "period_seconds": 10,
+            "timeout_seconds": 5,
+        },
+        "liveness_probe": {
+            "http_get": {"path": "/livez", "port": "https", "scheme": "HTTPS"},
+            "period_seconds": 10,
+            "timeout_seconds": 5,
+        },
         "volume_mounts": [
             {"name": "tls", "mount_path": _TLS, "read_only": True},
             {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108  # a folder of the container, empty at each start

@@ -187,7 +187,7 @@ def _container(config: NodeExporterConfig) -> ContainerArgsDict:
         "ports": [{"name": "metrics", "container_port": _PORT}],
         "resources": pods.resources(config.profile.node_exporter),
         "security_context": pods.container_security(),
-        "readiness_probe": {"http_get": {"path": "/", "port": "metrics"}, "period_seconds": 5},
+        "readiness_probe": {"http_get": {"path": "/", "port": "metrics"}, "period_seconds": 5, "timeout_seconds": 5},
         "liveness_probe": {"http_get": {"path": "/", "port": "metrics"}, "period_seconds": 10, "timeout_seconds": 5},
         "volume_mounts": mounts,
     }

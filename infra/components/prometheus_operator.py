@@ -113,7 +113,7 @@ def changed(config: PrometheusOperatorConfig) -> list[dict[str, Any]]:
                 manifests.with_container(
                     _NAME,
                     args=arguments(config.images["prometheus-config-reloader"]),
-                    readinessProbe={"httpGet": health, "periodSeconds": 5},
+                    readinessProbe={"httpGet": health, "periodSeconds": 5, "timeoutSeconds": 5},
                     livenessProbe={"httpGet": health, "periodSeconds": 10, "timeoutSeconds": 5},
                 ),
                 manifests.with_pod_annotations(**{NEEDS_API: "it is the operator of Prometheus"}),

@@ -103,7 +103,10 @@ def documents(config: RolloutControllerConfig) -> list[dict[str, Any]]:
     changes = [
         manifests.with_image(config.image, _CONTAINER),
         manifests.with_pod_annotations(**{NEEDS_API: "it reads Rollouts and makes what they ask for"}),
-        manifests.with_pod(tolerations=manifests.tolerations(config.node_loss)),
+        manifests.with_pod(
+            tolerations=manifests.tolerations(config.node_loss),
+            topologySpreadConstraints=manifests.spread({"app.kubernetes.io/name": NAME}),
+        ),
     ]
     return manifests.change(everything(installation), {("Deployment", NAME): changes})
 

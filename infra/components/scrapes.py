@@ -39,7 +39,7 @@ class Endpoint:
         own_labels: Whether labels in the answer win over those of the target.
         parameters: Query parameters.
         keep: Regular expression of the metric names that are kept; all if empty.
-        labels: Label -> label of the pod that it is taken from.
+        labels: Label -> labels of the pod that it is taken from; the last of them that the pod has wins.
     """
 
     job: str
@@ -50,7 +50,7 @@ class Endpoint:
     own_labels: bool = False
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
     keep: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,10 @@ SERVICES: Final = PodTarget(
             "metrics",
             JUDGED,
             labels={
-                "service": "app.kubernetes.io/name",
-                "colour": COLOUR_LABEL,
-                "version": "app.kubernetes.io/version",
-                "role": "slipway.dev/role",
+                "service": ("app.kubernetes.io/name",),
+                "colour": (COLOUR_LABEL,),
+                "version": ("slipway.dev/revision", "app.kubernetes.io/version"),
+                "role": ("slipway.dev/role",),
             },
         ),
     ),
@@ -203,8 +203,13 @@ def pod_monitor_spec(target: PodTarget) -> dict[str, Any]:
 
 def _endpoint(it: Endpoint) -> dict[str, Any]:
     taken = [
-        {"sourceLabels": [f"__meta_kubernetes_pod_label_{_sanitized(label)}"], "targetLabel": target}
-        for target, label in it.labels.items()
+        {
+            "sourceLabels": [f"__meta_kubernetes_pod_label_{_sanitized(label)}"],
+            "regex": "(.+)",
+            "targetLabel": target,
+        }
+        for target, sources in it.labels.items()
+        for label in sources
     ]
     result: dict[str, Any] = {
         "port": it.port,

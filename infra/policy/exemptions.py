@@ -48,4 +48,24 @@ EXEMPTIONS: tuple[Exemption, ...] = (
         *_POSTGRES_OPERATOR,
         "Its only caller is the API server (webhooks), which is no pod: a policy would have to name its address.",
     ),
+    *(
+        Exemption(
+            "no-host-access",
+            kind,
+            "node-metrics",
+            "node-exporter",
+            "It tells a machine's figures out of the machine's files, read only, in a namespace that has nothing else.",
+        )
+        for kind in ("DaemonSet", "Deployment")
+    ),
+    Exemption(
+        "network-policy",
+        "Deployment",
+        "monitoring",
+        "metrics-server",
+        "Its only caller is the API server, which is no pod: a policy would have to name its address.",
+    ),
+    Exemption(
+        "service-selects-one-family", "Service", "monitoring", "prometheus", "Its pods are made by the operator."
+    ),
 )

@@ -41,6 +41,7 @@ def dressed(pods: Mapping[str, Any], spec: RolloutSpec) -> Manifest:
             entry["image"] = spec.image
         for variable in entry.get("env", []):
             if variable["name"] == "SLIPWAY_VERSION":
+                variable.pop("valueFrom", None)  # a variable has one source: the API server refuses two
                 variable["value"] = version
     return found
 
@@ -109,7 +110,7 @@ def pin_template(
     names = {(ref.kind, ref.name): pinned_name(ref.name, revision) for ref in spec.config}
     _turn(pods, names)
     labels = pods["metadata"]["labels"]
-    labels |= {ROLLOUT: rollout["name"], REVISION: revision, VERSION: version_of(spec.image)}
+    labels |= {ROLLOUT: rollout["name"], REVISION: revision}
     return {
         "apiVersion": "v1",
         "kind": "PodTemplate",

@@ -1,5 +1,8 @@
 """Clusters for tests: made by the command that users run, removed at the end, whatever happens.
 
+To write a test, take a cluster that is up: `SLIPWAY_E2E_CLUSTER` names it, `SLIPWAY_STATE` is where its state lies. It
+is left standing.
+
 Tests of one file run in the order in which they stand (`-p no:randomly` in their marker's command), as each builds on
 what the one before has left.
 """
@@ -12,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from infra.components.ingress import CONTROLLER_METRICS_PORT
 from infra.engine import Engine, Place
-from infra.naming import Environment, Project, service_stack
+from infra.naming import INGRESS, Environment, Namespace, Project, live_host, service_stack
+from loadtests.plan import LoadPlan
 from slipway.node.cluster import kubectl_of, load
 from slipway.node.stock import Stock
 from slipway.toolchain import Toolchain
@@ -59,6 +64,47 @@ class Running:
         """The outputs of a project's stack."""
         return self.engine.outputs(project, dict(self.stacks())[project])
 
+    def another_image(self, tmp_path):
+        """The service's image once more under another digest: a manifest of Docker's form over the same layers."""
+        spec = self.spec
+        name, _, digest = self.outputs(Project.SERVICE)["image"].partition("@")
+        repository = f"docker://{spec.registry_address}/{name.partition('/')[2]}"
+        certificates = spec.home / "registry-certificates"
+        written = tmp_path / "digest"
+        trust = [f"--{side}-cert-dir={certificates}" for side in ("src", "dest")]
+        options = ["--insecure-policy", "--format=v2s2", f"--digestfile={written}", *trust]
+        subprocess.run(["skopeo", "copy", *options, f"{repository}@{digest}", f"{repository}:another"], check=True)
+        return f"{name}@{written.read_text().strip()}"
+
+    def plan(self, tmp_path, rate, seconds):
+        """Load on the live host of the service, as users send it."""
+        platform, service = self.outputs(Project.PLATFORM), self.outputs(Project.SERVICE)
+        (tmp_path / "ca.pem").write_text(platform["caCertificate"])
+        host = live_host(Environment.DEV, platform["domain"])
+        return LoadPlan(
+            scenario="crud",
+            base_url=f"https://{host}",
+            rate=rate,
+            duration=seconds,
+            host=host,
+            ca=tmp_path / "ca.pem",
+            address=platform["ingressAddress"],
+            workdir=tmp_path,
+            secrets={"SLIPWAY_TOKEN": service["accessKey"]},
+        )
+
+    def full_updates(self):
+        """Reloads so far, of every HAProxy pod."""
+        counts = {}
+        namespace = Namespace.INGRESS.value
+        for pod in self.kubectl.get("pods", f"--namespace={namespace}", f"--selector=app.kubernetes.io/name={INGRESS}"):
+            name = pod["metadata"]["name"]
+            path = f"/api/v1/namespaces/{namespace}/pods/{name}:{CONTROLLER_METRICS_PORT}/proxy/metrics"
+            for line in self.kubectl("get", "--raw", path).splitlines():
+                if line.startswith('haproxyingress_updates_total{status="full"}'):
+                    counts[name] = float(line.split()[-1])
+        return counts
+
     def stacks(self):
         """Every project with its stack, in the order of making."""
         return [
@@ -71,6 +117,9 @@ class Running:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     """A cluster of its own beside any other, with the service up."""
+    if given := os.environ.get("SLIPWAY_E2E_CLUSTER"):
+        yield Running(given, Path(os.environ["SLIPWAY_STATE"]))
+        return
     it = Running("smoke", tmp_path_factory.mktemp("state"))
     it.slipway("down")
     done = it.slipway("up", "--network", "10.124.0.0/24")

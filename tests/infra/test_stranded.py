@@ -10,7 +10,11 @@ from infra import stranded
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 # Starts a sleeper, prints its number and ends: the sleeper is adopted by process 1.
-ORPHANER = f"import subprocess; print(subprocess.Popen({SLEEPER!r}, stdout=subprocess.DEVNULL).pid)"
+ORPHANER = f"""
+import subprocess
+nowhere = subprocess.DEVNULL
+print(subprocess.Popen({SLEEPER!r}, stdin=nowhere, stdout=nowhere, stderr=nowhere).pid)
+"""
 
 
 @pytest.fixture

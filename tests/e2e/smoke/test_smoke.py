@@ -6,10 +6,7 @@ import time
 
 import pytest
 
-from infra.components.ingress import CONTROLLER_METRICS_PORT
-from infra.naming import INGRESS, SERVICE, Environment, Namespace, Project
 from loadtests import k6, page
-from loadtests.plan import LoadPlan
 from slipway import reports
 from slipway.node import residue
 
@@ -17,9 +14,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 RATE = int(os.environ.get("SLIPWAY_E2E_RATE", "200"))
 SHIFT_REQUESTS = 10_000
-COLOUR = "slipway.dev/colour"
-BALANCE = "haproxy-ingress.github.io/blue-green-balance"
-DEV = Environment.DEV.value
+ROLLOUT_SECONDS = 900
 
 
 def wait_until_whole(running, seconds=180):
@@ -28,25 +23,6 @@ def wait_until_whole(running, seconds=180):
     while running.slipway("status", "--json").returncode != 0:
         assert time.monotonic() < deadline, running.slipway("status").stdout
         time.sleep(2)
-
-
-def full_updates(running):
-    """Reloads so far, of every HAProxy pod."""
-    counts = {}
-    for pod in running.kubectl.get(
-        "pods", f"--namespace={Namespace.INGRESS.value}", f"--selector=app.kubernetes.io/name={INGRESS}"
-    ):
-        name = pod["metadata"]["name"]
-        path = f"/api/v1/namespaces/{Namespace.INGRESS.value}/pods/{name}:{CONTROLLER_METRICS_PORT}/proxy/metrics"
-        for line in running.kubectl("get", "--raw", path).splitlines():
-            if line.startswith('haproxyingress_updates_total{status="full"}'):
-                counts[name] = float(line.split()[-1])
-    return counts
-
-
-def set_weights(running, blue):
-    value = f"{COLOUR}=blue={blue},{COLOUR}=green={100 - blue}"
-    running.kubectl("annotate", "service", SERVICE, f"--namespace={DEV}", "--overwrite", f"{BALANCE}={value}")
 
 
 def drill(running, name):
@@ -83,33 +59,25 @@ def test_no_pod_runs_an_image_without_a_digest(running):
     assert [image for image in images if "@sha256:" not in image] == []
 
 
-def test_weights_shift_without_a_reload(running, tmp_path):
+def test_a_version_is_rolled_out_without_a_failed_request_and_without_a_reload(running, tmp_path):
     wait_until_whole(running)
-    before = full_updates(running)
+    image, before = running.another_image(tmp_path), running.full_updates()
     assert before, "the counter must be there, or it proves nothing"
-    platform, service = running.outputs(Project.PLATFORM), running.outputs(Project.SERVICE)
-    ca = tmp_path / "ca.pem"
-    ca.write_text(platform["caCertificate"])
-    host = f"{SERVICE}.{DEV}.{platform['domain']}"
-    plan = LoadPlan.for_requests(
-        SHIFT_REQUESTS,
-        rate=RATE,
-        scenario="crud",
-        base_url=f"https://{host}",
-        host=host,
-        address=platform["ingressAddress"],
-        ca=ca,
-        workdir=tmp_path,
-        secrets={"SLIPWAY_TOKEN": service["accessKey"]},
-    )
+    plan = running.plan(tmp_path, RATE, ROLLOUT_SECONDS)
     with k6.start(plan) as run:
-        for blue in (95, 75, 50, 0, 50, 100):
-            time.sleep(4)
-            set_weights(running, blue)
-        result = run.wait()
-    reports.write(page.report(plan, result, name="e2e-weight-shift"), sections=page.sections(result))
-    assert (result.exit_class.value, result.failed, result.reasons) == ("pass", 0, ())
-    assert full_updates(running) == before
+        done = running.slipway("rollout", "start", "--image", image, "--wait")
+        time.sleep(plan.answer_limit)
+        result = run.finish()
+    reports.write(page.report(plan, result, name="e2e-rollout"), sections=page.sections(result))
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
+    assert (result.failed, result.reasons) == (0, ())
+    assert result.requests > SHIFT_REQUESTS
+    assert running.full_updates() == before
+
+
+def test_after_a_rollout_a_second_up_would_still_change_nothing(running):
+    changed = [project.value for project, stack in running.stacks() if not running.engine.unchanged(project, stack)]
+    assert not changed
 
 
 @pytest.mark.parametrize("name", ["app-pod-killed", "app-pod-deleted", "haproxy-pod-deleted"])

@@ -168,7 +168,7 @@ def test_a_mirror_stands_before_every_upstream_reference(platform):
 )
 def test_whatever_is_chosen_every_pod_is_safe_and_sized(platform, profile, timeouts, with_load_balancer):
     run = platform(PlatformSettings(profile=profile, timeouts=timeouts), CLOUD if with_load_balancer else OWN_REGISTRY)
-    assert len(run.pods()) == (3 if with_load_balancer else 6)
+    assert len(run.pods()) == (7 if with_load_balancer else 10)
     for name, pod in run.pods():
         for container in pod["containers"]:
             where = f"{name}/{container['name']}"

@@ -7,11 +7,12 @@ import pulumi
 import pytest
 import yaml
 
-from infra.components.service import CHART, Service, ServiceConfig, chart_values
+from infra.components.service import CHART, Service, ServiceConfig, chart_values, rollout_spec
 from infra.handover import Platform
 from infra.naming import Environment
 from infra.profiles import PROFILES, ProfileName
-from infra.settings import LogLevel, ServiceSettings
+from infra.settings import LogLevel, ServiceSettings, Strategy
+from slipway.rollout.resource import SPEC
 
 REPOSITORY = Path(__file__).parents[3]
 IMAGE = "registry.test:5000/service@sha256:" + "0" * 64
@@ -50,6 +51,8 @@ def test_these_resources_exist_and_no_others(run):
         "kubernetes:core/v1:Secret": 4,
         "kubernetes:postgresql.cnpg.io/v1:Database": 1,
         "kubernetes:postgresql.cnpg.io/v1:DatabaseRole": 1,
+        "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": 1,
+        "kubernetes:slipway.dev/v1alpha1:Rollout": 1,
         "pulumi-python:dynamic/slipway:GeneratedPassword": 2,
     }
     assert len(run.of("kubernetes:helm.sh/v4:Chart")) == 1
@@ -141,13 +144,42 @@ def test_the_charts_schema_accepts_the_values(profile, environment):
         "SLIPWAY_WORKERS": "4",
         "SLIPWAY_THREADS": "2",
     }
-    assert values["colours"]["blue"] == values["colours"]["green"] == {"image": IMAGE, "replicas": 7}
+    assert IMAGE not in str(values), "pods must not change because a first image does"
+
+
+@pytest.mark.parametrize(
+    ("settings", "strategy"),
+    [
+        ({}, {"canary": {"steps": [{"weight": 5}, {"weight": 25}, {"weight": 50}], "approval": False}}),
+        ({"steps": "10,100"}, {"canary": {"steps": [{"weight": 10}, {"weight": 100}], "approval": False}}),
+        ({"strategy": Strategy.BLUE_GREEN, "approval": True}, {"blueGreen": {"approval": True}}),
+    ],
+)
+def test_the_rollout_is_one_that_the_controller_understands(settings, strategy):
+    spec = rollout_spec(config(settings=ServiceSettings(replicas=7, **settings)))
+    parsed = SPEC.validate_python(spec)
+    assert (parsed.image, parsed.replicas, parsed.container) == (IMAGE, 7, "service")
+    assert spec["strategy"] == strategy
+    assert [it.name for it in parsed.config] == ["payload-env", "payload-database", "payload-redis", "payload-access"]
+    assert parsed.migrations is not None
+    assert parsed.migrations.command == ("python", "-m", "app.migrate")
+
+
+def test_up_ends_when_the_service_serves_and_leaves_the_wish_to_others(run):
+    rollout = run.one("kubernetes:slipway.dev/v1alpha1:Rollout")
+    assert rollout.inputs["metadata"]["annotations"] == {"pulumi.com/waitFor": "jsonpath={.status.stable.hash}"}
+    assert {"spec.image", "spec.attempt", "spec.approve", "spec.abort", "spec.paused"} == set(rollout.ignore_changes)
+    binding = run.one("kubernetes:rbac.authorization.k8s.io/v1:RoleBinding")
+    assert binding.inputs["subjects"] == [
+        {"kind": "ServiceAccount", "name": "slipway-rollout", "namespace": "slipway-system"}
+    ]
+    assert binding.inputs["metadata"]["namespace"] == "dev"
+    assert binding.urn in rollout.depends_on
 
 
 def test_the_profile_gives_the_count_of_pods():
     for profile in ProfileName:
-        values = chart_values(config(profile=profile))
-        assert values["colours"]["blue"]["replicas"] == PROFILES[profile].service_replicas
+        assert rollout_spec(config(profile=profile))["replicas"] == PROFILES[profile].service_replicas
 
 
 def test_where_it_is_reached(deploy):

@@ -91,8 +91,7 @@ def test_an_image_that_is_given_is_not_built(deploy, program):
     run = deploy(program(Project.SERVICE), stack="test-dev", stacks=STACKS, config=config)
     assert not run.of("pulumi-python:dynamic/slipway:LocalImage")
     assert run.exported["image"] == image
-    values = run.one("kubernetes:helm.sh/v4:Chart").inputs["values"]
-    assert values["colours"]["blue"]["image"] == values["colours"]["green"]["image"] == image
+    assert run.one("kubernetes:slipway.dev/v1alpha1:Rollout").inputs["spec"]["image"] == image
 
 
 @pytest.mark.parametrize("project", [Project.PLATFORM, Project.SERVICE])

@@ -37,7 +37,7 @@ def programs() -> Mapping[str, Path]:
     for name in NEEDED:
         entry = toolchain.find_set(next(it for it in SETS.values() if name in {made.name for made in it.binaries}))
         if entry is None:
-            pytest.skip(f"{name} is not in the toolchain's cache: build it once, or set SLIPWAY_PROGRAMS to a folder")
+            pytest.fail(f"{name} is not in the toolchain's cache: build it once, or set SLIPWAY_PROGRAMS to a folder")
         found[name] = entry.files / name
     return found
 

@@ -93,7 +93,7 @@ class HAProxy:
     def __init__(self, folder: Path) -> None:
         program = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
         if program is None:
-            pytest.skip("haproxy is not installed: apt-get install haproxy")
+            pytest.fail("haproxy is not installed: apt-get install haproxy")
         self.folder = folder
         self.live, self.statistics, self.application = free_port(), free_port(), free_port()
         self.slots: dict[tuple[str, str], str] = {}

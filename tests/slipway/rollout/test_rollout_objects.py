@@ -199,10 +199,12 @@ def test_the_charts_placeholder_is_no_revision_and_the_version_follows_the_image
         container["image"] = "another-placeholder"
     other["metadata"]["labels"]["app.kubernetes.io/version"] = "old"
     assert objects.revision_hash(SPEC, [other], []) == objects.revision_hash(SPEC, [TEMPLATE["template"]], [])
-    other["spec"]["containers"][0]["env"].append({"name": "SLIPWAY_VERSION", "value": "old"})
+    source = {"fieldRef": {"fieldPath": "metadata.labels['app.kubernetes.io/version']"}}
+    other["spec"]["containers"][0]["env"].append({"name": "SLIPWAY_VERSION", "valueFrom": source})
     found = objects.dressed(other, SPEC)
     assert found["metadata"]["labels"]["app.kubernetes.io/version"] == "a" * 12
-    assert found["spec"]["containers"][0]["env"][-1]["value"] == "a" * 12
+    # Not both sources: the API server refuses that.
+    assert found["spec"]["containers"][0]["env"][-1] == {"name": "SLIPWAY_VERSION", "value": "a" * 12}
     assert other["metadata"]["labels"]["app.kubernetes.io/version"] == "old"
 
 

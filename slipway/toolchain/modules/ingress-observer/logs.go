@@ -55,7 +55,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		}, byColour),
 	}
 	lines := counter("log_lines_total", "Log lines received from HAProxy.")
-	unreadable := counter("log_lines_unreadable_total", "Log lines that are not in the form agreed on.")
+	unreadable := counter("log_lines_unreadable_total", "Log lines that are about no request: HAProxy's notices.")
 	m.lines, m.unreadable = lines.WithLabelValues(), unreadable.WithLabelValues()
 	registry.MustRegister(m.seconds)
 	return m

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	colourLabel  = "slipway.dev/colour"
-	versionLabel = "app.kubernetes.io/version"
+	colourLabel   = "slipway.dev/colour"
+	versionLabel  = "app.kubernetes.io/version"
+	revisionLabel = "slipway.dev/revision"
 	// Long enough for every window that a rule looks back over.
 	remembered = 15 * time.Minute
 )
@@ -45,9 +46,13 @@ func (p *pods) put(object any) {
 	if !is || it.Status.PodIP == "" || it.Spec.HostNetwork || it.Status.Phase == corev1.PodSucceeded || it.Status.Phase == corev1.PodFailed {
 		return
 	}
+	version := it.Labels[versionLabel]
+	if version == "" {
+		version = it.Labels[revisionLabel] // what the rollout controller calls it, where the pods say nothing themselves
+	}
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	p.byIP[it.Status.PodIP] = pod{it.Namespace, it.Name, it.Status.PodIP, it.Labels[colourLabel], it.Labels[versionLabel]}
+	p.byIP[it.Status.PodIP] = pod{it.Namespace, it.Name, it.Status.PodIP, it.Labels[colourLabel], version}
 }
 
 func (p *pods) drop(object any, seen *metrics) {

@@ -1,11 +1,25 @@
-"""What the service image is made from."""
+"""What the images of the Dockerfile are made from."""
 
 import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from slipway.toolchain.images import service
-from slipway.toolchain.images.service import ServiceSource, ServiceSourceError, find_uv, pip_conf, pip_settings
+from slipway.toolchain.images.service import (
+    CONTROLLER_TARGET,
+    TARGETS,
+    ServiceSource,
+    ServiceSourceError,
+    find_uv,
+    pip_conf,
+    pip_settings,
+)
+
+REPOSITORY = Path(__file__).parents[4]
 
 
 @pytest.fixture
@@ -113,3 +127,40 @@ def test_the_mounted_folder_has_settings_and_authorities(tmp_path, monkeypatch):
     service.write_pip_folder(tmp_path / "pip")
     assert "timeout = 7\n" in (tmp_path / "pip/pip.conf").read_text()
     assert (tmp_path / "pip/certificates.crt").read_text() == "authority"
+
+
+def test_the_controllers_image_holds_its_own_room_and_no_other(tmp_path):
+    files = {path.relative_to(REPOSITORY).as_posix() for path in ServiceSource(REPOSITORY, CONTROLLER_TARGET)._files()}
+    assert {"Dockerfile", "slipway/__init__.py", "slipway/rollout/__main__.py"} <= files
+    assert {path.rpartition("/")[0] for path in files} == {"", "slipway", "slipway/rollout"}
+    # And that is enough: it starts from these files alone (and says how it is used).
+    ServiceSource(REPOSITORY, CONTROLLER_TARGET).write_context(tmp_path / "context")
+    done = subprocess.run(
+        [sys.executable, "-m", "slipway.rollout", "--help"],
+        cwd=tmp_path / "context",
+        env={"PYTHONPATH": str(tmp_path / "context"), "PYTHONSAFEPATH": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--haproxy-namespace" in done.stdout
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_no_image_of_ours_has_pulumi(target):
+    requirements = ServiceSource(REPOSITORY, target).requirements()
+    names = set(re.findall(r"^([a-z0-9._-]+)==", requirements, re.MULTILINE))
+    assert {"pydantic", "prometheus-client"} <= names
+    assert not [name for name in names if "pulumi" in name]
+    assert len(re.findall(r"--hash=sha256:", requirements)) >= len(names)
+    assert ("flask" in names) == (target.name == "service")
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_every_target_is_a_stage_of_the_dockerfile_without_root(target):
+    text = (REPOSITORY / "Dockerfile").read_text()
+    stage = text.partition(f" AS {target.name}\n")[2].partition("\nFROM ")[0]
+    assert "USER 10001:10001" in stage
+    for copied in re.findall(r"^COPY (?!--from)(\S+)", stage, re.MULTILINE):
+        assert any(part == copied or part.startswith(f"{copied}/") for part in target.parts), copied

@@ -170,10 +170,11 @@ def test_an_unknown_image_is_told_with_those_that_are(images):
         images().build("reddis")
 
 
-def test_the_service_needs_a_checkout(images):
-    assert "service" not in images().names
-    with pytest.raises(ImageError, match="a checkout of the repository"):
-        images().build("service")
+@pytest.mark.parametrize("name", ["service", "controller"])
+def test_what_is_made_of_the_repository_needs_a_checkout(images, name):
+    assert name not in images().names
+    with pytest.raises(ImageError, match=f"`{name}` is made from a checkout of the repository"):
+        images().build(name)
 
 
 def test_the_entries_of_images_can_be_carried(images):

@@ -56,7 +56,9 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 def pod(name: str, ip: str, colour: str) -> dict:
-    labels = {"slipway.dev/colour": colour, "app.kubernetes.io/version": f"v-{colour}"}
+    # One says its version, the other only what the rollout controller calls it.
+    version = "app.kubernetes.io/version" if colour == "blue" else "slipway.dev/revision"
+    labels = {"slipway.dev/colour": colour, version: f"v-{colour}"}
     return {
         "metadata": {"name": name, "namespace": "dev", "uid": name, "resourceVersion": "1", "labels": labels},
         "spec": {},

@@ -1,0 +1,116 @@
+"""Rollouts as people and pipelines do them, by the command line, under load; tests in the order in which they stand."""
+
+import json
+import os
+import time
+
+import pytest
+
+from infra.naming import SERVICE, Environment
+from loadtests import k6, page
+from slipway import reports
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+
+RATE = int(os.environ.get("SLIPWAY_E2E_RATE", "100"))
+LONGEST = 900
+DEV = f"--namespace={Environment.DEV.value}"
+CONFIG = f"{SERVICE}-env"
+FAULTS = {"SLIPWAY_FAULTS_ALLOWED": "true", "SLIPWAY_FAULTS": json.dumps({"error_rate": 0.5})}
+
+
+def states(running):
+    """What `slipway rollout status --json` says now."""
+    done = running.slipway("rollout", "status", "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def until(running, what, seconds=300):
+    """Wait until the rollout is as wanted; returns its state."""
+    deadline = time.monotonic() + seconds
+    while not what(found := states(running)):
+        assert time.monotonic() < deadline, found
+        time.sleep(1)
+    return found
+
+
+def at_rest(running):
+    """Wait until the last rollout has wholly ended: the next one begins from a quiet place."""
+    resting = {"Done", "WarmStandby", "RolledBack"}
+    return until(running, lambda found: found["phase"] in resting and found["candidate"] is None)
+
+
+@pytest.fixture
+def loaded(running, tmp_path):
+    """Load while the block runs, and for as long afterwards as an answer may take; gives k6's judgement."""
+
+    def under(name, play):
+        plan = running.plan(tmp_path, RATE, LONGEST)
+        with k6.start(plan) as run:
+            play()
+            time.sleep(plan.answer_limit)
+            result = run.finish()
+        reports.write(page.report(plan, result, name=f"e2e-rollout-{name}"), sections=page.sections(result))
+        assert result.requests > 0
+        return result
+
+    return under
+
+
+def test_a_canary_is_promoted_without_a_failed_request(running, loaded, tmp_path):
+    before, image = at_rest(running), running.another_image(tmp_path)
+    ended = []
+    result = loaded("canary", lambda: ended.append(running.slipway("rollout", "start", "--image", image, "--wait")))
+    assert ended[0].returncode == 0, f"{ended[0].stdout}\n{ended[0].stderr[-3000:]}"
+    assert (result.failed, result.reasons) == (0, ())
+    assert states(running)["stable"] == image != before["stable"]
+
+
+def test_the_promoted_version_is_taken_back_without_a_failed_request(running, loaded, tmp_path):
+    image = running.another_image(tmp_path)
+    ended = []
+    result = loaded("rollback", lambda: ended.append(running.slipway("rollout", "rollback", "--wait")))
+    assert ended[0].returncode == 0, f"{ended[0].stdout}\n{ended[0].stderr[-3000:]}"
+    assert (result.failed, result.reasons) == (0, ())
+    assert states(running)["stable"] != image
+
+
+def test_a_version_is_aborted_under_test_without_a_failed_request(running, loaded, tmp_path):
+    image, seconds = running.another_image(tmp_path), []
+    at_rest(running)
+
+    def play():
+        assert running.slipway("rollout", "start", "--image", image).returncode == 0
+        until(running, lambda found: found["phase"] == "Analysing")
+        asked = time.monotonic()
+        done = running.slipway("rollout", "abort", "--reason", "e2e", "--wait")
+        seconds.append(time.monotonic() - asked)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
+
+    result = loaded("abort", play)
+    assert (result.failed, result.reasons) == (0, ())
+    assert states(running)["stable"] != image
+    assert seconds[0] < 30, "what a person waits, start of the command included"
+
+
+def test_a_bad_version_goes_back_by_itself_and_harms_only_its_share(running, loaded):
+    """The same image, told to fail: what a service is told is part of its version."""
+    before = at_rest(running)
+    running.kubectl("patch", "configmap", CONFIG, DEV, "--type=merge", f"--patch={json.dumps({'data': FAULTS})}")
+    ended = []
+
+    def play():
+        until(running, lambda found: found["phase"] not in {"Done", "WarmStandby", "RolledBack"})
+        until(running, lambda found: found["phase"] == "RolledBack", 600)
+        ended.append(states(running))
+
+    try:
+        result = loaded("bad-version", play)
+    finally:
+        gone = json.dumps({"data": dict.fromkeys(FAULTS)})
+        running.kubectl("patch", "configmap", CONFIG, DEV, "--type=merge", f"--patch={gone}")
+    assert ended[0]["reason"] == "AnalysisFailed", ended[0]
+    assert ended[0]["stable"] == before["stable"]
+    assert 0 < result.failed < 0.05 * result.requests, "5 % of the requests, of which half fail, for a part of the time"
+    at_rest(running)
