@@ -52,7 +52,12 @@ def test_a_kubeconfig_becomes_a_cluster_without_a_single_resource(deploy):
     assert run.counts() == {}
     assert run.exported["context"] == "two"
     assert run.exported["identifier"].startswith("existing/")
-    assert run.exported["capabilities"] == {"load_balancer": True, "local_images": False, "storage_class": "gp3"}
+    assert run.exported["capabilities"] == {
+        "load_balancer": True,
+        "local_images": False,
+        "storage_class": "gp3",
+        "shared_machine": False,
+    }
     assert not [text for text in run.plain_texts() if "plain-token" in text]
 
 
@@ -131,6 +136,7 @@ def test_the_embedded_target_hands_over_what_it_made(deploy):
         "registry_push": "10.0.0.1:5000",
         "registry_certificates": "/certificates",
         "address_range": "10.0.0.200-10.0.0.250",
+        "shared_machine": True,
     }
     assert "plain-kubeconfig" not in run.plain_texts()
 

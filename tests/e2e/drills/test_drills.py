@@ -1,0 +1,23 @@
+"""Every drill that the tool knows, by the command that users run, on one cluster."""
+
+import os
+import time
+
+import pytest
+
+from slipway.proof.drills import catalogue
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
+
+RATE = os.environ.get("SLIPWAY_E2E_RATE", "50")
+WHOLE_SECONDS = 300
+
+
+@pytest.mark.parametrize("name", [it.name for it in catalogue().listed()])
+def test_a_drill_holds_its_bars_and_its_controls_fail_as_they_must(running, name):
+    deadline = time.monotonic() + WHOLE_SECONDS
+    while running.slipway("status", "--json").returncode != 0:
+        assert time.monotonic() < deadline, running.slipway("status").stdout
+        time.sleep(2)
+    done = running.slipway("drill", "run", name, "--rate", RATE)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
