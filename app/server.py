@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from gunicorn.http import wsgi
 from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import REGISTRY
 from typing_extensions import override
@@ -43,6 +44,49 @@ class DrainingWorker(ThreadWorker):
         timer.start()
 
 
+class WholeResponse(wsgi.Response):
+    """Sends the headers together with the first piece of the body.
+
+    gunicorn writes them one after the other. A process that is killed between the two leaves half an answer, which no
+    proxy can ask for again; one that is killed before a single write leaves nothing, and HAProxy asks another pod.
+    """
+
+    _head = b""
+
+    @override
+    def send_headers(self) -> None:
+        if self.headers_sent:
+            return
+        held = _Held()
+        sock, self.sock = self.sock, cast("Any", held)
+        try:
+            super().send_headers()
+        finally:
+            self.sock = sock
+        self._head = held.data
+
+    def _emit_body(self, data: bytes) -> None:  # overrides; newer than the type stubs
+        head, self._head = self._head, b""
+        self.sock.sendall(head + (b"%X\r\n%s\r\n" % (len(data), data) if self.chunked else data))
+
+    @override
+    def close(self) -> None:
+        self.send_headers()
+        if self._head:  # there was no body
+            self.sock.sendall(self._head)
+            self._head = b""
+        super().close()
+
+
+class _Held:
+    """Stands in for a socket; keeps what is written."""
+
+    data = b""
+
+    def sendall(self, data: bytes) -> None:
+        self.data += data
+
+
 class _Silent(Logger):
     """Leaves logging as `configure_logs` made it: one JSON handler for everything."""
 
@@ -60,6 +104,7 @@ class PayloadServer(BaseApplication):
 
     @override
     def load_config(self) -> None:
+        wsgi.Response = WholeResponse  # the thread worker has no setting for it
         settings = self._settings
         values: dict[str, Any] = {
             "bind": f"0.0.0.0:{settings.port}",
@@ -69,6 +114,7 @@ class PayloadServer(BaseApplication):
             "logger_class": _Silent,
             "accesslog": None,  # the application writes the access line, with the request's id
             "keepalive": _KEEPALIVE_SECONDS,
+            "sendfile": False,  # writes past the response class; the service sends no files
             "timeout": _HUNG_WORKER_SECONDS,
             "graceful_timeout": math.ceil(settings.drain_seconds + settings.graceful_seconds),
             "control_socket_disable": True,  # its default place is in a home folder, which is read-only

@@ -201,6 +201,9 @@ def configuration_data(timeouts: TrafficTimeouts, threads: int) -> dict[str, str
         # Threads pinned to fixed cores would meet on the same ones when two pods share a machine.
         "use-cpu-map": "false",
         "config-defaults": "option idle-close-on-response\n",
+        # Tells a client over which of its connections an answer came. Load generators whose HTTP library sends a
+        # request again by itself, without telling, are found out by it (loadtests/lib/judge.js).
+        "config-frontend": "http-after-response set-header slipway-connection %[src_port]\n",
     }
 
 

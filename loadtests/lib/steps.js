@@ -2,7 +2,7 @@
 
 import exec from 'k6/execution';
 import { sleep } from 'k6';
-import { column, fault } from './judge.js';
+import { column, connectionOf, fault } from './judge.js';
 import { count, countFault, countStart } from './meter.js';
 import { settings } from './settings.js';
 import * as users from './users.js';
@@ -10,6 +10,7 @@ import * as users from './users.js';
 const KEPT = 50; // users that one VU remembers to delete
 const SEEN_WITHIN_SECONDS = 10; // a replica shows a new user after this at the latest, or setup counts a failure
 const mine = [];
+let connection = ''; // over which this VU's last answer came
 
 // name -> kind. A kind says which column a failure goes to and what share of the mix it fills.
 const OPERATIONS = {
@@ -45,7 +46,8 @@ export function table(mix) {
 
 function judged(name, sent) {
   const operation = { name, kind: OPERATIONS[name].kind };
-  const reason = fault(sent.response, sent.wanted, settings.limitMs);
+  const reason = fault(sent.response, sent.wanted, settings.limitMs, connection);
+  connection = connectionOf(sent.response) || connection;
   const role = operation.kind === 'keyed' || operation.kind === 'unkeyed' ? operation.kind : 'read';
   count(operation, sent.response, column(reason, sent.response, role, settings.allow503), reason);
   return reason === '';

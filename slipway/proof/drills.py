@@ -7,7 +7,7 @@ from slipway.proof.bars import Limits
 from slipway.proof.catalogue import LEDGER_CONTROL, PROTECTION_CONTROL, Catalogue, DrillInfo
 from slipway.proof.drill import Drill, Shape
 from slipway.proof.faults import DeletePod, Fault, KillContainer, Switch
-from slipway.proof.surroundings import Restarts, Surroundings, all_back, busiest_node, victim
+from slipway.proof.surroundings import Restart, Surroundings, all_back, busiest_node, victim
 
 _MANY: Final = 20_000
 _DRAIN_WITHIN: Final = 180.0
@@ -27,11 +27,12 @@ def _pod_deleted(surroundings: Surroundings) -> Drill:
 
 
 def _pod_killed(surroundings: Surroundings) -> Drill:
-    app, killed = surroundings.app, Restarts(surroundings.kube, surroundings.app)
+    app, killed = surroundings.app, Restart(surroundings.kube)
 
     def next_fault(number: int) -> Fault:
-        killed.expect()
-        return KillContainer(surroundings.on_node, victim(surroundings.kube, app, number), app.container)
+        pod = victim(surroundings.kube, app, number)
+        killed.expect(pod)
+        return KillContainer(surroundings.on_node, pod, app.container)
 
     back = all_back(surroundings)
     return Drill(

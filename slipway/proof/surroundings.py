@@ -114,22 +114,25 @@ def all_back(surroundings: Surroundings) -> Callable[[], bool]:
     return answer
 
 
-class Restarts:
-    """Counts the restarts of a place's containers: the API still calls a container ready just after it was killed."""
+class Restart:
+    """Waits for a killed container: the API still calls it ready just after it was killed."""
 
-    def __init__(self, kube: Kube, place: Place) -> None:
+    def __init__(self, kube: Kube) -> None:
         self._kube = kube
-        self._place = place
-        self._wanted: int | None = None
+        self._killed: Pod | None = None
 
-    def expect(self) -> None:
-        """One restart more than there are by now."""
-        self._wanted = self._count() + 1
+    def expect(self, killed: Pod) -> None:
+        """The pod as it was before the kill."""
+        self._killed = killed
 
     def seen(self) -> bool:
-        """Whether it came, or none is expected."""
-        return self._wanted is None or self._count() >= self._wanted
+        """Whether a container of it was started again, or the pod is gone; or none is expected."""
+        killed = self._killed
+        if killed is None:
+            return True
+        now = [pod for pod in self._kube.pods(killed.namespace, killed.labels) if pod.uid == killed.uid]
+        return not now or _restarts(now[0]) > _restarts(killed)
 
-    def _count(self) -> int:
-        pods = self._kube.pods(self._place.namespace, self._place.labels)
-        return sum(container.restarts for pod in pods for container in pod.containers)
+
+def _restarts(pod: Pod) -> int:
+    return sum(container.restarts for container in pod.containers)

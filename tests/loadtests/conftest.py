@@ -74,11 +74,14 @@ class UsersServer:
     """A keep-alive /v1/users in memory on loopback that can be told to misbehave.
 
     `fault(asked)` is asked for each request of a connection and answers None, a status, "garbage",
-    "hang up" or a number of seconds (float) to wait.
+    "hang up" or a number of seconds (float) to wait. With `names_connections` each answer says over which it came, as
+    our ingress does; `closes_after` requests a connection is closed with notice.
     """
 
     def __init__(self, context=None):
         self.fault = _no_fault
+        self.names_connections = False
+        self.closes_after = None
         self.requests = []
         self.users = {}
         self.keys = {}
@@ -155,11 +158,16 @@ class UsersServer:
         text = b"" if value is None else json.dumps(value).encode()
         kind = "application/problem+json" if status >= 400 else "application/json"
         lines = [f"HTTP/1.1 {status} X", f"Content-Type: {kind}", *(f"{k}: {v}" for k, v in extra.items())]
+        if self.names_connections:
+            lines.append(f"Slipway-Connection: {writer.get_extra_info('peername')[1]}")
+        last = number == self.closes_after
+        if last:
+            lines.append("Connection: close")
         if status != 204:
             lines.append(f"Content-Length: {len(text)}")
         writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + text)
         await writer.drain()
-        return True
+        return not last
 
     def _do(self, method, path, headers, body):
         key = headers.get("idempotency-key")

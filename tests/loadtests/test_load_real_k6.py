@@ -83,14 +83,40 @@ def test_requests_that_find_no_free_connection_fail(plan, server):
     assert sum(second.dropped for second in result.timeline) == result.dropped
 
 
-def test_what_the_library_sends_twice_counts_as_failed(plan, server):
+@pytest.mark.parametrize("named", [True, False], ids=["connections named", "timings alone"])
+def test_what_the_library_sends_twice_counts_as_failed(plan, server, named):
     # On a reused connection Go sends reads and writes with a key again by itself; only our check sees it.
+    server.names_connections = named
     server.fault = lambda asked: "hang up" if asked.number == 3 else None
     result = k6.run(replace(plan, stall=0.1))
     assert result.exit_class is ExitClass.FAIL
     assert result.resent > 0
     assert result.unkeyed_failed + result.failed > 0
     assert "resent" in why(result)
+
+
+def test_each_second_sending_is_found_by_the_connection(plan, server):
+    """Exactly: every hang-up is a failed answer or a found second sending."""
+    server.names_connections = True
+    hung_up = []
+
+    def fault(asked):
+        if asked.number != 5:
+            return None
+        hung_up.append(asked)
+        return "hang up"
+
+    server.fault = fault
+    result = k6.run(replace(plan, stall=0.1, seeds=1))  # few enough that none is of the setup
+    assert result.failed + result.unkeyed_failed == len(hung_up) > 0
+    assert result.resent > 0
+
+
+def test_connections_that_end_between_two_requests_are_no_second_sending(plan, server):
+    server.names_connections = True
+    server.closes_after = 5
+    result = k6.run(replace(plan, stall=0.1))
+    assert (result.exit_class, result.resent) == (ExitClass.PASS, 0)
 
 
 def test_http2_works_and_is_asked_for_by_name(plan):

@@ -10,7 +10,7 @@ from slipway.proof.faults import Switch
 from slipway.proof.surroundings import (
     NothingToBreakError,
     Place,
-    Restarts,
+    Restart,
     Surroundings,
     all_back,
     busiest_node,
@@ -142,12 +142,23 @@ def test_all_back_compares_with_the_beginning(surroundings, kube):
     assert not answer()
 
 
-def test_restarts_are_waited_for(kube):
+def test_the_restart_of_what_was_killed_is_waited_for(kube):
     kube.add("a", restarts=3)
-    restarts = Restarts(kube, APP)
-    assert restarts.seen()
-    restarts.expect()
-    assert not restarts.seen()
+    kube.add("b", restarts=9)
+    restart = Restart(kube)
+    assert restart.seen()
+    restart.expect(kube.pods(APP.namespace, APP.labels)[0])
+    assert not restart.seen()
     kube.all.clear()
     kube.add("a", restarts=4)
-    assert restarts.seen()
+    assert restart.seen()
+
+
+def test_a_killed_pod_that_was_replaced_is_not_waited_for(kube):
+    """A control replaces the pods: their counts begin anew, and would never reach that of the pod before."""
+    kube.add("a", restarts=3)
+    restart = Restart(kube)
+    restart.expect(kube.pods(APP.namespace, APP.labels)[0])
+    kube.all.clear()
+    kube.add("b", restarts=0)
+    assert restart.seen()
