@@ -6,6 +6,7 @@ The same can be done by hand: `eval "$(slipway env)"`, then `pulumi preview|up|d
 import os
 import re
 import secrets
+import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -74,12 +75,20 @@ class Place:
         """Make the folders, the passphrase and, if given, the Kubernetes plug-in."""
         for folder in (self.state, self.state / "home", self.stacks):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._without_log()
         if not self.passphrase_file.exists():
             descriptor = os.open(self.passphrase_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(secrets.token_urlsafe(32))
         if kubernetes_plugin:
             self._install_plugin(kubernetes_plugin)
+
+    def _without_log(self) -> None:
+        """Keep Pulumi from writing its automatic log: a file where it wants a folder (docs/adr/0008-no-automatic-log-of-pulumi.md)."""
+        logs = self.state / "home" / "logs"
+        if logs.is_dir():
+            shutil.rmtree(logs)
+        logs.touch(mode=0o400)
 
     def _install_plugin(self, binary: Path) -> None:
         """Link the provider into Pulumi's plug-in folder: found on PATH it would warn at every run."""
