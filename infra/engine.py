@@ -84,7 +84,7 @@ class Place:
             self._install_plugin(kubernetes_plugin)
 
     def _without_log(self) -> None:
-        """Keep Pulumi from writing its automatic log: a file where it wants a folder (docs/adr/0008-no-automatic-log-of-pulumi.md)."""
+        """Keep Pulumi from writing its automatic log (ADR 8): a file stands where it wants a folder."""
         logs = self.state / "home" / "logs"
         if logs.is_dir():
             shutil.rmtree(logs)
