@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from slipway.cli.requirements import EMBEDDED_PACKAGES, IMAGE_PACKAGES, TEST_PACKAGES
+from slipway.cli.screen import console
 from slipway.toolchain import debian
 
 GIB = 1024**3
@@ -41,7 +41,7 @@ def command() -> None:
         table.add_row(
             "[green]ok[/green]" if it.good else "[red]no[/red]", it.what, it.found, "" if it.good else it.mend
         )
-    Console().print(table)
+    console().print(table)
     sys.exit(0 if all(it.good for it in findings) else 1)
 
 

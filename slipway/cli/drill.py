@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from infra.naming import Environment
@@ -14,6 +13,7 @@ from slipway import reports
 from slipway.cli.context import Tools, cluster_option, environment_option
 from slipway.cli.live import surroundings
 from slipway.cli.progress import Progress
+from slipway.cli.screen import console
 from slipway.cli.smoke import plan_for, running_service, write_ca
 from slipway.node.stock import Stock
 from slipway.proof.clock import SystemClock
@@ -41,7 +41,7 @@ def list_(as_json: bool) -> None:
         table.add_column(column)
     for it in known.listed():
         table.add_row(it.name, it.about, "\n".join(it.bars), "\n".join(it.controls), str(it.minutes))
-    Console().print(table)
+    console().print(table)
 
 
 @command.command("run")

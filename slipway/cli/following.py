@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final, Protocol, final
 
 import click
-from rich.console import Console
 from rich.live import Live
 
 from slipway import reports
+from slipway.cli.screen import console
 from slipway.rollout import objects, story, view
 from slipway.rollout.api import CORE, Api, Refused, connect, path_of
 from slipway.rollout.client import Client, ExitCode, UsageError, event_of, outcome
@@ -114,8 +114,9 @@ async def follow(
     Raises:
         Unavailable: nothing answered for `PATIENCE` seconds.
     """
-    console, recording = Console(), story.Recording()
-    live = Live(console=console, auto_refresh=False) if console.is_terminal and not as_json else None
+    recording = story.Recording()
+    output = console()
+    live = Live(console=output, auto_refresh=False) if output.is_terminal and not as_json else None
     display: Display = JsonLines() if as_json else Drawn(live)
     if live is not None:
         live.start()

@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from slipway import reports
+from slipway.cli.screen import console
 
 
 @click.command("report")
@@ -16,5 +16,5 @@ from slipway import reports
 def command(folder: Path) -> None:
     """List the reports of all measurements; exits 0 only if every one passed."""
     found = reports.scan(folder)
-    Console().print(reports.table(found))
+    console().print(reports.table(found))
     sys.exit(reports.exit_code(found))

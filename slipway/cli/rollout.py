@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from infra.naming import SERVICE
 from slipway.cli.context import cluster_option, environment_option
 from slipway.cli.following import Where, follow, promoted_or_back, run, taken_back
+from slipway.cli.screen import console
 from slipway.node.cluster import load
 from slipway.rollout.api import Api
 from slipway.rollout.client import Client, ExitCode
@@ -157,7 +157,7 @@ def history(**target: Any) -> None:
         for line in (await client.status()).status.history:
             seconds = f"{line.finished - line.started:.0f}"
             table.add_row(str(line.number), line.revision, line.result, seconds, line.image)
-        Console().print(table)
+        console().print(table)
         return ExitCode.PROMOTED
 
     run(_where(**target), work)

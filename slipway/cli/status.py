@@ -4,7 +4,6 @@ import json
 import sys
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from slipway import node
@@ -12,6 +11,7 @@ from slipway.cli.components import Component, components
 from slipway.cli.context import Tools, cluster_option
 from slipway.cli.kube import kubectl_for
 from slipway.cli.progress import Progress
+from slipway.cli.screen import console
 
 
 @click.command("status")
@@ -24,7 +24,7 @@ def command(cluster: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"components": [it.to_dict() for it in found]}, indent=2))
     else:
-        Console().print(table(found))
+        console().print(table(found))
     sys.exit(0 if all(it.ready for it in found) else 1)
 
 

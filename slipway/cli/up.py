@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, final
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from infra.engine import EngineError
@@ -22,6 +21,7 @@ from slipway import reports
 from slipway.cli import requirements, smoke
 from slipway.cli.context import Tools, cluster_option, environment_option, state_folder
 from slipway.cli.progress import Progress
+from slipway.cli.screen import console
 from slipway.toolchain import debian
 
 
@@ -57,7 +57,7 @@ def command(
         steps["all"] = progress.elapsed
     report = _report(started, steps, proof)
     path = reports.write(report)
-    Console().print(_table(outputs, Environment(environment), path))
+    console().print(_table(outputs, Environment(environment), path))
     sys.exit(report.verdict.exit_code)
 
 
