@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ from slipway.node.stock import Stock
 from slipway.proof.clock import SystemClock
 from slipway.proof.drill import Runner
 from slipway.proof.drills import catalogue
+from slipway.proof.surroundings import ENOUGH
 
 FOLDER = Path("build/drills")
 
@@ -49,7 +51,14 @@ def list_(as_json: bool) -> None:
 @cluster_option
 @environment_option
 @click.option("--rate", type=click.IntRange(1, 10_000), default=200, show_default=True, help="Requests per second.")
-def run(name: str, cluster: str, environment: str, rate: int) -> None:
+@click.option(
+    "--requests",
+    type=click.IntRange(1_000, 10_000_000),
+    default=ENOUGH,
+    show_default=True,
+    help="At least so many under load; fewer than the default are a check, not the proof.",
+)
+def run(name: str, cluster: str, environment: str, rate: int, requests: int) -> None:
     """Run drill NAME; writes the report `drill-NAME` and exits 0 only if it passed."""
     with Progress() as progress:
         where = Environment(environment)
@@ -64,7 +73,7 @@ def run(name: str, cluster: str, environment: str, rate: int) -> None:
             ca=write_ca(platform, FOLDER),
             workdir=FOLDER,
         )
-        live = surroundings(cluster, where, plan, Stock())
+        live = replace(surroundings(cluster, where, plan, Stock()), requests=requests)
         known = catalogue().get(name)
         progress.step(f"{name}: {known.about} About {known.minutes} minutes.")
         outcome = Runner(SystemClock(), k6.start, FOLDER).run(known.build(live))

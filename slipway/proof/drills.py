@@ -7,9 +7,8 @@ from slipway.proof.bars import Limits
 from slipway.proof.catalogue import LEDGER_CONTROL, PROTECTION_CONTROL, Catalogue, DrillInfo
 from slipway.proof.drill import Drill, Shape
 from slipway.proof.faults import DeletePod, Fault, KillContainer, Switch
-from slipway.proof.surroundings import Restart, Surroundings, all_back, busiest_node, victim
+from slipway.proof.surroundings import ENOUGH, Restart, Surroundings, all_back, busiest_node, victim
 
-_MANY: Final = 20_000
 _DRAIN_WITHIN: Final = 180.0
 _LOST_FOR: Final = 20.0  # seconds that connections may hang on a lost node, twice the answer limit
 
@@ -18,7 +17,7 @@ def _pod_deleted(surroundings: Surroundings) -> Drill:
     return Drill(
         name="app-pod-deleted",
         plan=surroundings.plan,
-        limits=Limits(requests=_MANY),
+        limits=Limits(requests=surroundings.requests),
         shape=Shape(times=4),
         next_fault=lambda number: DeletePod(surroundings.kube, victim(surroundings.kube, surroundings.app, number)),
         ready=all_back(surroundings),
@@ -39,7 +38,7 @@ def _pod_killed(surroundings: Surroundings) -> Drill:
         name="app-pod-killed",
         # A write without a key that is in flight on a killed pod is one of the two stated exceptions.
         plan=replace(surroundings.plan, unkeyed_apart=True),
-        limits=Limits(requests=_MANY, unkeyed_failed=None, lost=0),
+        limits=Limits(requests=surroundings.requests, unkeyed_failed=None, lost=0),
         shape=Shape(times=4),
         next_fault=next_fault,
         ready=lambda: killed.seen() and back(),
@@ -52,7 +51,7 @@ def _haproxy_deleted(surroundings: Surroundings) -> Drill:
     return Drill(
         name="haproxy-pod-deleted",
         plan=surroundings.plan,
-        limits=Limits(requests=_MANY),
+        limits=Limits(requests=surroundings.requests),
         shape=Shape(times=2),
         next_fault=lambda number: DeletePod(surroundings.kube, victim(surroundings.kube, surroundings.ingress, number)),
         ready=all_back(surroundings),
@@ -66,7 +65,7 @@ def _node_drained(surroundings: Surroundings) -> Drill:
     return Drill(
         name="node-drain",
         plan=surroundings.plan,
-        limits=Limits(requests=_MANY, lost=0),
+        limits=Limits(requests=surroundings.requests, lost=0),
         shape=Shape(hold=10.0, recovered_within=_DRAIN_WITHIN),
         next_fault=lambda _number: fault,
         ready=all_back(surroundings),
@@ -109,7 +108,7 @@ def _control_plane(surroundings: Surroundings) -> Drill:
 def catalogue() -> Catalogue:
     """All drills that there are."""
     found = Catalogue()
-    none_failed = f"0 failed of >= {_MANY:,}"
+    none_failed = f"0 failed of >= {ENOUGH:,}"
     none_lost = "0 acknowledged writes lost or doubled"
     for info in (
         DrillInfo("app-pod-deleted", "A pod of the service is deleted, four times, under load.",

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from loadtests.plan import LoadPlan
 from slipway.proof.faults import Fault
 from slipway.proof.kube import Kube, OnMachine, OnNode, Pod
 from slipway.proof.writer import Records
+
+#: Requests under which a failure rate of 1 in 4,000 shows with more than 99 % (1 - (1 - 1/4000)^20000).
+ENOUGH: Final = 20_000
 
 
 class Nodes(Protocol):
@@ -52,6 +55,7 @@ class Surroundings:
         connect: makes a client of the ledger, through the same ingress as the load.
         without_protection: turns off ingress retries and preStop, and on again.
         others: further kinds of pods by name, such as `postgres`.
+        requests: at least so many under load, where a drill counts failures; the proof asks for `ENOUGH`.
     """
 
     kube: Kube
@@ -64,6 +68,7 @@ class Surroundings:
     connect: Callable[[], Records]
     without_protection: Fault
     others: Mapping[str, Place] = field(default_factory=dict[str, Place])
+    requests: int = ENOUGH
 
 
 class NothingToBreakError(RuntimeError):

@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 RATE = int(os.environ.get("SLIPWAY_E2E_RATE", "50"))
 SHIFT_REQUESTS = 2_500
+KILL_REQUESTS = 5_000  # the proof's 20,000 are in tests/e2e/drills
 ROLLOUT_SECONDS = 900
 
 
@@ -76,7 +77,7 @@ def test_after_a_rollout_a_second_up_would_still_change_nothing(running):
 def test_kill_minus_nine_fails_no_request_and_would_without_protection(running):
     """A drill by the command that users run: its report must say pass, its negative control included."""
     wait_until_whole(running)
-    done = running.slipway("drill", "run", "app-pod-killed", "--rate", str(RATE))
+    done = running.slipway("drill", "run", "app-pod-killed", "--rate", str(RATE), "--requests", str(KILL_REQUESTS))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
 
 
