@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ REPOSITORY = ROOT.parent
 KUBERNETES_PLUGIN_VERSION = "4.25.0"
 MOST_LINES = 25
 MOST_CHARACTERS = 2000
+_LEFT_BEHIND = 24 * 3600.0  # seconds: no run is that long
 
 OnEvent = Callable[[automation.EngineEvent], None]
 
@@ -57,6 +59,11 @@ class Place:
         """The file backend."""
         return self.state / "stacks"
 
+    @property
+    def scratch(self) -> Path:
+        """Temporary files of Pulumi's programs, for the owner alone."""
+        return self.state / "tmp"
+
     def environment(self) -> dict[str, str]:
         """What `pulumi` needs to find everything (docs/how-to/pulumi.md)."""
         # The language host takes the first `python` on PATH: that of the locked environment.
@@ -69,12 +76,17 @@ class Place:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_PYTHON_CMD": sys.executable,
+            # The Kubernetes provider leaves a kubeconfig in the folder for temporary files at each run.
+            "TMPDIR": str(self.scratch),
         }
 
     def prepare(self, kubernetes_plugin: Path | None) -> None:
         """Make the folders, the passphrase and, if given, the Kubernetes plug-in."""
-        for folder in (self.state, self.state / "home", self.stacks):
+        for folder in (self.state, self.state / "home", self.stacks, self.scratch):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in self.scratch.glob("kubeconfig*"):
+            if time.time() - left.stat().st_mtime > _LEFT_BEHIND:
+                left.unlink(missing_ok=True)
         self._without_log()
         if not self.passphrase_file.exists():
             descriptor = os.open(self.passphrase_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -2,25 +2,23 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, final
+from collections.abc import Callable, Sequence
+from typing import Final, final
 
 from infra import naming
 from infra.naming import Environment
 from loadtests.plan import LoadPlan
+from slipway.cli import unprotected
+from slipway.cli.unprotected import ROLLOUT_SECONDS
 from slipway.node import nodes, supervise
 from slipway.node.cluster import load
 from slipway.node.errors import NodeError
 from slipway.node.spec import ClusterSpec
 from slipway.node.supplies import Supplies
-from slipway.proof.faults import Switch
 from slipway.proof.kube import Kubectl
 from slipway.proof.surroundings import Place, Surroundings
 from slipway.proof.users import Users, Way
 
-CONFIG_BACKEND: Final = "haproxy-ingress.github.io/config-backend"
-NO_RETRIES: Final = "retries 0\nno option redispatch\n"
-ROLLOUT_SECONDS: Final = 300
 RUN_SECONDS: Final = 60
 
 
@@ -78,7 +76,8 @@ def surroundings(cluster: str, environment: Environment, plan: LoadPlan, supplie
         ingress=Place(naming.Namespace.INGRESS.value, {"app.kubernetes.io/name": naming.INGRESS}, "haproxy-ingress"),
         plan=plan,
         connect=lambda: Users(way),
-        without_protection=without_protection(kubectl, environment.value, colour),
+        without_protection=unprotected.service(kubectl, environment.value, colour),
+        without_ingress_drain=unprotected.ingress(kubectl),
         others={"postgres": Place(naming.Namespace.DATA.value, {"cnpg.io/cluster": naming.POSTGRES}, "postgres")},
     )
 
@@ -99,36 +98,6 @@ def stable_colour(kubectl: Callable[..., str], namespace: str) -> str:
 def service_labels(colour: str) -> dict[str, str]:
     """The labels of the service's pods of one colour."""
     return {"app.kubernetes.io/name": naming.SERVICE, "slipway.dev/colour": colour, "slipway.dev/role": "web"}
-
-
-def without_protection(kubectl: Callable[..., str], namespace: str, colour: str) -> Switch:
-    """Ingress retries and preStop off: what the negative controls run under; back on afterwards.
-
-    The live Deployment is patched. The rollout controller knows a Deployment by the revision on its labels and never
-    takes pods that serve for the sake of their template, so it leaves the patch alone, and the next revision is whole.
-    """
-    service = ("service", naming.SERVICE, f"--namespace={namespace}")
-    deployment = ("deployment", f"{naming.SERVICE}-{colour}", f"--namespace={namespace}")
-    saved: dict[str, Any] = {}
-
-    def replace_pod(lifecycle: Mapping[str, Any] | None) -> None:
-        patch = [{"op": "add", "path": "/spec/template/spec/containers/0/lifecycle", "value": lifecycle or {}}]
-        kubectl("patch", *deployment, "--type=json", f"--patch={json.dumps(patch)}")
-        kubectl("rollout", "status", *deployment, f"--timeout={ROLLOUT_SECONDS}s")
-
-    def off() -> None:
-        annotations = json.loads(kubectl("get", *service, "--output=json"))["metadata"]["annotations"]
-        containers = json.loads(kubectl("get", *deployment, "--output=json"))["spec"]["template"]["spec"]["containers"]
-        saved.update(backend=annotations[CONFIG_BACKEND], lifecycle=containers[0].get("lifecycle"))
-        kubectl("annotate", *service, "--overwrite", f"{CONFIG_BACKEND}={NO_RETRIES}")
-        replace_pod(None)
-
-    def on() -> None:
-        if saved:
-            kubectl("annotate", *service, "--overwrite", f"{CONFIG_BACKEND}={saved['backend']}")
-            replace_pod(saved["lifecycle"])
-
-    return Switch("ingress retries and preStop off", off, on)
 
 
 def run_kubectl(spec: ClusterSpec, supplies: Supplies, *words: str) -> str:

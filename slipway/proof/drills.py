@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from slipway.proof.bars import Limits
-from slipway.proof.catalogue import LEDGER_CONTROL, PROTECTION_CONTROL, Catalogue, DrillInfo
+from slipway.proof.catalogue import DRAIN_CONTROL, LEDGER_CONTROL, PROTECTION_CONTROL, Catalogue, DrillInfo
 from slipway.proof.drill import Drill, Shape
 from slipway.proof.faults import DeletePod, Fault, KillContainer, Switch
 from slipway.proof.surroundings import ENOUGH, Restart, Surroundings, all_back, busiest_node, victim
@@ -55,7 +55,7 @@ def _haproxy_deleted(surroundings: Surroundings) -> Drill:
         shape=Shape(times=2),
         next_fault=lambda number: DeletePod(surroundings.kube, victim(surroundings.kube, surroundings.ingress, number)),
         ready=all_back(surroundings),
-        without_protection=surroundings.without_protection,
+        without_protection=surroundings.without_ingress_drain,
     )
 
 
@@ -116,7 +116,7 @@ def catalogue() -> Catalogue:
         DrillInfo("app-pod-killed", "A container of the service gets kill -9, four times, under load.",
                   (none_failed, none_lost), (PROTECTION_CONTROL, LEDGER_CONTROL), 8, _pod_killed),
         DrillInfo("haproxy-pod-deleted", "A HAProxy pod is deleted, twice, under load.",
-                  (none_failed,), (PROTECTION_CONTROL,), 8, _haproxy_deleted),
+                  (none_failed,), (DRAIN_CONTROL,), 8, _haproxy_deleted),
         DrillInfo("node-drain", "The node with most pods of the service is drained and given back.",
                   (none_failed, none_lost), (PROTECTION_CONTROL, LEDGER_CONTROL), 10, _node_drained),
         DrillInfo("node-lost", "The node with most pods of the service is lost for a minute and comes back.",

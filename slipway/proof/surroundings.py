@@ -54,6 +54,7 @@ class Surroundings:
         plan: the load; drills replace its counts and durations.
         connect: makes a client of the ledger, through the same ingress as the load.
         without_protection: turns off ingress retries and preStop, and on again.
+        without_ingress_drain: turns off the wait of a HAProxy that is told to stop, and on again.
         others: further kinds of pods by name, such as `postgres`.
         requests: at least so many under load, where a drill counts failures; the proof asks for `ENOUGH`.
     """
@@ -67,6 +68,7 @@ class Surroundings:
     plan: LoadPlan
     connect: Callable[[], Records]
     without_protection: Fault
+    without_ingress_drain: Fault
     others: Mapping[str, Place] = field(default_factory=dict[str, Place])
     requests: int = ENOUGH
 

@@ -53,6 +53,7 @@ def surroundings(kube, plan, records):
     made = Surroundings(
         kube=kube, on_node=on_node, on_machine=lambda command: "", nodes=Nodes(), app=APP, ingress=INGRESS,  # noqa: ARG005 -- the shape of it
         plan=plan, connect=records.connect, without_protection=Switch("no protection", lambda: None, lambda: None),
+        without_ingress_drain=Switch("no drain", lambda: None, lambda: None),
     )  # fmt: skip
     ran.clear()
     return made
