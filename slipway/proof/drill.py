@@ -131,7 +131,7 @@ class Runner:
                 ledger = self._ledger(drill, label)
                 if ledger is not None:
                     stack.enter_context(ledger)
-                self._inject_all(drill, timeline, load, taken)
+                self._inject_all(drill, timeline, load, taken, requests)
                 taken.load = load.finish()
                 if ledger is not None:
                     with timeline.span("read the ledger back"):
@@ -142,8 +142,11 @@ class Runner:
             taken.error = f"{type(error).__name__}: {error}"
         return taken
 
-    def _inject_all(self, drill: Drill, timeline: Timeline, load: Load, taken: Taken) -> None:
+    def _inject_all(self, drill: Drill, timeline: Timeline, load: Load, taken: Taken, requests: int) -> None:
+        """One after the other, spread over the load: more of its requests are then near a fault."""
+        begin, apart = self._clock.steady(), requests / drill.plan.rate / drill.shape.times
         for number in range(drill.shape.times):
+            load.flow(begin + number * apart - self._clock.steady())
             load.check()
             fault = drill.next_fault(number)
             taken.injected_at.append(self._clock.now().timestamp())

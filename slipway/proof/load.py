@@ -137,6 +137,10 @@ class Load:
         """Raise if the load is not running."""
         self._checked(self._require())
 
+    def flow(self, seconds: float) -> None:
+        """Let it run for so long, none if negative; raises if it ends meanwhile."""
+        self._flow(self._require(), seconds)
+
     def totals(self) -> Totals:
         """Counts so far."""
         return self._require().totals()

@@ -25,6 +25,8 @@ _SALT: Final[dict[Any, Any]] = {
     "font.family": "sans-serif",
 }
 _NAMES_ROOM: Final = 1.45  # of the highest value: the names of what happened stand above the lines
+_HEIGHTS: Final = 3  # at which names may stand
+_LETTER: Final = 0.0068  # width of a letter of a name, as a share of the axis
 _LOCK = threading.Lock()  # rc_context changes settings of the whole process while it is open
 
 
@@ -135,21 +137,26 @@ def _panel(axis: Axes, panel: Panel, *, headroom: float) -> None:
 
 
 def _spans(axis: Axes, spans: Sequence[Span], *, named: bool) -> None:
-    for index, span in enumerate(spans):
+    left, right = axis.get_xlim()
+    taken = [-1.0] * _HEIGHTS  # up to where, as a share of the axis, a name stands at each height
+    for span in spans:
         if span.end > span.start:
             axis.axvspan(span.start, span.end, color=span.colour, alpha=0.14, linewidth=0)
         axis.axvline(span.start, color=span.colour, linewidth=1.0, linestyle="--")
-        if named:
-            place = 0.99 - 0.10 * (index % 3)  # three heights, so that names of close marks do not cover each other
-            axis.text(
-                span.start,
-                place,
-                f" {span.label}",
-                transform=axis.get_xaxis_transform(),
-                fontsize=8.5,
-                color=_INK,
-                va="top",
-            )
+        at = (span.start - left) / (right - left)
+        height = next((number for number, end in enumerate(taken) if end < at), None)
+        if not named or height is None:  # no room: the table below says it too
+            continue
+        taken[height] = at + _LETTER * (len(span.label) + 2)
+        axis.text(
+            span.start,
+            0.99 - 0.10 * height,
+            f" {span.label}",
+            transform=axis.get_xaxis_transform(),
+            fontsize=8.5,
+            color=_INK,
+            va="top",
+        )
 
 
 def _inline(document: str) -> str:

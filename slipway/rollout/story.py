@@ -12,7 +12,7 @@ from slipway.reports import Bar, Report, Section, derive, rows
 from slipway.reports.plots import Line, Panel, Plot, Span, draw
 from slipway.rollout.client import ExitCode
 from slipway.rollout.observation import Rollout
-from slipway.rollout.status import MetricState, Phase, Revision
+from slipway.rollout.status import MetricState, Observed, Phase, Revision
 
 COLOURS: Final = {"blue": "#2f6fde", "green": "#2a9d78"}
 
@@ -130,9 +130,17 @@ def _seconds(recording: Recording) -> list[float]:
     return [found.at - recording.moments[0].at for found in recording.moments]
 
 
+def _held(observed: Sequence[Observed | None]) -> list[Observed | None]:
+    """The weights at each moment: what was read back last holds until the next reading."""
+    found: list[Observed | None] = []
+    for entry in observed:
+        found.append(entry if entry is not None or not found else found[-1])
+    return found
+
+
 def _weights(recording: Recording) -> Panel:
     seconds = _seconds(recording)
-    observed = [found.rollout.status.observed for found in recording.moments]
+    observed = _held([found.rollout.status.observed for found in recording.moments])
     blue = [None if found is None else found.blue for found in observed]
     green = [None if found is None else found.green for found in observed]
     lines = (

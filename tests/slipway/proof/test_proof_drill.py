@@ -87,6 +87,13 @@ def test_a_drill_passes_when_its_bars_hold_and_its_controls_failed(world, runs, 
     assert "must fail" in page
 
 
+def test_faults_are_spread_over_the_load(world):
+    outcome = world.runner.run(world.drill(ledger=False, times=4, requests=40_000))
+    first, *others = outcome.taken.injected_at
+    apart = 40_000 / world.plan.rate / 4
+    assert [at - first for at in others] == pytest.approx([apart, 2 * apart, 3 * apart], abs=1.0)
+
+
 def test_a_control_that_shows_nothing_takes_the_proof_away(world):
     outcome = world.runner.run(world.drill())
     assert outcome.report.verdict is Verdict.INCONCLUSIVE

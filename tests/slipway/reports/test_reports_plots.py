@@ -62,3 +62,18 @@ def test_what_cannot_be_drawn_is_refused(plot):
 
 def test_a_panel_without_lines_and_a_single_point_can_be_drawn():
     assert "<svg" in draw(Plot([Panel("none", "y", []), Panel("one", "y", [Line("l", [1], [1])])]))
+
+
+def names_in(svg, labels):
+    return [
+        label for label in labels if f"> {label}<" in svg.replace("&#160;", " ").replace("\xa0", " ") or label in svg
+    ]
+
+
+def test_names_that_find_no_room_are_left_out_and_far_ones_stand():
+    panel = Panel("Requests", "per second", [Line("all", [0.0, 400.0], [50.0, 50.0])])
+    close = [f"something long that happened, number {number}" for number in range(5)]
+    spans = [Span(label, 5.0 + number, 5.0 + number) for number, label in enumerate(close)]
+    svg = draw(Plot([panel], [*spans, Span("much later", 300.0, 300.0)]))
+    assert names_in(svg, close) == close[:3]
+    assert names_in(svg, ["much later"]) == ["much later"]
