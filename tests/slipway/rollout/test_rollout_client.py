@@ -142,6 +142,9 @@ def test_start_asks_for_a_digest_and_for_another_attempt_after_a_refusal(server)
     assert server.document["spec"]["image"] == IMAGES[2]
     assert "attempt" not in server.document["spec"]
     assert ask(server, lambda client: client.start(IMAGES[3])).spec.attempt == 1
+    # A pipeline that runs again asks for nothing new.
+    assert ask(server, lambda client: client.start(IMAGES[3], attach=True)).spec.attempt == 1
+    assert ask(server, lambda client: client.start(IMAGES[3])).spec.attempt == 2
 
 
 def test_approve_opens_the_gate_that_waits_under_ones_own_name(server):
