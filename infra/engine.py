@@ -157,7 +157,8 @@ class Engine:
         """
         with _told(project):
             found = self._stack(project, stack).preview(on_output=_silent, color="never", refresh=refresh)
-        return {str(kind): count for kind, count in found.change_summary.items()}
+        # Declared as an enumeration of texts, given as plain ones: the text itself is right for both.
+        return {str.__str__(kind): count for kind, count in found.change_summary.items()}
 
     def destroy(self, project: Project, stack: str, on_event: OnEvent) -> None:
         """Destroy what a stack made, and forget the stack."""

@@ -1,8 +1,13 @@
 """Where Pulumi finds its programs and keeps its state."""
 
 import stat
+from types import SimpleNamespace
 
-from infra.engine import Place
+import pytest
+from pulumi.automation import OpType
+
+from infra.engine import Engine, Place
+from infra.naming import Project
 
 
 def test_the_passphrase_is_made_once_and_for_the_owner_alone(tmp_path):
@@ -24,3 +29,28 @@ def test_pulumi_finds_no_folder_for_its_log_also_where_one_was(tmp_path):
     place.prepare(None)
     assert logs.is_file()
     assert logs.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("summary", "changes", "unchanged"),
+    [
+        ({"same": 3, "update": 0}, {"same": 3, "update": 0}, True),
+        ({"same": 3, "update": 1}, {"same": 3, "update": 1}, False),
+        ({OpType.SAME: 3, OpType.READ: 1}, {"same": 3, "read": 1}, True),
+    ],
+)
+def test_a_preview_counts_by_operation_and_refreshes_if_asked(monkeypatch, tmp_path, summary, changes, unchanged):
+    asked = []
+
+    def preview(**options):
+        asked.append(options["refresh"])
+        return SimpleNamespace(change_summary=summary)
+
+    monkeypatch.setenv("PATH", "/bin")  # the engine puts Pulumi before it
+    engine = Engine(Place(tmp_path / "programs", tmp_path / "state"))
+    monkeypatch.setattr(engine, "_stack", lambda _project, _stack: SimpleNamespace(preview=preview))
+    assert engine.unchanged(Project.CLUSTER, "c") is unchanged
+    told = engine.preview(Project.CLUSTER, "c", refresh=True)
+    assert told == changes
+    assert all(type(kind) is str for kind in told)
+    assert asked == [False, True]
