@@ -56,7 +56,9 @@ e2e-smoke: $(STAMP) ## Tests on a real cluster, the short form that the pipeline
 	$(BIN)/pytest -p no:randomly -m e2e tests/e2e/smoke $(ARGS)
 
 ##@ Set up
-.PHONY: setup-test fix
+.PHONY: venv setup-test fix
+venv: $(STAMP) ## The virtual environment of the lock
+
 setup-test: $(STAMP) ## Install and build what the tests need
 	$(SLIPWAY) setup test
 

@@ -157,9 +157,20 @@ class Engine:
 
     def unchanged(self, project: Project, stack: str) -> bool:
         """Whether a preview would change nothing."""
+        return all(kind in ("same", "read") for kind, count in self.preview(project, stack).items() if count)
+
+    def preview(self, project: Project, stack: str, *, refresh: bool = False) -> Mapping[str, int]:
+        """What `up` would do: operation -> how many resources. Neither the cluster nor the state is changed.
+
+        Args:
+            project: which.
+            stack: its stack.
+            refresh: compare with the cluster as it is, not with the state.
+        """
         with _told(project):
-            summary = self._stack(project, stack).preview(on_output=_silent, color="never").change_summary
-        return all(kind in ("same", "read") for kind, count in summary.items() if count)
+            found = self._stack(project, stack).preview(on_output=_silent, color="never", refresh=refresh)
+        # Declared as an enumeration of texts, given as plain ones: the text itself is right for both.
+        return {str.__str__(kind): count for kind, count in found.change_summary.items()}
 
     def destroy(self, project: Project, stack: str, on_event: OnEvent) -> None:
         """Destroy what a stack made, and forget the stack."""

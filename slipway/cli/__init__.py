@@ -15,6 +15,8 @@ COMMANDS: Final = {
     "node": "Drain, stop, start or remove a node of an embedded cluster.",
     "doctor": "Say what this machine has and lacks, and why it is needed.",
     "setup": "Install and build what a task needs, without doing it.",
+    "image": "Build the service's image, push it, check its name.",
+    "preview": "Show what `up` would change, and what has drifted.",
     "rollout": "Ask for a version of the service, and see how it goes.",
     "loadtest": "Send load through the ingress and judge it.",
     "drill": "Break something under load, and measure what users feel.",

@@ -48,4 +48,4 @@ METRICS_IMAGES: Final = (
     "kube-state-metrics",
     "metrics-server",
 )
-TEST_PROGRAMS: Final = ("helm", "etcd", "kube-apiserver", "kubectl", "ingress-observer")
+TEST_PROGRAMS: Final = ("helm", "etcd", "kube-apiserver", "kubectl", "ingress-observer", "act", "actionlint")

@@ -14,7 +14,7 @@ from slipway.cli.following import Where, follow, promoted_or_back, run, taken_ba
 from slipway.cli.screen import console
 from slipway.node.cluster import load
 from slipway.rollout.api import Api
-from slipway.rollout.client import Client, ExitCode
+from slipway.rollout.client import Client, ExitCode, UsageError, digest_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -56,14 +56,15 @@ _reason = click.option("--reason", default="", help="Why, for the record.")
 
 @command.command("start")
 @click.option("--image", required=True, help="The wanted image, by digest: NAME@sha256:...")
+@click.option("--attach", is_flag=True, help="If it is wanted already, ask for nothing and only see how it goes.")
 @_wait
 @_json
 @_target
-def start(*, image: str, wait: bool, as_json: bool, **target: Any) -> None:
-    """Ask for an image. A version that was refused before gets another attempt."""
+def start(*, image: str, attach: bool, wait: bool, as_json: bool, **target: Any) -> None:
+    """Ask for an image. A version that was refused before gets another attempt, except with --attach."""
 
     async def work(client: Client, api: Api) -> ExitCode:
-        asked = await client.start(image)
+        asked = await client.start(image, attach=attach)
         if not wait:
             click.echo(f"{image} is wanted; `slipway rollout watch` shows how it goes")
             return ExitCode.PROMOTED
@@ -141,6 +142,31 @@ def rollback(*, reason: str, wait: bool, as_json: bool, **target: Any) -> None:
         revision = await client.rollback(reason=reason)
         click.echo(f"revision {revision} is taken back", err=as_json)
         return await follow(client, api, taken_back(revision), as_json=as_json) if wait else ExitCode.PROMOTED
+
+    run(_where(**target), work)
+
+
+@command.command("last-good")
+@click.option("--expect", metavar="IMAGE", help="Exit with 1 unless the last good version has this image's digest.")
+@_target
+def last_good(*, expect: str | None, **target: Any) -> None:
+    """Print the image that was promoted last and not taken back."""
+
+    async def work(client: Client, _api: Api) -> ExitCode:
+        wanted = None if expect is None else digest_of(expect)
+        status = (await client.status()).status
+        if not status.last_good_digest:
+            raise UsageError(f"no version of {client.name} in {client.namespace} has been promoted yet")
+        click.echo(status.last_good_image)
+        if wanted in {None, status.last_good_digest}:
+            return ExitCode.PROMOTED
+        click.secho(
+            f"error: {client.namespace} has {status.last_good_digest} as its last good version, not {wanted}; "
+            "promote that one there first",
+            fg="red",
+            err=True,
+        )
+        return ExitCode.ROLLED_BACK
 
     run(_where(**target), work)
 

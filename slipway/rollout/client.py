@@ -5,6 +5,7 @@ asked of the API server, and admission checks it.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import IntEnum
@@ -17,6 +18,7 @@ from slipway.rollout.observation import Rollout
 from slipway.rollout.status import AFTER_PROMOTION, UNDER_TEST, Phase, Reason
 
 WHO_AM_I: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+BY_DIGEST: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]*@(sha256:[0-9a-f]{64})")
 SETTLED: Final = frozenset({Phase.DRAINING, Phase.WARM_STANDBY, Phase.CONTRACT, Phase.DONE})
 
 
@@ -32,6 +34,20 @@ class ExitCode(IntEnum):
 
 class UsageError(Exception):
     """What was asked for makes no sense now; the text says what does."""
+
+
+def digest_of(image: str) -> str:
+    """The digest (`sha256:...`) of an image that is named by it.
+
+    Raises:
+        UsageError: it is not named by a whole digest.
+    """
+    named = BY_DIGEST.fullmatch(image)
+    if named is None:
+        raise UsageError(
+            f"{image!r} is not named by digest: write NAME@sha256:... (64 hexadecimal digits), a tag may change"
+        )
+    return named.group(1)
 
 
 class Client:
@@ -67,15 +83,20 @@ class Client:
         answer = await self._api.create(WHO_AM_I, body)
         return answer["status"]["userInfo"]["username"]
 
-    async def start(self, image: str) -> Rollout:
+    async def start(self, image: str, *, attach: bool = False) -> Rollout:
         """Ask for an image, by digest. A version that was refused before gets another attempt.
+
+        Args:
+            image: which one.
+            attach: if it is wanted already, ask for nothing: a pipeline that starts again learns how it went.
 
         Raises:
             UsageError: the image is not named by digest.
         """
-        if "@sha256:" not in image:
-            raise UsageError(f"{image!r} is not named by digest: write NAME@sha256:..., a tag may change its mind")
+        digest_of(image)
         rollout = await self.status()
+        if attach and rollout.spec.image == image:
+            return rollout
         change: dict[str, Any] = {"image": image}
         results = {line.image: line.result for line in rollout.status.history}
         refused = results.get(image, "").startswith("rolled back")

@@ -121,9 +121,11 @@ def people() -> list[Manifest]:
     """Return the roles for people and pipelines, to be bound by whoever knows them."""
     rbac = "rbac.authorization.k8s.io/v1"
     look = _rule(GROUP, [PLURAL], ["get", "list", "watch"])
+    # What a version's report compares; it names secrets, it holds none.
+    templates = _rule("", ["podtemplates"], ["get"])
     roles = {
-        "viewer": [look, _rule("", ["events"], ["get", "list", "watch"])],
-        "starter": [look, _rule(GROUP, [PLURAL], ["create", "patch", "update", "start"])],
+        "viewer": [look, templates, _rule("", ["events"], ["get", "list", "watch"])],
+        "starter": [look, templates, _rule(GROUP, [PLURAL], ["create", "patch", "update", "start"])],
         "approver": [look, _rule(GROUP, [PLURAL], ["patch", "approve"])],
         "aborter": [look, _rule(GROUP, [PLURAL], ["patch", "abort"])],
     }

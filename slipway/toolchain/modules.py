@@ -23,6 +23,8 @@ CLOUDNATIVE_PG_VERSION: Final = "1.30.0"
 METALLB_VERSION: Final = "v0.15.2"
 LOCAL_PATH_VERSION: Final = "v0.0.30"
 HELM_VERSION: Final = "v3.19.0"
+ACT_VERSION: Final = "v0.2.87"
+ACTIONLINT_VERSION: Final = "v1.7.7"
 PROMETHEUS_OPERATOR_VERSION: Final = "v0.85.0"
 METRICS_SERVER_VERSION: Final = "v0.9.0"
 KUBE_STATE_METRICS_VERSION: Final = "v2.15.0"
@@ -284,6 +286,22 @@ _TABLE: Final = (
         estimate=90,
         stamps={"helm.sh/helm/v3/internal/version.version": HELM_VERSION},
         nosumdb=("sigs.k8s.io/*",),
+    ),
+    ModuleSet(
+        # Runs the workflows of .github in tests, on the machine itself.
+        name="act",
+        version=ACT_VERSION,
+        binaries=(Binary("act", "github.com/nektos/act", "act"),),
+        estimate=21,
+        tags=("WITHOUT_DOCKER",),
+        stamps={"main.version": ACT_VERSION.removeprefix("v")},
+    ),
+    ModuleSet(
+        name="actionlint",
+        version=ACTIONLINT_VERSION,
+        binaries=(Binary("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", "actionlint"),),
+        estimate=6,
+        stamps={"github.com/rhysd/actionlint.version": ACTIONLINT_VERSION.removeprefix("v")},
     ),
 )
 

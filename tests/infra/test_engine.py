@@ -3,8 +3,13 @@
 import os
 import stat
 import time
+from types import SimpleNamespace
 
-from infra.engine import Place
+import pytest
+from pulumi.automation import OpType
+
+from infra.engine import Engine, Place
+from infra.naming import Project
 
 
 def test_the_passphrase_is_made_once_and_for_the_owner_alone(tmp_path):
@@ -40,3 +45,28 @@ def test_kubeconfigs_that_the_provider_leaves_are_kept_apart_and_removed_a_day_l
     os.utime(old, (two_days_ago, two_days_ago))
     place.prepare(None)
     assert (old.exists(), fresh.exists()) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("summary", "changes", "unchanged"),
+    [
+        ({"same": 3, "update": 0}, {"same": 3, "update": 0}, True),
+        ({"same": 3, "update": 1}, {"same": 3, "update": 1}, False),
+        ({OpType.SAME: 3, OpType.READ: 1}, {"same": 3, "read": 1}, True),
+    ],
+)
+def test_a_preview_counts_by_operation_and_refreshes_if_asked(monkeypatch, tmp_path, summary, changes, unchanged):
+    asked = []
+
+    def preview(**options):
+        asked.append(options["refresh"])
+        return SimpleNamespace(change_summary=summary)
+
+    monkeypatch.setenv("PATH", "/bin")  # the engine puts Pulumi before it
+    engine = Engine(Place(tmp_path / "programs", tmp_path / "state"))
+    monkeypatch.setattr(engine, "_stack", lambda _project, _stack: SimpleNamespace(preview=preview))
+    assert engine.unchanged(Project.CLUSTER, "c") is unchanged
+    told = engine.preview(Project.CLUSTER, "c", refresh=True)
+    assert told == changes
+    assert all(type(kind) is str for kind in told)
+    assert asked == [False, True]

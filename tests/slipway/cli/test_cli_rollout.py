@@ -55,6 +55,7 @@ PAUSED = (state("Paused", candidate=IMAGE, reason="Inconclusive"),)
 class Cluster:
     """A client whose Rollout goes through given states, and an API without objects."""
 
+    name = "payload"
     namespace = "dev"
 
     def __init__(self, states=PROMOTED, error=None):
@@ -73,8 +74,8 @@ class Cluster:
     async def status(self):
         return self.states[-1]
 
-    async def start(self, image):
-        self._note("start", image)
+    async def start(self, image, *, attach):
+        self._note("attach" if attach else "start", image)
         return self.states[0]
 
     async def approve(self, gate, *, reason):
@@ -188,3 +189,40 @@ def test_without_an_embedded_cluster_a_kubeconfig_is_needed(monkeypatch):
     monkeypatch.delenv("KUBECONFIG", raising=False)
     result = CliRunner().invoke(cli.cli, ["rollout", "status", "--cluster", "nowhere"])
     assert "nowhere" in str(result.exception)
+
+
+def test_a_pipeline_that_runs_again_attaches(slipway):
+    cluster = Cluster(BACK)
+    assert slipway(cluster, "start", "--image", IMAGE, "--attach", "--wait").exit_code == 1
+    assert cluster.asked == [("attach", IMAGE)]
+
+
+GOOD = (state("Done", stable=IMAGE, lastGoodImage=IMAGE, lastGoodDigest="sha256:" + "2" * 64),)
+
+
+@pytest.mark.parametrize(
+    ("expected", "code"), [((), 0), (("--expect", IMAGE), 0), (("--expect", OLD), 1), (("--expect", "app:1"), 2)]
+)
+def test_the_last_good_image_is_told_and_compared(slipway, expected, code):
+    result = slipway(Cluster(GOOD), "last-good", *expected)
+    assert result.exit_code == code, result.output
+    assert (result.stdout.strip() == IMAGE) == (code != 2)
+
+
+def test_before_the_first_promotion_no_version_is_good(slipway):
+    result = slipway(Cluster((state("Pending"),)), "last-good")
+    assert result.exit_code == 2
+    assert "has been promoted yet" in result.stderr
+
+
+def test_who_may_not_read_templates_still_learns_how_it_ended(slipway):
+    class Narrow(Cluster):
+        async def get(self, path):
+            self._note("get", path)
+            raise Refused("templates may not be read")
+
+    cluster = Narrow()
+    result = slipway(cluster, "start", "--image", IMAGE, "--wait")
+    assert result.exit_code == 0, result.output
+    assert [asked for asked, *_ in cluster.asked] == ["start", "get"]
+    assert Path("build/reports/rollout-dev-payload.json").exists()

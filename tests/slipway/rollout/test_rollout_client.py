@@ -135,10 +135,16 @@ def test_start_asks_for_a_digest_and_for_another_attempt_after_a_refusal(server)
     put(server, RolloutStatus(stable=STABLE, phase=Phase.DONE, history=(line(IMAGES[3], "rolled back: Aborted"),)))
     with pytest.raises(UsageError, match="by digest"):
         ask(server, lambda client: client.start("registry.test/app:1"))
+    for cut in ("registry.test/app@sha256:" + "1" * 63, "registry.test/app@sha256:" + "G" * 64, "sha256:" + "1" * 64):
+        with pytest.raises(UsageError, match="64 hexadecimal"):
+            ask(server, lambda client, cut=cut: client.start(cut))
     ask(server, lambda client: client.start(IMAGES[2]))
     assert server.document["spec"]["image"] == IMAGES[2]
     assert "attempt" not in server.document["spec"]
     assert ask(server, lambda client: client.start(IMAGES[3])).spec.attempt == 1
+    # A pipeline that runs again asks for nothing new.
+    assert ask(server, lambda client: client.start(IMAGES[3], attach=True)).spec.attempt == 1
+    assert ask(server, lambda client: client.start(IMAGES[3])).spec.attempt == 2
 
 
 def test_approve_opens_the_gate_that_waits_under_ones_own_name(server):

@@ -113,3 +113,12 @@ def test_everything_is_there_once_and_the_crd_comes_first():
     keys = [(it["kind"], it["metadata"].get("namespace"), it["metadata"]["name"]) for it in found]
     assert keys[0] == ("CustomResourceDefinition", None, "rollouts.slipway.dev")
     assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("what", "code"), [("podtemplates/none", 404), ("secrets/none", 403), ("pods", 403), ("podtemplates", 403)]
+)
+def test_who_starts_versions_reads_the_template_of_one_and_nothing_else(control_plane, rollout, what, code):
+    del rollout  # the roles are there
+    answer = control_plane.request("GET", f"/api/v1/namespaces/rules/{what}", user="sam")
+    assert answer.status_code == code, answer.text

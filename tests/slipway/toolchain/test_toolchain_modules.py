@@ -94,6 +94,8 @@ def test_the_table_names_the_versions_of_go_mod():
         "haproxy-ingress": "github.com/jcmoraisjr/haproxy-ingress",
         "local-path-provisioner": "github.com/rancher/local-path-provisioner",
         "helm": "helm.sh/helm/v3",
+        "act": "github.com/nektos/act",
+        "actionlint": "github.com/rhysd/actionlint",
         "prometheus-operator": "github.com/prometheus-operator/prometheus-operator",
         "metrics-server": "sigs.k8s.io/metrics-server",
         "kube-state-metrics": "k8s.io/kube-state-metrics/v2",

@@ -1,0 +1,97 @@
+"""`slipway image`: the service's image, built once and named by its digest ever after."""
+
+import base64
+import json
+import os
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import click
+
+from infra.engine import REPOSITORY
+from slipway.cli.context import Tools
+from slipway.cli.progress import Progress
+from slipway.cli.requirements import IMAGE_PACKAGES
+from slipway.rollout.client import UsageError, digest_of
+from slipway.toolchain import debian
+from slipway.toolchain.images import Images
+
+USER: Final = "SLIPWAY_REGISTRY_USER"
+PASSWORD: Final = "SLIPWAY_REGISTRY_PASSWORD"  # noqa: S105 -- the name of a variable
+AUTH_FILE: Final = "REGISTRY_AUTH_FILE"
+
+
+@click.group("image")
+def command() -> None:
+    """Build the service's image, push it, check its name."""
+
+
+@command.command("build")
+@click.argument("name", type=click.Choice(["service", "controller"]))
+def build(name: str) -> None:
+    """Build image NAME, and print its digest."""
+    with Progress() as progress:
+        digest = _images(progress).build(name).digest
+    click.echo(digest)
+
+
+@command.command("push")
+@click.argument("name", type=click.Choice(["service", "controller"]))
+@click.option("--registry", required=True, help="HOST[:PORT][/PATH]; the image becomes slipway/NAME below it.")
+@click.option("--ca", type=click.Path(exists=True, path_type=Path), help="Authority of the registry's certificate.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Also append `image=...` and `digest=...` here."
+)
+def push(name: str, registry: str, ca: Path | None, output: Path | None) -> None:
+    """Build image NAME, push it, and print it by digest.
+
+    $SLIPWAY_REGISTRY_USER and $SLIPWAY_REGISTRY_PASSWORD log in, if both are set.
+    """
+    with Progress() as progress, signed_in(registry):
+        digest = _images(progress).push(name, registry, ca)
+    image = f"{registry}/slipway/{name}@{digest}"
+    if output is not None:
+        with output.open("a", encoding="utf-8") as file:
+            file.write(f"image={image}\ndigest={digest}\n")
+    click.echo(image)
+
+
+@command.command("check")
+@click.argument("image")
+def check(image: str) -> None:
+    """Exit with 2 unless IMAGE is named by a whole digest."""
+    try:
+        click.echo(digest_of(image))
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
+
+
+@contextmanager
+def signed_in(registry: str) -> Generator[None]:
+    """Credentials of the environment as a private file that the copying program reads, for as long as it runs."""
+    user, password = os.environ.get(USER), os.environ.get(PASSWORD)
+    if not (user and password):
+        yield
+        return
+    secret = base64.b64encode(f"{user}:{password}".encode()).decode()
+    host = registry.partition("/")[0]
+    before = os.environ.get(AUTH_FILE)
+    with tempfile.TemporaryDirectory(prefix="slipway-registry-") as folder:  # private to this user
+        path = Path(folder) / "auth.json"
+        path.write_text(json.dumps({"auths": {host: {"auth": secret}}}), encoding="utf-8")
+        os.environ[AUTH_FILE] = str(path)
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[AUTH_FILE]
+            else:
+                os.environ[AUTH_FILE] = before
+
+
+def _images(progress: Progress) -> Images:
+    debian.ensure(IMAGE_PACKAGES, progress.step)
+    return Images(Tools(progress).toolchain, repository=REPOSITORY)

@@ -1,0 +1,91 @@
+"""`slipway preview`: what `up` would change, stack by stack; with --refresh, where the world has drifted from them."""
+
+import datetime as dt
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+import click
+from pydantic import JsonValue
+
+from slipway import reports
+from slipway.cli.context import Tools, cluster_option
+from slipway.cli.progress import Progress
+from slipway.cli.requirements import PLATFORM_PROGRAMS
+
+QUIET: Final = frozenset({"same", "read"})
+
+
+@final
+@dataclass(frozen=True)
+class Planned:
+    """What would happen to a stack: operation -> how many resources."""
+
+    stack: str
+    changes: Mapping[str, int]
+
+    @property
+    def told(self) -> str:
+        """The changes for people."""
+        loud = [f"{count} {kind}" for kind, count in sorted(self.changes.items()) if count and kind not in QUIET]
+        return ", ".join(loud) or "no change"
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing would change."""
+        return self.told == "no change"
+
+
+@click.command("preview")
+@cluster_option
+@click.option("--refresh", is_flag=True, help="Ask the cluster how things are, instead of trusting the state.")
+@click.option("--expect-no-changes", "strict", is_flag=True, help="Any change fails the report.")
+@click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Write a Markdown table here.")
+def command(cluster: str, refresh: bool, strict: bool, summary: Path | None) -> None:
+    """Preview every stack of a cluster; changes neither it nor the state; writes the report `preview`."""
+    started = dt.datetime.now(dt.UTC)
+    with Progress() as progress:
+        tools = Tools(progress)
+        tools.place.prepare(tools.toolchain.ensure(PLATFORM_PROGRAMS)[PLATFORM_PROGRAMS[0]])
+        planned: list[Planned] = []
+        for project, stack in reversed(list(tools.engine.stacks_of(cluster))):
+            progress.step(f"{project.value}/{stack}")
+            planned.append(Planned(f"{project.value}/{stack}", tools.engine.preview(project, stack, refresh=refresh)))
+        seconds = progress.elapsed
+    if not planned:
+        raise click.ClickException(
+            f"there is no stack of a cluster {cluster!r}; `slipway up --cluster {cluster}` makes it"
+        )
+    if summary is not None:
+        summary.parent.mkdir(parents=True, exist_ok=True)
+        summary.write_text(markdown(planned), encoding="utf-8")
+    found = report(started, seconds, planned, strict=strict)
+    reports.write(found)
+    for it in planned:
+        click.echo(f"{it.stack}: {it.told}")
+    sys.exit(found.verdict.exit_code)
+
+
+def markdown(planned: Sequence[Planned]) -> str:
+    """The table that a pull request shows: counts only, never a value."""
+    rows = [f"| `{it.stack}` | {it.told} |" for it in planned]
+    return "\n".join(["| stack | would change |", "|---|---|", *rows, ""])
+
+
+def report(started: dt.datetime, seconds: float, planned: Sequence[Planned], *, strict: bool) -> reports.Report:
+    """The report `preview`: a bar for each stack."""
+    bars = tuple(
+        reports.Bar(
+            what=it.stack,
+            measured=it.told,
+            bar="no change" if strict else "can be previewed",
+            holds=it.quiet or not strict,
+        )
+        for it in planned
+    )
+    figures: dict[str, JsonValue] = {it.stack: dict(it.changes.items()) for it in planned}
+    return reports.Report(
+        name="preview", started=started, seconds=seconds, figures=figures, bars=bars, verdict=reports.derive(bars)
+    )

@@ -1,0 +1,87 @@
+"""`slipway preview`: what is told of each stack, and when a difference fails."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from infra.naming import Project
+from slipway import cli
+from slipway.cli import preview
+from slipway.cli.preview import Planned, markdown
+
+SAME = {"same": 40, "read": 2}
+DRIFTED = {"same": 40, "update": 3, "create": 1}
+
+
+class Engine:
+    def __init__(self, changes):
+        self.changes = changes
+        self.asked = []
+
+    def stacks_of(self, cluster):
+        yield Project.SERVICE, f"{cluster}-dev"
+        yield Project.CLUSTER, cluster
+
+    def preview(self, project, stack, *, refresh):
+        self.asked.append((project, stack, refresh))
+        return self.changes
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Run `slipway preview` on stacks that would change so; returns result and engine."""
+    monkeypatch.chdir(tmp_path)
+
+    def go(changes, *arguments, stacks=True):
+        engine = Engine(changes)
+        if not stacks:
+            engine.stacks_of = lambda _cluster: iter(())
+
+        class Toolchain:
+            def ensure(self, names):
+                return dict.fromkeys(names, Path("plugin"))
+
+        class Place:
+            def prepare(self, plugin):
+                assert plugin == Path("plugin")
+
+        class Tools:
+            def __init__(self, _progress):
+                self.engine, self.toolchain, self.place = engine, Toolchain(), Place()
+
+        monkeypatch.setattr(preview, "Tools", Tools)
+        return CliRunner().invoke(cli.cli, ["preview", "--cluster", "c", *arguments]), engine
+
+    return go
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "code"),
+    [(SAME, (), 0), (DRIFTED, (), 0), (SAME, ("--expect-no-changes",), 0), (DRIFTED, ("--expect-no-changes",), 1)],
+)
+def test_only_where_no_change_is_expected_a_change_fails(run, changes, arguments, code):
+    result, _ = run(changes, *arguments)
+    assert result.exit_code == code, result.output
+    assert json.loads(Path("build/reports/preview.json").read_text())["verdict"] == ("fail" if code else "pass")
+
+
+def test_stacks_come_in_the_order_in_which_they_are_made(run):
+    _, engine = run(SAME, "--refresh")
+    assert engine.asked == [(Project.CLUSTER, "c", True), (Project.SERVICE, "c-dev", True)]
+
+
+def test_the_summary_counts_and_shows_no_value(run):
+    run(DRIFTED, "--summary", "out/preview.md")
+    assert "| `slipway-cluster/c` | 1 create, 3 update |" in Path("out/preview.md").read_text()
+
+
+def test_a_cluster_without_stacks_is_no_success(run):
+    result, _ = run(SAME, stacks=False)
+    assert result.exit_code == 1
+    assert "there is no stack" in result.output
+
+
+def test_no_change_is_said():
+    assert "| `s` | no change |" in markdown([Planned("s", SAME)])

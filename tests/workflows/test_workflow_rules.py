@@ -1,0 +1,323 @@
+"""The workflows as data: each rule on every workflow, and each rule on a made-up workflow that breaks it."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from slipway import cli
+from slipway.proof.drills import catalogue
+from slipway.toolchain import Toolchain
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / ".github" / "workflows"
+FILES = sorted(FOLDER.glob("*.yml"))
+SETUP = ROOT / ".github" / "actions" / "setup" / "action.yml"
+PIN = re.compile(r"uses: (?P<name>[\w.-]+/[\w./-]+)@(?P<commit>[0-9a-f]{40}) # (?P<version>v\d+\.\d+\.\d+)$")
+CLUSTER_SECRETS = re.compile(r"kubeconfig", re.IGNORECASE)
+LONGEST = 2  # lines of a `run`
+
+
+def read(text: str) -> dict[str, Any]:
+    data = yaml.safe_load(text)
+    data["on"] = data.pop(True, {})  # YAML 1.1 reads the key `on` as a truth value
+    return data
+
+
+def jobs(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield from data["jobs"].items()
+
+
+def steps(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, job in jobs(data):
+        for step in job.get("steps", ()):
+            yield name, step
+
+
+def lock() -> dict[tuple[str, str], str]:
+    lines = (ROOT / ".github" / "actions.lock").read_text().splitlines()
+    rows = [line.split() for line in lines if line and not line.startswith("#")]
+    return {(name, version): commit for name, version, commit in rows}
+
+
+def permissions_are_given_job_by_job(text: str, data: dict[str, Any]) -> Iterator[str]:
+    if data.get("permissions") != {}:
+        yield "no `permissions: {}` at the top"
+    for name, job in jobs(data):
+        if not isinstance(job.get("permissions"), dict):
+            yield f"{name} does not say its permissions"
+    for line in text.splitlines():
+        if re.match(r"\s+[\w-]+: write\b", line) and "#" not in line:
+            yield f"a right to write without its reason: {line.strip()}"
+
+
+def actions_are_pinned_as_the_lock_says(text: str, data: dict[str, Any]) -> Iterator[str]:
+    del data
+    known = lock()
+    for line in text.splitlines():
+        if "uses:" not in line or "uses: ./" in line:
+            continue
+        pin = PIN.search(line.rstrip())
+        if pin is None:
+            yield f"not pinned: {line.strip()}"
+        elif known.get((pin["name"], pin["version"])) != pin["commit"]:
+            yield f"not in the lock: {line.strip()}"
+
+
+def no_expression_reaches_a_shell(text: str, data: dict[str, Any]) -> Iterator[str]:
+    del text
+    for name, step in steps(data):
+        if "${{" in step.get("run", ""):
+            yield f"{name}: an expression in `run`: {step['run']}"
+
+
+def shell_is_short(text: str, data: dict[str, Any]) -> Iterator[str]:
+    del text
+    for name, step in steps(data):
+        if len(step.get("run", "").strip().splitlines()) > LONGEST:
+            yield f"{name}: more than {LONGEST} lines of shell"
+
+
+def checkout_keeps_no_credentials(text: str, data: dict[str, Any]) -> Iterator[str]:
+    del text
+    for name, step in steps(data):
+        if step.get("uses", "").startswith("actions/checkout@") and step.get("with") != {"persist-credentials": False}:
+            yield f"{name}: checkout leaves its token behind"
+
+
+def concurrency(data: dict[str, Any]) -> Iterator[Any]:
+    yield data.get("concurrency")
+    yield from (job.get("concurrency") for _, job in jobs(data))
+
+
+def touches_a_cluster(text: str) -> bool:
+    return bool(CLUSTER_SECRETS.search(text)) or "make up" in text or "PULUMI" in text
+
+
+def deployments_are_never_cancelled(text: str, data: dict[str, Any]) -> Iterator[str]:
+    given = [it for it in concurrency(data) if it]
+    if not given:
+        yield "no concurrency group"
+    # A preview of a pull request only reads: its next commit may replace it.
+    reads_only = "pull_request" in data["on"]
+    for it in given:
+        if touches_a_cluster(text) and not reads_only and it.get("cancel-in-progress") is not False:
+            yield f"concurrency {it['group']} may cancel a deployment"
+
+
+def jobs_end(text: str, data: dict[str, Any]) -> Iterator[str]:
+    del text
+    for name, job in jobs(data):
+        if "uses" not in job and "timeout-minutes" not in job:
+            yield f"{name} has no timeout-minutes"
+
+
+def whatever_measures_keeps_its_reports(text: str, data: dict[str, Any]) -> Iterator[str]:
+    del text
+    for name, job in jobs(data):
+        runs = " ".join(step.get("run", "") for step in job.get("steps", ()))
+        if not re.search(r"rollout (start|rollback)|loadtest run|drill run|slipway preview|make unit", runs):
+            continue
+        uploads = [it for it in job["steps"] if it.get("uses", "").startswith("actions/upload-artifact@")]
+        if not any(it.get("if") == "always()" and it["with"]["path"] == "build/reports" for it in uploads):
+            yield f"{name} loses its reports when it fails"
+
+
+def a_rollout_is_asked_for_by_a_checked_digest(text: str, data: dict[str, Any]) -> Iterator[str]:
+    del text
+    for name, job in jobs(data):
+        runs = [step.get("run", "") for step in job.get("steps", ())]
+        for index, run in enumerate(runs):
+            if "rollout start" not in run:
+                continue
+            if not any("slipway image check" in before for before in runs[:index]):
+                yield f"{name} starts a rollout of an image whose name nobody checked"
+            if "--wait" not in run or "--attach" not in run:
+                yield f"{name} does not wait, or does not attach again"
+
+
+def a_job_that_deploys_builds_nothing(text: str, data: dict[str, Any]) -> Iterator[str]:
+    del text
+    for name, job in jobs(data):
+        runs = " ".join(step.get("run", "") for step in job.get("steps", ()))
+        if "rollout" in runs and "image push" in runs:
+            yield f"{name} builds what it deploys"
+
+
+def a_cluster_is_reached_from_an_environment(text: str, data: dict[str, Any]) -> Iterator[str]:
+    del text
+    for name, job in jobs(data):
+        if "steps" in job and CLUSTER_SECRETS.search(str(job)) and not job.get("environment"):
+            yield f"{name} holds credentials of a cluster outside an environment"
+
+
+def commands_exist(text: str, data: dict[str, Any]) -> Iterator[str]:
+    del text
+    made = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for name, step in steps(data):
+        run = step.get("run", "")
+        for words in re.findall(r"bin/slipway ((?:[a-z-]+ ?)+)", run):
+            if not _known(words.split()):
+                yield f"{name}: there is no `slipway {words}`"
+        for target in re.findall(r"\bmake (?:--\S+ )*([a-z][a-z0-9-]*)", run):
+            if target not in made:
+                yield f"{name}: there is no `make {target}`"
+
+
+def _known(words: list[str]) -> bool:
+    group: Any = cli.cli
+    for word in words:
+        if not hasattr(group, "get_command"):
+            return True  # the rest are arguments
+        group = group.get_command(None, word)
+        if group is None:
+            return False
+    return not hasattr(group, "get_command")
+
+
+Rule = Callable[[str, dict[str, Any]], Iterator[str]]
+RULES: tuple[Rule, ...] = (
+    permissions_are_given_job_by_job,
+    actions_are_pinned_as_the_lock_says,
+    no_expression_reaches_a_shell,
+    shell_is_short,
+    checkout_keeps_no_credentials,
+    deployments_are_never_cancelled,
+    jobs_end,
+    whatever_measures_keeps_its_reports,
+    a_rollout_is_asked_for_by_a_checked_digest,
+    a_job_that_deploys_builds_nothing,
+    a_cluster_is_reached_from_an_environment,
+    commands_exist,
+)
+
+GOOD = (FOLDER / "deploy.yml").read_text()
+BAD: tuple[tuple[Rule, str, str], ...] = (
+    (permissions_are_given_job_by_job, "permissions: {}", "permissions: write-all"),
+    (permissions_are_given_job_by_job, "contents: read # checkout", "contents: write"),
+    (actions_are_pinned_as_the_lock_says, "@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2", "@v4"),
+    (actions_are_pinned_as_the_lock_says, "@11bd71901bbe5b1630ceea73d27597364c9af683", "@" + "1" * 40),
+    (actions_are_pinned_as_the_lock_says, "# v4.2.2", "# v4.2.1"),
+    (no_expression_reaches_a_shell, 'check "$IMAGE"', "check ${{ inputs.image }}"),
+    (shell_is_short, 'run: .venv/bin/slipway image check "$IMAGE"', 'run: "a\\nb\\nc"'),
+    (checkout_keeps_no_credentials, "persist-credentials: false", "persist-credentials: true"),
+    (deployments_are_never_cancelled, "cancel-in-progress: false", "cancel-in-progress: true"),
+    (deployments_are_never_cancelled, "      cancel-in-progress: false\n", ""),
+    (jobs_end, "    timeout-minutes: 350\n", ""),
+    (whatever_measures_keeps_its_reports, "if: always()", "if: success()"),
+    (a_rollout_is_asked_for_by_a_checked_digest, "image check", "image build"),
+    (a_rollout_is_asked_for_by_a_checked_digest, " --wait", ""),
+    (a_rollout_is_asked_for_by_a_checked_digest, " --attach", ""),
+    (a_job_that_deploys_builds_nothing, 'image check "$IMAGE"', "image push service"),
+    (a_cluster_is_reached_from_an_environment, "    environment: ${{ inputs.environment }}\n", ""),
+    (commands_exist, "slipway image check", "slipway image chekc"),
+    (commands_exist, ".venv/bin/slipway image check", "make no-such-target #"),
+)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda it: it.__name__)
+@pytest.mark.parametrize("path", FILES, ids=lambda it: it.stem)
+def test_every_workflow_keeps_every_rule(path, rule):
+    text = path.read_text()
+    assert list(rule(text, read(text))) == []
+
+
+@pytest.mark.parametrize(("rule", "good", "bad"), BAD, ids=lambda it: getattr(it, "__name__", None))
+def test_a_workflow_that_breaks_a_rule_is_found(rule, good, bad):
+    assert good in GOOD
+    text = GOOD.replace(good, bad)
+    assert list(rule(text, read(text))) != []
+
+
+def test_every_rule_has_a_workflow_that_breaks_it():
+    assert {rule for rule, _, _ in BAD} == set(RULES)
+
+
+def test_these_are_the_workflows():
+    names = {"ci", "deploy", "drift", "drill", "loadtest", "preview", "release", "rollback"}
+    assert {path.stem for path in FILES} == names
+    assert {read(path.read_text())["name"] for path in FILES} == names
+
+
+def test_the_set_up_action_is_pinned_and_shows_no_expression_to_a_shell():
+    text = SETUP.read_text()
+    assert list(actions_are_pinned_as_the_lock_says(text, {})) == []
+    assert all("${{" not in step.get("run", "") for step in yaml.safe_load(text)["runs"]["steps"])
+
+
+def test_the_lock_names_nothing_that_is_not_used():
+    text = "".join(path.read_text() for path in (*FILES, SETUP))
+    for (name, version), commit in lock().items():
+        assert f"{name}@{commit} # {version}" in text
+
+
+def test_the_image_is_built_in_one_job_and_everything_else_takes_its_name():
+    data = read((FOLDER / "release.yml").read_text())
+    built = [name for name, job in jobs(data) if "image push" in str(job)]
+    assert built == ["build"]
+    for name in ("dev", "staging", "production"):
+        job = data["jobs"][name]
+        assert job["uses"] == "./.github/workflows/deploy.yml"
+        assert job["with"]["image"] == "${{ needs.build.outputs.image }}"
+    assert data["jobs"]["staging"]["with"]["proven-in"] == "dev"
+    assert data["jobs"]["production"]["with"]["proven-in"] == "staging"
+    assert data["jobs"]["production"]["needs"] == ["build", "staging"]
+
+
+def test_a_preview_is_never_made_for_somebody_elses_branch():
+    data = read((FOLDER / "preview.yml").read_text())
+    assert set(data["on"]) == {"pull_request"}
+    assert data["jobs"]["preview"]["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
+
+
+def test_every_drill_of_the_catalogue_is_run():
+    data = read((FOLDER / "drill.yml").read_text())
+    assert data["jobs"]["drill"]["strategy"]["matrix"]["drill"] == [it.name for it in catalogue().listed()]
+
+
+def actionlint(*paths: Path) -> subprocess.CompletedProcess[str]:
+    program = Toolchain().ensure(["actionlint"])["actionlint"]
+    # What lies on this machine must not decide: both helpers are optional.
+    command = [program, "-shellcheck=", "-pyflakes=", *paths]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_actionlint_finds_nothing():
+    found = actionlint(*FILES)
+    assert found.returncode == 0, found.stdout
+
+
+def test_actionlint_would_find_something(tmp_path):
+    bad = tmp_path / "bad.yml"
+    bad.write_text(GOOD.replace("inputs.image }}", "inputs.imgae }}"))
+    assert "imgae" in actionlint(bad).stdout
+
+
+def zizmor(path: Path) -> subprocess.CompletedProcess[str]:
+    command = [
+        Path(sys.executable).parent / "zizmor",
+        "--offline",
+        "--persona=regular",
+        "--strict-collection",
+        "--no-progress",
+    ]
+    config = f"--config={ROOT / '.github' / 'zizmor.yml'}"
+    return subprocess.run([*command, config, path], capture_output=True, text=True, check=False)
+
+
+def test_zizmor_finds_nothing():
+    found = zizmor(ROOT / ".github")
+    assert found.returncode == 0, found.stdout
+
+
+def test_zizmor_would_find_something(tmp_path):
+    bad = tmp_path / "bad.yml"
+    bad.write_text(GOOD.replace('check "$IMAGE"', "check ${{ inputs.image }}"))
+    found = zizmor(bad)
+    assert found.returncode > 10
+    assert "template-injection" in found.stdout
