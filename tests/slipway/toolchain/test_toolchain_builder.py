@@ -213,6 +213,8 @@ def other_run(world):
             [sys.executable, "-c", RUN, str(world.cache), str(world.modules), str(go)],
             stdout=subprocess.PIPE,
             text=True,
+            # Where the tests themselves run in the background, SIGINT is ignored, and that is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no threads here
         )
         started.append(process)
         return process
