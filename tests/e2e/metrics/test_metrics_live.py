@@ -52,7 +52,9 @@ def until(seconds, holds):
 
 
 def test_every_target_is_there_and_up(ask):
-    wanted = {endpoint.job for target in targets(EMBEDDED, observed=True, rolled_out=True) for endpoint in target.endpoints}
+    wanted = {
+        endpoint.job for target in targets(EMBEDDED, observed=True, rolled_out=True) for endpoint in target.endpoints
+    }
     wanted |= {it["job_name"] for it in scrapes.cluster_scrapes()}
 
     def wrong():
