@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "rollout": "Ask for a version of the service, and see how it goes.",
     "loadtest": "Send load through the ingress and judge it.",
     "drill": "Break something under load, and measure what users feel.",
+    "prove": "Prove that rollouts lose no request, whatever is killed meanwhile.",
     "report": "List the reports of all measurements in one table.",
 }
 

@@ -59,7 +59,7 @@ def loaded(running, tmp_path):
 
 
 def test_a_canary_is_promoted_without_a_failed_request(running, loaded, tmp_path):
-    before, image = at_rest(running), running.another_image(tmp_path)
+    before, image = at_rest(running), running.another_image()
     ended = []
     result = loaded("canary", lambda: ended.append(running.slipway("rollout", "start", "--image", image, "--wait")))
     assert ended[0].returncode == 0, f"{ended[0].stdout}\n{ended[0].stderr[-3000:]}"
@@ -68,7 +68,7 @@ def test_a_canary_is_promoted_without_a_failed_request(running, loaded, tmp_path
 
 
 def test_the_promoted_version_is_taken_back_without_a_failed_request(running, loaded, tmp_path):
-    image = running.another_image(tmp_path)
+    image = running.another_image()
     ended = []
     result = loaded("rollback", lambda: ended.append(running.slipway("rollout", "rollback", "--wait")))
     assert ended[0].returncode == 0, f"{ended[0].stdout}\n{ended[0].stderr[-3000:]}"
@@ -77,7 +77,7 @@ def test_the_promoted_version_is_taken_back_without_a_failed_request(running, lo
 
 
 def test_a_version_is_aborted_under_test_without_a_failed_request(running, loaded, tmp_path):
-    image, seconds = running.another_image(tmp_path), []
+    image, seconds = running.another_image(), []
     at_rest(running)
 
     def play():
