@@ -58,7 +58,7 @@ def loaded(running, tmp_path):
     return under
 
 
-def test_a_canary_is_promoted_without_a_failed_request(running, loaded, tmp_path):
+def test_a_canary_is_promoted_without_a_failed_request(running, loaded):
     before, image = at_rest(running), running.another_image()
     ended = []
     result = loaded("canary", lambda: ended.append(running.slipway("rollout", "start", "--image", image, "--wait")))
@@ -67,7 +67,7 @@ def test_a_canary_is_promoted_without_a_failed_request(running, loaded, tmp_path
     assert states(running)["stable"] == image != before["stable"]
 
 
-def test_the_promoted_version_is_taken_back_without_a_failed_request(running, loaded, tmp_path):
+def test_the_promoted_version_is_taken_back_without_a_failed_request(running, loaded):
     image = running.another_image()
     ended = []
     result = loaded("rollback", lambda: ended.append(running.slipway("rollout", "rollback", "--wait")))
@@ -76,7 +76,7 @@ def test_the_promoted_version_is_taken_back_without_a_failed_request(running, lo
     assert states(running)["stable"] != image
 
 
-def test_a_version_is_aborted_under_test_without_a_failed_request(running, loaded, tmp_path):
+def test_a_version_is_aborted_under_test_without_a_failed_request(running, loaded):
     image, seconds = running.another_image(), []
     at_rest(running)
 
