@@ -92,6 +92,13 @@ class LoadPlan:
                 f"min_requests is {self.min_requests}, but {self.rate}/s for {self.duration} s makes {self.planned}; "
                 "take a longer duration, or LoadPlan.for_requests"
             )
+        self._check_target()
+        if self.netns is not None and ("/" in self.netns or not self.netns):
+            raise PlanError(f"netns is {self.netns!r}; it must be a name in {NETNS_FOLDER}, not a path")
+        if unknown := sorted(set(self.secrets) - set(_SECRET_NAMES)):
+            raise PlanError(f"secrets holds {', '.join(unknown)}; allowed: {', '.join(_SECRET_NAMES)}")
+
+    def _check_target(self) -> None:
         url = urlsplit(self.base_url)
         if url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/") or url.query or url.username:
             raise PlanError(f"base_url is {self.base_url!r}; it must be http(s)://host[:port] and nothing more")
@@ -99,10 +106,6 @@ class LoadPlan:
             raise PlanError(f"path is {self.path!r}; it must begin with /")
         if self.ca is not None and url.scheme != "https":
             raise PlanError(f"ca is {self.ca}, but base_url is {self.base_url!r}; a CA needs https")
-        if self.netns is not None and ("/" in self.netns or not self.netns):
-            raise PlanError(f"netns is {self.netns!r}; it must be a name in {NETNS_FOLDER}, not a path")
-        if unknown := sorted(set(self.secrets) - set(_SECRET_NAMES)):
-            raise PlanError(f"secrets holds {', '.join(unknown)}; allowed: {', '.join(_SECRET_NAMES)}")
 
     @classmethod
     def for_requests(cls, requests: int, *, rate: int, **rest: Any) -> Self:

@@ -14,8 +14,9 @@ LABEL: Final = "slipway.dev/check"
 #: Seconds between a deletion and SIGTERM while a service is checked; the chart's own is longer.
 PRE_STOP: Final = 3
 GRACE: Final = 45
-#: Seconds after SIGTERM in which readiness may still say yes: a probe that was on its way.
-TURNS_WITHIN: Final = 1.0
+#: Seconds in which readiness may still say yes. SIGTERM is not seen from outside: it is taken to come `PRE_STOP` after the
+#: deletion was accepted, and the kubelet begins to count up to a second later.
+TURNS_WITHIN: Final = 2.0
 _BY_DIGEST: Final = re.compile(r".+@sha256:[0-9a-f]{64}")
 _USER: Final = 10001
 _MIGRATION_CODES: Final = {0: "nothing to do", 3: "pending", 4: "unsafe"}

@@ -11,7 +11,7 @@ GOOD = Seen(
     page=200,
     live=200,
     asked_to_stop=100.0,
-    readiness=[Answer(99.0, 200), Answer(100.5, 200), Answer(102.0, 503), Answer(103.0, 0)],
+    readiness=[Answer(99.0, 200), Answer(100.5, 200), Answer(102.5, 503), Answer(103.0, 0)],
     begun=200,
     exit_code=0,
     ended_after=1.2,
@@ -38,7 +38,7 @@ def test_a_service_that_keeps_every_clause_passes_and_says_what_one_pod_cannot_s
     [
         ({"page": 502}, "2 answers on port http"),
         ({"page": 0}, "2 answers on port http"),
-        ({"readiness": [Answer(101.5, 200)]}, "3 readiness fails from SIGTERM on"),
+        ({"readiness": [Answer(102.5, 200)]}, "3 readiness fails from SIGTERM on"),
         ({"begun": 0}, "4 ends what it has begun"),
         ({"begun": 503}, "4 ends what it has begun"),
         ({"exit_code": 143}, "4 exits 0 after SIGTERM"),
