@@ -6,7 +6,7 @@ from typing import Any, Final, final
 
 import pulumi
 
-from dashboards.rules import colours, services
+from dashboards.rules import alerts, colours, services, slo
 from infra.components import scrapes
 from infra.components.base import Component
 from infra.components.certificates import GeneratedAuthority
@@ -23,7 +23,12 @@ from infra.naming import Namespace
 from infra.profiles import Profile
 
 #: Name of the object that holds them -> groups of rules.
-RULES: Final = {"colours": colours.groups(), "services": services.groups()}
+RULES: Final = {
+    "colours": colours.groups(),
+    "services": services.groups(),
+    "promises": slo.groups(),
+    "alerts": alerts.groups(),
+}
 
 
 @dataclass(frozen=True)
