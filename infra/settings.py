@@ -191,6 +191,11 @@ class PlatformSettings(BaseModel):
         default=Part.MANAGED,
         description="Prometheus with its operator and exporters, and metrics-server; `off` installs none of them.",
     )
+    alert_receiver: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$")] | None = Field(
+        default=None,
+        description="Secret in the namespace `monitoring` whose key `url` is the address of the webhook that alerts "
+        "are sent to; it must be there before. Without it alerts are only kept for people who look.",
+    )
     domain: Annotated[str, AfterValidator(_domain)] = Field(default=DOMAIN, description="Domain of all host names.")
     timeouts: TrafficTimeouts = Field(default=TrafficTimeouts(), description="Waits in a request's way.")
     postgres_timeouts: PostgresTimeouts = Field(
@@ -198,9 +203,11 @@ class PlatformSettings(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _mirror_is_read(self) -> Self:
+    def _everything_is_read(self) -> Self:
         if self.image_mirror and self.image_source is ImageSource.LOCAL:
             raise ValueError("imageMirror must be left out if imageSource is local: nothing would read it")
+        if self.alert_receiver and self.metrics is Part.OFF:
+            raise ValueError("alertReceiver must be left out if metrics is off: nothing would read it")
         return self
 
 

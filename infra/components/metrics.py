@@ -8,6 +8,7 @@ import pulumi
 
 from dashboards.rules import alerts, colours, services, slo
 from infra.components import scrapes
+from infra.components.alertmanager import Alertmanager, AlertmanagerConfig
 from infra.components.base import Component
 from infra.components.certificates import GeneratedAuthority
 from infra.components.kube_state_metrics import KubeStateMetrics, KubeStateMetricsConfig
@@ -44,6 +45,7 @@ class MetricsConfig:
         authority: Who signs certificates.
         observed: Whether observers run beside HAProxy.
         rolled_out: Whether the rollout controller is there.
+        alert_receiver: Secret with the address of whom alerts are told to; None tells nobody.
         node_loss: Seconds that a pod stays bound to a lost node.
     """
 
@@ -55,6 +57,7 @@ class MetricsConfig:
     authority: GeneratedAuthority
     observed: bool
     rolled_out: bool
+    alert_receiver: str | None
     node_loss: int
 
 
@@ -66,6 +69,7 @@ class MetricsResources:
     node_namespace: NamespaceComponent
     operator: PrometheusOperator
     prometheus: Prometheus
+    alertmanager: Alertmanager
     kube_state_metrics: KubeStateMetrics
     node_exporter: NodeExporter
     metrics_server: MetricsServer
@@ -106,10 +110,16 @@ class Metrics(Component):
             ),
             self.child(depends_on=[operator]),
         )
+        alertmanager = Alertmanager(
+            "alertmanager",
+            AlertmanagerConfig(namespace, images["alertmanager"], profile, config.alert_receiver, config.node_loss),
+            self.child(depends_on=[operator]),
+        )
         return MetricsResources(
             node_namespace,
             operator,
             prometheus,
+            alertmanager,
             KubeStateMetrics(
                 "kube-state-metrics",
                 KubeStateMetricsConfig(namespace, images["kube-state-metrics"], profile, config.node_loss),

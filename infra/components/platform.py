@@ -226,6 +226,7 @@ class Platform(Component):
                     authority,
                     observer is not None,
                     controller is not None,
+                    settings.alert_receiver,
                     node_loss,
                 ),
                 self.child(depends_on=[priorities]),

@@ -14,8 +14,8 @@ LABEL: Final = "slipway.dev/check"
 #: Seconds between a deletion and SIGTERM while a service is checked; the chart's own is longer.
 PRE_STOP: Final = 3
 GRACE: Final = 45
-#: Seconds in which readiness may still say yes. SIGTERM is not seen from outside: it is taken to come `PRE_STOP` after the
-#: deletion was accepted, and the kubelet begins to count up to a second later.
+#: Seconds in which readiness may still say yes. SIGTERM is not seen from outside: it is taken to come `PRE_STOP` after
+#: the deletion was accepted, and the kubelet begins to count up to a second later.
 TURNS_WITHIN: Final = 2.0
 _BY_DIGEST: Final = re.compile(r".+@sha256:[0-9a-f]{64}")
 _USER: Final = 10001
