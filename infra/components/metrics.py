@@ -39,6 +39,7 @@ class MetricsConfig:
         authority: Who signs certificates.
         observed: Whether observers run beside HAProxy.
         rolled_out: Whether the rollout controller is there.
+        postgres: Whether the platform brings Postgres along.
         node_loss: Seconds that a pod stays bound to a lost node.
     """
 
@@ -50,6 +51,7 @@ class MetricsConfig:
     authority: GeneratedAuthority
     observed: bool
     rolled_out: bool
+    postgres: bool
     node_loss: int
 
 
@@ -95,7 +97,12 @@ class Metrics(Component):
                 images["prometheus"],
                 profile,
                 config.capabilities.storage_class,
-                targets(config.capabilities, observed=config.observed, rolled_out=config.rolled_out),
+                targets(
+                    config.capabilities,
+                    observed=config.observed,
+                    rolled_out=config.rolled_out,
+                    postgres=config.postgres,
+                ),
                 RULES,
                 config.node_loss,
             ),
@@ -129,10 +136,13 @@ class Metrics(Component):
         )
 
 
-def targets(capabilities: Capabilities, *, observed: bool, rolled_out: bool) -> tuple[scrapes.PodTarget, ...]:
+def targets(
+    capabilities: Capabilities, *, observed: bool, rolled_out: bool, postgres: bool
+) -> tuple[scrapes.PodTarget, ...]:
     """What is scraped on a cluster: only parts that are there, so that an absent target is always a fault."""
     return (
         *scrapes.POD_TARGETS,
+        *(scrapes.POSTGRES_TARGETS if postgres else ()),
         *((scrapes.OBSERVER,) if observed else ()),
         *((scrapes.ROLLOUT_CONTROLLER,) if rolled_out else ()),
         *(() if capabilities.load_balancer else (scrapes.METALLB,)),

@@ -17,6 +17,7 @@ from pulumi.runtime import mocks, settings
 _SECRET: Final = "4dabf18193072939515e22adb298388d"  # noqa: S105  # how the wire format marks a special value
 _ROOT: Final = "pulumi:pulumi:Stack"
 _PLACEHOLDER: Final = "rehearsed"
+_DIGEST: Final = "sha256:" + "0" * 64
 
 Argument = ParamSpec("Argument")
 Result = TypeVar("Result")
@@ -61,9 +62,9 @@ class _Answers(mocks.Mocks):
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         outputs = {key: value for key, value in args.inputs.items() if key != "__provider"}
-        for key in ("reference", "digest", "password", "certificate", "private_key"):
-            if key in outputs or args.typ.startswith("pulumi-python:dynamic"):
-                outputs[key] = f"{_PLACEHOLDER}-{args.name}"
+        if args.typ.startswith("pulumi-python:dynamic"):
+            outputs |= dict.fromkeys(("password", "certificate", "private_key"), f"{_PLACEHOLDER}-{args.name}")
+            outputs |= {"digest": _DIGEST, "reference": f"{_PLACEHOLDER}/{args.name}@{_DIGEST}"}
         if args.inputs.get("spec", {}).get("type") == "LoadBalancer":
             outputs["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
         return f"{args.name}-id", outputs

@@ -7,8 +7,9 @@ import pytest
 
 from infra.footprint import Total, footprint
 from infra.footprint.report import NODES, PAGE, render
+from infra.parts import Part
 from infra.profiles import PROFILES, ProfileName
-from infra.settings import Part, PlatformSettings, ServiceSettings
+from infra.settings import PlatformSettings, ServiceSettings
 
 
 @pytest.fixture(scope="module")
