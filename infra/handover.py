@@ -7,13 +7,14 @@ that reads them. Values that are secret there are wrapped as secret again here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self
 
 import pulumi
 from pulumi.runtime import invoke
 
 from infra.naming import Project
+from infra.parts import Parts, Store
 from infra.profiles import ProfileName
 
 _READ_OUTPUTS: Final = "pulumi:pulumi:readStackOutputs"
@@ -110,22 +111,24 @@ class Platform:
         domain: Domain of all host names.
         ingress_address: IP address or host name at which HAProxy is reached.
         ca_certificate: Authority that signed HAProxy's certificate, in PEM.
-        redis_password: Password of Redis, secret.
+        redis_password: Password of Redis, secret; `None` unless the platform brings Redis along.
         dns_timeout: Seconds until a pod asks the next name server.
         node_loss_timeout: Seconds that a pod stays bound to a lost node.
         connect_timeout: Seconds that HAProxy waits for a connection to a pod.
         server_timeout: Seconds that HAProxy waits for a pod's answer.
+        parts: Which parts there are, and how to reach those that are elsewhere.
     """
 
     profile: ProfileName
     domain: str
     ingress_address: pulumi.Input[str]
     ca_certificate: pulumi.Input[str]
-    redis_password: pulumi.Input[str]
+    redis_password: pulumi.Input[str] | None
     dns_timeout: int
     node_loss_timeout: int
     connect_timeout: int
     server_timeout: int
+    parts: Parts = field(default_factory=Parts)
 
     def to_outputs(self) -> dict[str, pulumi.Output[Any]]:
         """The stack outputs of the platform project."""
@@ -134,7 +137,8 @@ class Platform:
             "domain": pulumi.Output.from_input(self.domain),
             "ingressAddress": pulumi.Output.from_input(self.ingress_address),
             "caCertificate": pulumi.Output.unsecret(pulumi.Output.from_input(self.ca_certificate)),
-            "redisPassword": pulumi.Output.secret(self.redis_password),
+            **({} if self.redis_password is None else {"redisPassword": pulumi.Output.secret(self.redis_password)}),
+            "parts": pulumi.Output.from_input(self.parts.model_dump(mode="json", by_alias=True, exclude_none=True)),
             "timeouts": pulumi.Output.from_input(
                 {
                     "dns": self.dns_timeout,
@@ -148,18 +152,19 @@ class Platform:
     @classmethod
     def from_outputs(cls, outputs: "Outputs") -> Self:
         """Rebuild it from stack outputs. Raises `HandoverError` if one is missing."""
-        timeouts = outputs.require("timeouts")
+        timeouts, parts = outputs.require("timeouts"), Parts.model_validate(outputs.require("parts"))
         return cls(
             profile=ProfileName(outputs.require("profile")),
             domain=outputs.require("domain"),
             ingress_address=outputs.require("ingressAddress"),
             ca_certificate=outputs.require("caCertificate"),
-            redis_password=outputs.require("redisPassword"),
+            redis_password=outputs.require("redisPassword") if parts.redis is Store.MANAGED else None,
             # JSON knows one kind of number; the engine hands every one of them over as a float.
             dns_timeout=int(timeouts["dns"]),
             node_loss_timeout=int(timeouts["nodeLoss"]),
             connect_timeout=int(timeouts["connect"]),
             server_timeout=int(timeouts["server"]),
+            parts=parts,
         )
 
 

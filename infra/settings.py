@@ -23,6 +23,7 @@ from pydantic_core import ErrorDetails
 
 from infra.images import ImageSource
 from infra.naming import DOMAIN, Project
+from infra.parts import Part, Parts, Store
 from infra.profiles import ProfileName
 from infra.timeouts import NodeTimeouts, PostgresTimeouts, TrafficTimeouts
 
@@ -156,17 +157,8 @@ class ClusterSettings(BaseModel):
         return self
 
 
-class Part(StrEnum):
-    """Whether the platform brings a part along."""
-
-    MANAGED = "managed"
-    OFF = "off"
-
-
-class PlatformSettings(BaseModel):
+class PlatformSettings(Parts):
     """Settings of the project `slipway-platform`. The stack has the name of its cluster."""
-
-    model_config = _MODEL
 
     profile: ProfileName = Field(default=ProfileName.SMALL, description="How big everything is.")
     image_source: ImageSource = Field(
@@ -187,10 +179,6 @@ class PlatformSettings(BaseModel):
         description="Image of the rollout controller, by digest, for clusters without a registry; elsewhere it is "
         "built here. Without it or the observer there is no controller, and no service can be put on the platform.",
     )
-    metrics: Part = Field(
-        default=Part.MANAGED,
-        description="Prometheus with its operator and exporters, and metrics-server; `off` installs none of them.",
-    )
     alert_receiver: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$")] | None = Field(
         default=None,
         description="Secret in the namespace `monitoring` whose key `url` is the address of the webhook that alerts "
@@ -202,12 +190,19 @@ class PlatformSettings(BaseModel):
         default=PostgresTimeouts(), description="Waits of a failover of Postgres."
     )
 
+    @property
+    def parts(self) -> Parts:
+        """Where each part is, which services are told."""
+        return Parts(**{name: getattr(self, name) for name in Parts.model_fields})
+
     @model_validator(mode="after")
     def _everything_is_read(self) -> Self:
         if self.image_mirror and self.image_source is ImageSource.LOCAL:
             raise ValueError("imageMirror must be left out if imageSource is local: nothing would read it")
         if self.alert_receiver and self.metrics is Part.OFF:
             raise ValueError("alertReceiver must be left out if metrics is off: nothing would read it")
+        if self.postgres is not Store.MANAGED and "postgres_timeouts" in self.model_fields_set:
+            raise ValueError(f"postgresTimeouts must be left out if postgres is {self.postgres.value}")
         return self
 
 

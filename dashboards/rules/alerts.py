@@ -263,12 +263,18 @@ WATCHING: Final = (
 )
 
 
-def groups() -> tuple[RuleGroup, ...]:
-    """One group a subject."""
+def groups(*, observed: bool = True, rolled_out: bool = True, postgres: bool = True) -> tuple[RuleGroup, ...]:
+    """One group a subject. What a platform does not have is not missed.
+
+    Args:
+        observed: Whether observers run beside HAProxy.
+        rolled_out: Whether there is a rollout controller.
+        postgres: Whether the platform brings Postgres along.
+    """
     return (
-        RuleGroup("slipway-ingress-alerts", EVERY, INGRESS),
-        RuleGroup("slipway-rollout-alerts", EVERY, ROLLOUTS),
-        RuleGroup("slipway-data-alerts", EVERY, DATA),
+        *((RuleGroup("slipway-ingress-alerts", EVERY, INGRESS),) if observed else ()),
+        *((RuleGroup("slipway-rollout-alerts", EVERY, ROLLOUTS),) if rolled_out else ()),
+        *((RuleGroup("slipway-data-alerts", EVERY, DATA),) if postgres else ()),
         RuleGroup("slipway-cluster-alerts", EVERY, CLUSTER),
         RuleGroup("slipway-watching-alerts", EVERY, WATCHING),
     )

@@ -21,7 +21,7 @@ from pulumi_kubernetes.core.v1 import (
     VolumeArgsDict,
     VolumeMountArgsDict,
 )
-from pulumi_kubernetes.networking.v1 import IngressClass, NetworkPolicy
+from pulumi_kubernetes.networking.v1 import IngressClass, NetworkPolicy, NetworkPolicyIngressRuleArgsDict
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
 from infra import versions
@@ -68,6 +68,8 @@ class IngressConfig:
         certificate: Default certificate with its authority, in PEM.
         private_key: Its key, in PEM, secret.
         observer: Reference of the image `ingress-observer`; without it nothing tells colours apart.
+        measured: Whether there is a Prometheus that reads its numbers.
+        rolled_out: Whether there is a rollout controller that reads the observer.
     """
 
     namespace: pulumi.Resource
@@ -77,6 +79,8 @@ class IngressConfig:
     certificate: pulumi.Input[str]
     private_key: pulumi.Input[str]
     observer: pulumi.Input[str] | None = None
+    measured: bool = True
+    rolled_out: bool = True
 
 
 @final
@@ -155,16 +159,7 @@ class Ingress(Component):
         network_policy = NetworkPolicy(
             "haproxy",
             metadata=named,
-            spec=network.reached_by(
-                INGRESS,
-                [
-                    network.from_anywhere([HTTP_PORT, HTTPS_PORT]),
-                    network.from_namespaces([Namespace.MONITORING.value], [METRICS_PORT, CONTROLLER_METRICS_PORT]),
-                    network.from_namespaces(
-                        [Namespace.MONITORING.value, Namespace.ROLLOUT.value], [ingress_observer.PORT]
-                    ),
-                ],
-            ),
+            spec=network.reached_by(INGRESS, openings(config)),
             opts=in_namespace,
         )
         return IngressResources(
@@ -236,6 +231,18 @@ def arguments(timeouts: TrafficTimeouts) -> list[str]:
 def grace_period(timeouts: TrafficTimeouts) -> int:
     """Seconds until a HAProxy pod that does not end is killed: drain, finish and a margin."""
     return timeouts.ingress_drain + timeouts.ingress_finish + _MARGIN
+
+
+def openings(config: IngressConfig) -> list[NetworkPolicyIngressRuleArgsDict]:
+    """Who may reach what of HAProxy: users its doors, and only what is there the numbers."""
+    watching = [Namespace.MONITORING.value] if config.measured else []
+    reading = [*watching, *([Namespace.ROLLOUT.value] if config.rolled_out else [])] if config.observer else []
+    rules = [network.from_anywhere([HTTP_PORT, HTTPS_PORT])]
+    if watching:
+        rules.append(network.from_namespaces(watching, [METRICS_PORT, CONTROLLER_METRICS_PORT]))
+    if reading:
+        rules.append(network.from_namespaces(reading, [ingress_observer.PORT]))
+    return rules
 
 
 def deployment_spec(config: IngressConfig) -> DeploymentSpecArgsDict:

@@ -1,12 +1,13 @@
 """Everything that measures: Prometheus with its operator, the exporters, and metrics-server."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, final
 
 import pulumi
 
 from dashboards.rules import alerts, colours, services, slo
+from dashboards.rules.groups import RuleGroup
 from infra.components import scrapes
 from infra.components.alertmanager import Alertmanager, AlertmanagerConfig
 from infra.components.base import Component
@@ -23,14 +24,6 @@ from infra.labels import PodSecurity
 from infra.naming import Namespace
 from infra.profiles import Profile
 
-#: Name of the object that holds them -> groups of rules.
-RULES: Final = {
-    "colours": colours.groups(),
-    "services": services.groups(),
-    "promises": slo.groups(),
-    "alerts": alerts.groups(),
-}
-
 
 @dataclass(frozen=True)
 class MetricsConfig:
@@ -46,6 +39,7 @@ class MetricsConfig:
         observed: Whether observers run beside HAProxy.
         rolled_out: Whether the rollout controller is there.
         alert_receiver: Secret with the address of whom alerts are told to; None tells nobody.
+        postgres: Whether the platform brings Postgres along.
         node_loss: Seconds that a pod stays bound to a lost node.
     """
 
@@ -58,6 +52,7 @@ class MetricsConfig:
     observed: bool
     rolled_out: bool
     alert_receiver: str | None
+    postgres: bool
     node_loss: int
 
 
@@ -104,8 +99,13 @@ class Metrics(Component):
                 images["prometheus"],
                 profile,
                 config.capabilities.storage_class,
-                targets(config.capabilities, observed=config.observed, rolled_out=config.rolled_out),
-                RULES,
+                targets(
+                    config.capabilities,
+                    observed=config.observed,
+                    rolled_out=config.rolled_out,
+                    postgres=config.postgres,
+                ),
+                rules(observed=config.observed, rolled_out=config.rolled_out, postgres=config.postgres),
                 config.node_loss,
             ),
             self.child(depends_on=[operator]),
@@ -144,11 +144,26 @@ class Metrics(Component):
         )
 
 
-def targets(capabilities: Capabilities, *, observed: bool, rolled_out: bool) -> tuple[scrapes.PodTarget, ...]:
+def targets(
+    capabilities: Capabilities, *, observed: bool, rolled_out: bool, postgres: bool
+) -> tuple[scrapes.PodTarget, ...]:
     """What is scraped on a cluster: only parts that are there, so that an absent target is always a fault."""
     return (
         *scrapes.POD_TARGETS,
+        *(scrapes.POSTGRES_TARGETS if postgres else ()),
         *((scrapes.OBSERVER,) if observed else ()),
         *((scrapes.ROLLOUT_CONTROLLER,) if rolled_out else ()),
         *(() if capabilities.load_balancer else (scrapes.METALLB,)),
     )
+
+
+def rules(
+    *, observed: bool = True, rolled_out: bool = True, postgres: bool = True
+) -> Mapping[str, Sequence[RuleGroup]]:
+    """Name of the object that holds them -> groups of rules; about parts that are there only."""
+    return {
+        "colours": colours.groups(),
+        "services": services.groups(),
+        "promises": slo.groups(),
+        "alerts": alerts.groups(observed=observed, rolled_out=rolled_out, postgres=postgres),
+    }

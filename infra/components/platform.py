@@ -7,6 +7,7 @@ from typing import Any, final
 import pulumi
 
 from infra import naming, versions
+from infra.components import connections
 from infra.components.base import Component
 from infra.components.certificates import Certificates, CertificatesConfig
 from infra.components.generated import GeneratedPassword
@@ -25,14 +26,16 @@ from infra.handover import Capabilities
 from infra.handover import Platform as PlatformHandover
 from infra.images import METRICS_IMAGES, PLATFORM_IMAGES, ImageSource
 from infra.labels import PodSecurity
+from infra.parts import Part, Store
 from infra.profiles import PROFILES
-from infra.settings import Part, PlatformSettings
+from infra.settings import PlatformSettings
 
 ReadRelease = Callable[[versions.ReleaseFile], list[dict[str, Any]]]
 
 _OBSERVER_IMAGE = "ingress-observer"
 _CONTROLLER_IMAGE = "controller"
 _METALLB_IMAGES = frozenset({"metallb-controller", "metallb-speaker"})
+_POSTGRES_IMAGES = frozenset({"cloudnative-pg", "postgres"})
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class PlatformResources:
     """What was made.
 
     `metallb` only where the cluster has no load balancer of its own, `observer` and `controller` only where their image
-    can be had, `metrics` only if they are kept.
+    can be had, `metrics`, `postgres` with its operator, and `redis` with its password only if the platform brings them.
     """
 
     images: Images
@@ -67,10 +70,10 @@ class PlatformResources:
     metallb: MetalLB | None
     certificates: Certificates
     ingress: Ingress
-    operator: PostgresOperator
-    postgres: Postgres
-    redis_password: GeneratedPassword
-    redis: Redis
+    operator: PostgresOperator | None
+    postgres: Postgres | None
+    redis_password: GeneratedPassword | None
+    redis: Redis | None
     observer: IngressObserver | None
     controller: RolloutController | None
     metrics: Metrics | None
@@ -93,11 +96,12 @@ class Platform(Component):
             domain=settings.domain,
             ingress_address=self.resources.ingress.address,
             ca_certificate=self.resources.certificates.resources.authority.certificate,
-            redis_password=self.resources.redis_password.password,
+            redis_password=self.resources.redis_password and self.resources.redis_password.password,
             dns_timeout=timeouts.dns,
             node_loss_timeout=timeouts.node_loss,
             connect_timeout=timeouts.connect,
             server_timeout=timeouts.server,
+            parts=settings.parts,
         )
         self.register_outputs({})
 
@@ -160,46 +164,51 @@ class Platform(Component):
                 certificates.resources.ingress.certificate,
                 certificates.resources.ingress.private_key,
                 observer_image,
+                settings.metrics is Part.MANAGED,
+                bool(controller_image),
             ),
             self.child(depends_on=[priorities, *(it for it in (metallb, observer) if it)]),
         )
-        operator = PostgresOperator(
-            "postgres-operator",
-            PostgresOperatorConfig(
-                tuple(config.read_release(versions.CLOUDNATIVE_PG_MANIFEST)),
-                namespaces[naming.Namespace.POSTGRES_OPERATOR],
-                images.references,
-                profile,
-                node_loss,
-            ),
-            self.child(depends_on=[priorities]),
-        )
-        data = namespaces[naming.Namespace.DATA]
-        postgres = Postgres(
-            "postgres",
-            PostgresConfig(
-                data,
-                images.references["postgres"],
-                profile,
-                settings.postgres_timeouts,
-                capabilities.storage_class,
-                node_loss,
-            ),
-            self.child(depends_on=[operator]),
-        )
-        redis_password = GeneratedPassword("redis-password", opts=self.child())
-        redis = Redis(
-            "redis",
-            RedisConfig(
-                data,
-                images.references["redis"],
-                profile,
-                capabilities.storage_class,
-                redis_password.password,
-                node_loss,
-            ),
-            self.child(depends_on=[priorities]),
-        )
+        operator = postgres = None
+        if settings.postgres is Store.MANAGED:
+            operator = PostgresOperator(
+                "postgres-operator",
+                PostgresOperatorConfig(
+                    tuple(config.read_release(versions.CLOUDNATIVE_PG_MANIFEST)),
+                    namespaces[naming.Namespace.POSTGRES_OPERATOR],
+                    images.references,
+                    profile,
+                    node_loss,
+                ),
+                self.child(depends_on=[priorities]),
+            )
+            postgres = Postgres(
+                "postgres",
+                PostgresConfig(
+                    namespaces[naming.Namespace.DATA],
+                    images.references["postgres"],
+                    profile,
+                    settings.postgres_timeouts,
+                    capabilities.storage_class,
+                    node_loss,
+                ),
+                self.child(depends_on=[operator]),
+            )
+        redis_password = redis = None
+        if settings.redis is Store.MANAGED:
+            redis_password = GeneratedPassword("redis-password", opts=self.child())
+            redis = Redis(
+                "redis",
+                RedisConfig(
+                    namespaces[naming.Namespace.DATA],
+                    images.references["redis"],
+                    profile,
+                    capabilities.storage_class,
+                    redis_password.password,
+                    node_loss,
+                ),
+                self.child(depends_on=[priorities]),
+            )
         controller = None
         if controller_image and observer:
             controller = RolloutController(
@@ -210,6 +219,7 @@ class Platform(Component):
                     observer,
                     settings.metrics is Part.MANAGED,
                     node_loss,
+                    connections.secrets(settings.parts),
                 ),
                 self.child(depends_on=[priorities]),
             )
@@ -227,6 +237,7 @@ class Platform(Component):
                     observer is not None,
                     controller is not None,
                     settings.alert_receiver,
+                    postgres is not None,
                     node_loss,
                 ),
                 self.child(depends_on=[priorities]),
@@ -261,6 +272,10 @@ class Platform(Component):
         }
         if not rolled_out:
             del levels[naming.Namespace.ROLLOUT]
+        if settings.postgres is not Store.MANAGED:
+            del levels[naming.Namespace.POSTGRES_OPERATOR]
+        if not settings.parts.keeps_data:
+            del levels[naming.Namespace.DATA]
         if settings.metrics is Part.OFF:
             del levels[naming.Namespace.MONITORING]
         if capabilities.load_balancer:
@@ -277,7 +292,12 @@ def image_names(settings: PlatformSettings, capabilities: Capabilities) -> list[
     Without MetalLB where the cluster has a load balancer, without the parts that are off, and without observer and
     rollout controller where they can neither be built nor are named: nobody publishes them.
     """
-    names = [name for name in PLATFORM_IMAGES if not (capabilities.load_balancer and name in _METALLB_IMAGES)]
+    away = _METALLB_IMAGES if capabilities.load_balancer else frozenset[str]()
+    if settings.postgres is not Store.MANAGED:
+        away |= _POSTGRES_IMAGES
+    if settings.redis is not Store.MANAGED:
+        away |= {naming.REDIS}
+    names = [name for name in PLATFORM_IMAGES if name not in away]
     source = resolve_source(ImagesConfig(names, settings.image_source, capabilities))
     if source is ImageSource.LOCAL and settings.ingress_observer_image is None:
         names.append(_OBSERVER_IMAGE)

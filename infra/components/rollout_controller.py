@@ -40,6 +40,7 @@ class RolloutControllerConfig:
         observer: Access to the observers beside HAProxy, which must be there first.
         measured: Whether there is a Prometheus to ask; without it the routers' counts alone are judged.
         node_loss: Seconds that its pods stay bound to a lost node.
+        secrets: Secrets in environments that services read.
     """
 
     namespace: pulumi.Resource
@@ -47,6 +48,7 @@ class RolloutControllerConfig:
     observer: pulumi.Resource
     measured: bool
     node_loss: int
+    secrets: tuple[str, ...] = naming.SERVICE_SECRETS
 
 
 @final
@@ -74,7 +76,7 @@ class RolloutController(Component):
             spec={
                 "pod_selector": {"match_labels": {"app.kubernetes.io/name": NAME}},
                 "policy_types": ["Ingress"],
-                "ingress": [network.from_namespaces([Namespace.MONITORING.value], [PORT])],
+                "ingress": [network.from_namespaces([Namespace.MONITORING.value], [PORT])] if config.measured else [],
             },
             opts=self.child(depends_on=[config.namespace]),
         )
@@ -94,7 +96,7 @@ def documents(config: RolloutControllerConfig) -> list[dict[str, Any]]:
         namespace=Namespace.ROLLOUT.value,
         ingress_namespace=Namespace.INGRESS.value,
         haproxy_selector=f"app.kubernetes.io/name={naming.INGRESS}",
-        secrets=naming.SERVICE_SECRETS,
+        secrets=config.secrets,
         prometheus=naming.PROMETHEUS_URL if config.measured else None,
         reader_secret=OBSERVER_SECRET,
         # What it moves are users' requests, and it must not wait for a place while it does.

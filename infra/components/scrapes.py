@@ -127,18 +127,6 @@ POD_TARGETS: Final = (
     HAPROXY,
     SERVICES,
     PodTarget(
-        "postgres",
-        labels={"cnpg.io/cluster": POSTGRES},
-        namespace=Namespace.DATA.value,
-        endpoints=(Endpoint("postgres", "metrics", WATCHED),),
-    ),
-    PodTarget(
-        "postgres-operator",
-        labels={"app.kubernetes.io/name": "cloudnative-pg"},
-        namespace=Namespace.POSTGRES_OPERATOR.value,
-        endpoints=(Endpoint("postgres-operator", "metrics", SLOW, keep="controller_runtime_.*|process_.*"),),
-    ),
-    PodTarget(
         "coredns",
         labels={"k8s-app": "kube-dns"},
         namespace="kube-system",
@@ -173,6 +161,22 @@ POD_TARGETS: Final = (
         labels={"app.kubernetes.io/name": "prometheus-operator"},
         namespace=Namespace.MONITORING.value,
         endpoints=(Endpoint("prometheus-operator", "http", SLOW, keep="prometheus_operator_.*|process_.*"),),
+    ),
+)
+
+#: Where the platform brings Postgres along.
+POSTGRES_TARGETS: Final = (
+    PodTarget(
+        "postgres",
+        labels={"cnpg.io/cluster": POSTGRES},
+        namespace=Namespace.DATA.value,
+        endpoints=(Endpoint("postgres", "metrics", WATCHED),),
+    ),
+    PodTarget(
+        "postgres-operator",
+        labels={"app.kubernetes.io/name": "cloudnative-pg"},
+        namespace=Namespace.POSTGRES_OPERATOR.value,
+        endpoints=(Endpoint("postgres-operator", "metrics", SLOW, keep="controller_runtime_.*|process_.*"),),
     ),
 )
 

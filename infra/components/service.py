@@ -16,6 +16,7 @@ from pulumi_kubernetes.helm.v4 import Chart
 from pulumi_kubernetes.rbac.v1 import RoleBinding
 
 from infra import naming
+from infra.components import connections
 from infra.components.base import Component
 from infra.components.database import Database, DatabaseConfig
 from infra.components.generated import GeneratedPassword
@@ -25,6 +26,7 @@ from infra.components.rollout_controller import ROLLOUT_API, ROLLOUT_KIND, envir
 from infra.handover import Platform
 from infra.labels import WAIT_FOR, labels
 from infra.naming import Environment, Priority
+from infra.parts import Part, Store
 from infra.profiles import PROFILES
 from infra.settings import ServiceSettings, Strategy
 
@@ -61,12 +63,12 @@ class ServiceConfig:
 @final
 @dataclass(frozen=True)
 class ServiceResources:
-    """What was made."""
+    """What was made; database and Redis's Secret only where the platform brings those parts along."""
 
     namespace: Namespace
-    database: Database
-    database_secret: Secret
-    redis_secret: Secret
+    database: Database | None
+    database_secret: Secret | None
+    redis_secret: Secret | None
     access_key: GeneratedPassword
     access_secret: Secret
     rights: RoleBinding
@@ -96,14 +98,16 @@ class Service(Component):
     def _create(self, config: ServiceConfig) -> ServiceResources:
         where = config.environment.value
         namespace = Namespace("namespace", NamespaceConfig(where), self.child())
-        database = Database("database", DatabaseConfig(config.environment), self.child())
-        database_secret = self._secret(
-            naming.DATABASE_SECRET, where, {"url": database.url, "replica-url": database.replica_url}, namespace
-        )
-        redis_url = pulumi.Output.concat(
-            "redis://:", config.platform.redis_password, f"@{naming.REDIS_HOST}:{naming.REDIS_PORT}/0"
-        )
-        redis_secret = self._secret(naming.REDIS_SECRET, where, {"url": redis_url}, namespace)
+        parts, redis_password = config.platform.parts, config.platform.redis_password
+        database = database_secret = redis_secret = None
+        if parts.postgres is Store.MANAGED:
+            database = Database("database", DatabaseConfig(config.environment), self.child())
+            database_secret = self._secret(
+                naming.DATABASE_SECRET, where, {"url": database.url, "replica-url": database.replica_url}, namespace
+            )
+        if redis_password is not None:
+            redis_url = pulumi.Output.concat("redis://:", redis_password, f"@{naming.REDIS_HOST}:{naming.REDIS_PORT}/0")
+            redis_secret = self._secret(naming.REDIS_SECRET, where, {"url": redis_url}, namespace)
         access_key = GeneratedPassword("access-key", opts=self.child())
         access_secret = self._secret(naming.ACCESS_SECRET, where, {"bootstrap-key": access_key.password}, namespace)
         chart = Chart(
@@ -112,7 +116,9 @@ class Service(Component):
             namespace=where,
             chart=CHART,
             values=chart_values(config),
-            opts=self.child(depends_on=[namespace, database, database_secret, redis_secret, access_secret]),
+            opts=self.child(
+                depends_on=[namespace, access_secret, *(it for it in (database, database_secret, redis_secret) if it)]
+            ),
         )
         rights = environment_rights(config.environment, self.child(depends_on=[namespace]))
         rollout = CustomResource(
@@ -144,7 +150,8 @@ class Service(Component):
 def chart_values(config: ServiceConfig) -> dict[str, Any]:
     """Values of the chart; its schema refuses a key that it does not know."""
     platform, settings = config.platform, config.settings
-    profile = PROFILES[platform.profile]
+    profile, parts = PROFILES[platform.profile], config.platform.parts
+    migrated = parts.postgres is not Store.OFF
     return {
         # Made here (`rollout_spec`): an object inside of a chart cannot leave a field to others.
         "rollout": {"enabled": False},
@@ -155,17 +162,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
             "SLIPWAY_THREADS": str(settings.threads),
         },
         "secrets": [
-            {
-                "secret": naming.DATABASE_SECRET,
-                "items": [
-                    {"key": "url", "file": "database-url", "env": "SLIPWAY_DATABASE_URL_FILE"},
-                    {"key": "replica-url", "file": "replica-url", "env": "SLIPWAY_REPLICA_URL_FILE"},
-                ],
-            },
-            {
-                "secret": naming.REDIS_SECRET,
-                "items": [{"key": "url", "file": "redis-url", "env": "SLIPWAY_REDIS_URL_FILE"}],
-            },
+            *(mount.to_values() for mount in connections.mounts(platform.parts)),
             {
                 "secret": naming.ACCESS_SECRET,
                 "items": [{"key": "bootstrap-key", "file": "bootstrap-key", "env": "SLIPWAY_BOOTSTRAP_KEY_FILE"}],
@@ -177,7 +174,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
             "timeouts": {"connect": f"{platform.connect_timeout}s", "server": f"{platform.server_timeout}s"},
         },
         "preview": {"host": naming.preview_host(config.environment, platform.domain)},
-        "migrations": {"enabled": True, "command": list(_MIGRATE)},
+        "migrations": {"enabled": migrated, "command": list(_MIGRATE) if migrated else []},
         "resources": {"requests": profile.service.requests(), "limits": profile.service.limits()},
         "priorityClassName": Priority.SERVICE.value,
         "scheduling": {
@@ -186,15 +183,15 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
         },
         "networkPolicy": {
             "ingressNamespace": naming.Namespace.INGRESS.value,
-            "monitoringNamespace": naming.Namespace.MONITORING.value,
-            "egress": [{"namespace": naming.Namespace.DATA.value, "ports": [naming.POSTGRES_PORT, naming.REDIS_PORT]}],
+            "monitoringNamespace": naming.Namespace.MONITORING.value if parts.metrics is Part.MANAGED else "",
+            "egress": connections.openings(parts),
         },
     }
 
 
 def rollout_spec(config: ServiceConfig) -> dict[str, Any]:
     """The wanted version and how to get there; the fields are those of docs/reference/rollout.md."""
-    settings = config.settings
+    settings, parts = config.settings, config.platform.parts
     profile = PROFILES[config.platform.profile]
     if settings.strategy is Strategy.BLUE_GREEN:
         strategy: dict[str, Any] = {"blueGreen": {"approval": settings.approval}}
@@ -222,8 +219,8 @@ def rollout_spec(config: ServiceConfig) -> dict[str, Any]:
         },
         "config": [
             {"kind": "ConfigMap", "name": _ENVIRONMENT},
-            *({"kind": "Secret", "name": name} for name in naming.SERVICE_SECRETS),
+            *({"kind": "Secret", "name": name} for name in connections.secrets(parts)),
         ],
-        "migrations": {"command": list(_MIGRATE)},
+        **({} if parts.postgres is Store.OFF else {"migrations": {"command": list(_MIGRATE)}}),
         "rollbackWindow": settings.rollback_window,
     }

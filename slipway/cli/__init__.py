@@ -10,6 +10,7 @@ COMMANDS: Final = {
     "up": "Make the cluster, the platform and the service; whatever is there already is left alone.",
     "down": "Remove a cluster and everything it made, also after a crash.",
     "status": "Show every part: ready or not, version, address.",
+    "footprint": "Tell CPU, memory and disk per part: requested by a profile, or used by a cluster.",
     "env": 'Print what plain `pulumi` needs: eval "$(slipway env)".',
     "kubeconfig": "Print the administrator's kubeconfig of a cluster.",
     "node": "Drain, stop, start or remove a node of an embedded cluster.",

@@ -156,6 +156,15 @@ def test_network_is_closed_but_for_what_is_named(chart):
         assert selects(spec["podSelector"], workload.labels)
 
 
+def test_what_is_outside_the_cluster_is_opened_by_its_addresses(chart):
+    outside = {"networkPolicy": {"egress": [{"network": "192.0.2.0/24", "ports": [5432]}]}}
+    [policy] = chart(outside).all("NetworkPolicy")
+    assert policy["spec"]["egress"][-1] == {
+        "to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
+        "ports": [{"port": 5432, "protocol": "TCP"}],
+    }
+
+
 def test_nothing_named_opens_nothing(chart):
     nobody = {"ingressNamespace": "", "monitoringNamespace": "", "dnsNamespace": "", "egress": []}
     [policy] = chart({"networkPolicy": nobody}).all("NetworkPolicy")

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from infra.components.alertmanager import routing
+from infra.components.metrics import rules
 from infra.components.platform import Platform, PlatformConfig
 from infra.handover import Capabilities
 from infra.images import repository
@@ -81,6 +82,14 @@ def test_every_route_leads_to_a_receiver_and_pages_come_first():
     assert {found["route"]["receiver"]} | {it.get("receiver", "webhook") for it in found["route"]["routes"]} <= known
     page = found["route"]["routes"][0]
     assert (page["matchers"], page["group_wait"]) == (["severity = page"], "5s")
+
+
+def test_what_is_not_there_is_not_missed():
+    every, few = ({alert.name for group in rules(**given)["alerts"] for alert in group.alerts} for given in (
+        {}, {"observed": False, "rolled_out": False, "postgres": False}))  # fmt: skip
+    missed = every - few
+    assert {"IngressDown", "RolloutControllerDown", "PostgresNoPrimary"} <= missed
+    assert not {name for name in few if name.startswith(("Ingress", "Rollout", "Postgres"))}
 
 
 def test_only_metrics_bring_it_along(platform):

@@ -12,8 +12,9 @@ from infra.components.platform import Platform, PlatformConfig
 from infra.components.prometheus import check
 from infra.handover import Capabilities
 from infra.images import CATALOGUE, METRICS_IMAGES, repository
+from infra.parts import Part
 from infra.profiles import PROFILES, ProfileName
-from infra.settings import Part, PlatformSettings
+from infra.settings import PlatformSettings
 
 SHARED = Capabilities(
     load_balancer=False,
@@ -293,11 +294,14 @@ def test_an_image_that_is_named_brings_the_observer_to_any_cluster(platform):
 
 
 def test_only_what_is_there_is_scraped():
-    assert scrapes.ROLLOUT_CONTROLLER in targets(CLOUD, observed=True, rolled_out=True)
-    assert scrapes.ROLLOUT_CONTROLLER not in targets(CLOUD, observed=True, rolled_out=False)
-    assert scrapes.METALLB not in targets(CLOUD, observed=True, rolled_out=True)
-    assert scrapes.METALLB in targets(SHARED, observed=True, rolled_out=True)
-    check(targets(SHARED, observed=True, rolled_out=True))
+    everything = {"observed": True, "rolled_out": True, "postgres": True}
+    assert scrapes.ROLLOUT_CONTROLLER in targets(CLOUD, **everything)
+    assert scrapes.ROLLOUT_CONTROLLER not in targets(CLOUD, **{**everything, "rolled_out": False})
+    assert not [it for it in targets(CLOUD, **{**everything, "postgres": False}) if it in scrapes.POSTGRES_TARGETS]
+    assert all(it in targets(CLOUD, **everything) for it in scrapes.POSTGRES_TARGETS)
+    assert scrapes.METALLB not in targets(CLOUD, **everything)
+    assert scrapes.METALLB in targets(SHARED, **everything)
+    check(targets(SHARED, **everything))
 
 
 def test_two_targets_of_one_name_are_refused():

@@ -9,8 +9,9 @@ from infra import images, naming
 from infra.components.platform import Platform, PlatformConfig
 from infra.handover import Capabilities
 from infra.images import CATALOGUE, ImageSource
+from infra.parts import Part
 from infra.profiles import PROFILES, ProfileName
-from infra.settings import Part, PlatformSettings
+from infra.settings import PlatformSettings
 from infra.timeouts import TrafficTimeouts
 
 OWN_REGISTRY = Capabilities(

@@ -35,6 +35,7 @@ PLATFORM = {
     "caCertificate": "certificate",
     "redisPassword": "plain-redis",
     "timeouts": {"dns": 1.0, "nodeLoss": 10.0, "connect": 1.0, "server": 10.0},
+    "parts": {"metrics": "managed", "postgres": "managed", "redis": "managed"},
 }
 STACKS = {"organization/slipway-cluster/test": CLUSTER, "organization/slipway-platform/test": PLATFORM}
 PREVIEW = pytest.mark.parametrize("preview", [True, False], ids=["preview", "up"])

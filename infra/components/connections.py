@@ -1,0 +1,75 @@
+"""What a service is told of its data, and where it may connect to for it: pure, from the places of the parts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from infra.naming import ACCESS_SECRET, DATABASE_SECRET, POSTGRES_PORT, REDIS_PORT, REDIS_SECRET, Namespace
+from infra.parts import Parts, Store
+
+
+@final
+@dataclass(frozen=True)
+class Mount:
+    """A Secret of the environment's namespace that pods get as files.
+
+    Attributes:
+        secret: Its name.
+        files: Key -> file, and variable that names the file.
+    """
+
+    secret: str
+    files: Mapping[str, tuple[tuple[str, str], ...]]
+
+    def to_values(self) -> dict[str, Any]:
+        """As the chart takes it."""
+        items = [
+            {"key": key, "file": file, "env": variable}
+            for key, places in self.files.items()
+            for file, variable in places
+        ]
+        return {"secret": self.secret, "items": items}
+
+
+_PRIMARY = ("database-url", "SLIPWAY_DATABASE_URL_FILE")
+_REPLICA = ("replica-url", "SLIPWAY_REPLICA_URL_FILE")
+_REDIS = ("redis-url", "SLIPWAY_REDIS_URL_FILE")
+
+
+def mounts(parts: Parts) -> tuple[Mount, ...]:
+    """The Secrets that tell a service of its data; one Secret that holds both connections is mounted once."""
+    found: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {}
+
+    def add(secret: str, key: str, place: tuple[str, str]) -> None:
+        files = found.setdefault(secret, {})
+        files[key] = (*files.get(key, ()), place)
+
+    if parts.postgres is Store.MANAGED:
+        add(DATABASE_SECRET, "url", _PRIMARY)
+        add(DATABASE_SECRET, "replica-url", _REPLICA)
+    if (postgres := parts.postgres_external) is not None:
+        add(postgres.secret, postgres.url_key, _PRIMARY)
+        if postgres.replica_url_key is not None:
+            add(postgres.secret, postgres.replica_url_key, _REPLICA)
+    if parts.redis is Store.MANAGED:
+        add(REDIS_SECRET, "url", _REDIS)
+    if (redis := parts.redis_external) is not None:
+        add(redis.secret, redis.url_key, _REDIS)
+    return tuple(Mount(secret, files) for secret, files in found.items())
+
+
+def secrets(parts: Parts) -> tuple[str, ...]:
+    """All Secrets that a service reads, its access key's included; each change of one of them is rolled out."""
+    return (*(mount.secret for mount in mounts(parts)), ACCESS_SECRET)
+
+
+def openings(parts: Parts) -> list[dict[str, Any]]:
+    """Where a service may connect to, as the chart takes it."""
+    inside = [
+        port for where, port in ((parts.postgres, POSTGRES_PORT), (parts.redis, REDIS_PORT)) if where is Store.MANAGED
+    ]
+    outside = [it for it in (parts.postgres_external, parts.redis_external) if it is not None]
+    return [
+        *([{"namespace": Namespace.DATA.value, "ports": inside}] if inside else []),
+        *({"network": it.network, "ports": [it.port]} for it in outside),
+    ]

@@ -1,0 +1,137 @@
+"""Which parts a platform brings along, which are elsewhere, and which are not there at all.
+
+Whoever reads a part's place reads it here: components decide by it what they make, services by it what they are told.
+"""
+
+import ipaddress
+import re
+from enum import StrEnum
+from typing import Annotated, Final, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from infra.naming import DNS_LABEL_LIMIT, POSTGRES_PORT, REDIS_PORT, SERVICE_SECRETS, dns_label
+
+_MODEL: Final = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+_KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+
+
+class Part(StrEnum):
+    """Whether the platform brings a part along."""
+
+    MANAGED = "managed"
+    OFF = "off"
+
+
+class Store(StrEnum):
+    """Where a service's data is: brought along by the platform, elsewhere, or nowhere."""
+
+    MANAGED = "managed"
+    EXTERNAL = "external"
+    OFF = "off"
+
+
+def _secret(value: str) -> str:
+    dns_label("the Secret", value, limit=DNS_LABEL_LIMIT)
+    if value in SERVICE_SECRETS:
+        raise ValueError(
+            f"must be another name than {', '.join(SERVICE_SECRETS)}: Slipway makes Secrets of these names"
+        )
+    return value
+
+
+def _key(value: str) -> str:
+    if not _KEY.fullmatch(value):
+        raise ValueError("must be a key of a Secret: letters, digits, hyphens, dots and underscores")
+    return value
+
+
+def _range(value: str) -> str:
+    return str(ipaddress.ip_network(value))
+
+
+class ExternalPostgres(BaseModel):
+    """Postgres that is there already."""
+
+    model_config = _MODEL
+
+    secret: Annotated[str, AfterValidator(_secret)] = Field(
+        description="Secret in the namespace of each environment, made by you: pods can read no other namespace's."
+    )
+    url_key: Annotated[str, AfterValidator(_key)] = Field(
+        default="url", description="Its key with the address for writes: `postgresql+psycopg://...`."
+    )
+    replica_url_key: Annotated[str, AfterValidator(_key)] | None = Field(
+        default=None, description="Its key with the address for reads; left out, reads go where writes go."
+    )
+    network: Annotated[str, AfterValidator(_range)] = Field(
+        description="Addresses that services may connect to for it, such as 192.0.2.0/24."
+    )
+    port: int = Field(default=POSTGRES_PORT, ge=1, le=65535, description="Port there.")
+
+
+class ExternalRedis(BaseModel):
+    """Redis that is there already."""
+
+    model_config = _MODEL
+
+    secret: Annotated[str, AfterValidator(_secret)] = Field(
+        description="Secret in the namespace of each environment, made by you: pods can read no other namespace's."
+    )
+    url_key: Annotated[str, AfterValidator(_key)] = Field(
+        default="url", description="Its key with the address: `redis://...` or `rediss://...`."
+    )
+    network: Annotated[str, AfterValidator(_range)] = Field(
+        description="Addresses that services may connect to for it, such as 192.0.2.0/24."
+    )
+    port: int = Field(default=REDIS_PORT, ge=1, le=65535, description="Port there.")
+
+
+class Parts(BaseModel):
+    """Every part that can be elsewhere or away."""
+
+    model_config = _MODEL
+
+    metrics: Part = Field(
+        default=Part.MANAGED,
+        description="Prometheus with its operator and exporters, and metrics-server; `off` installs none of them.",
+    )
+    postgres: Store = Field(
+        default=Store.MANAGED,
+        description="`external` is reached as `postgresExternal` says; with `off` services are told of no database, "
+        "and nothing migrates one.",
+    )
+    postgres_external: ExternalPostgres | None = Field(
+        default=None, description="Only if `postgres` is `external`, and required there."
+    )
+    redis: Store = Field(
+        default=Store.MANAGED,
+        description="`external` is reached as `redisExternal` says; with `off` services are told of no Redis.",
+    )
+    redis_external: ExternalRedis | None = Field(
+        default=None, description="Only if `redis` is `external`, and required there."
+    )
+
+    @model_validator(mode="after")
+    def _connections(self) -> Self:
+        stores = (("postgres", self.postgres, self.postgres_external), ("redis", self.redis, self.redis_external))
+        for name, where, connection in stores:
+            if where is Store.EXTERNAL and connection is None:
+                raise ValueError(f"{name}External is required if {name} is external: at least secret and network")
+            if where is not Store.EXTERNAL and connection is not None:
+                raise ValueError(f"{name}External must be left out if {name} is {where.value}: nothing would read it")
+        postgres, redis = self.postgres_external, self.redis_external
+        if postgres and redis and postgres.secret == redis.secret:
+            keys = {postgres.url_key, postgres.replica_url_key}
+            if redis.url_key in keys:
+                raise ValueError(
+                    f"postgresExternal and redisExternal both name the key {redis.url_key} of {redis.secret}; one of "
+                    "them needs another key, since it cannot be the address of both"
+                )
+        return self
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether anything is in the namespace for data."""
+        return Store.MANAGED in {self.postgres, self.redis}

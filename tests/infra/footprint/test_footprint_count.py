@@ -1,0 +1,134 @@
+"""What objects request: each kind counted, and nothing that requests something left out."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.footprint import Declared, FootprintError, Total, usages
+from infra.footprint.count import millicores, octets
+from infra.footprint.live import measured
+
+MI = 2**20
+SMALL = {"requests": {"cpu": "100m", "memory": "64Mi"}}
+BIG = {"requests": {"cpu": "1", "memory": "32Mi"}}
+PARENTS = ("platform", "redis", "release")
+
+
+def declared(kind, spec, **other):
+    inputs = {"kind": kind, "metadata": {"name": "it"}, "spec": spec, **other}
+    return Declared(f"kubernetes:apps/v1:{kind}", "resource", PARENTS, inputs)
+
+
+def workload(kind, containers, **spec):
+    return declared(kind, {"template": {"spec": {"containers": containers, **spec.pop("pod", {})}}, **spec})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("2", 2000), ("0.5", 500), ("250m", 250), (1, 1000), ("1500000n", 2), ("900u", 1)]
+)
+def test_cpu_is_read_as_kubernetes_writes_it(text, expected):
+    assert millicores(text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1Gi", 2**30), ("1.5Ki", 1536), ("2M", 2_000_000), ("7", 7)])
+def test_bytes_are_read_as_kubernetes_writes_them(text, expected):
+    assert octets(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "m", "1Gi", "-1", "1 m"])
+def test_what_is_no_cpu_is_refused(text):
+    with pytest.raises(FootprintError, match="no quantity of CPU"):
+        millicores(text)
+
+
+@pytest.mark.parametrize("text", ["", "Gi", "1g", "1m", "-1"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(FootprintError, match="no quantity of bytes"):
+        octets(text)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6))
+def test_quantities_add_up(first, second):
+    assert millicores(f"{first}m") + millicores(f"{second}m") == millicores(f"{first + second}m")
+    assert octets(f"{first}Mi") + octets(f"{second}Mi") == octets(f"{first + second}Mi")
+
+
+def test_a_workload_is_its_containers_times_its_pods():
+    (usage,) = usages([workload("Deployment", [{"resources": SMALL}, {"resources": BIG}, {}], replicas=3)], nodes=5)
+    assert (usage.part, usage.name, usage.pods) == ("redis", "Deployment/it", 3)
+    assert usage.each == Total(1100, 96 * MI)
+    assert usage.total == Total(3300, 288 * MI)
+
+
+def test_a_daemon_is_on_every_node():
+    (usage,) = usages([workload("DaemonSet", [{"resources": SMALL}])], nodes=5)
+    assert usage.pods == 5
+
+
+def test_what_runs_before_counts_only_where_it_is_bigger():
+    before = {"initContainers": [{"resources": BIG}]}
+    (usage,) = usages([workload("Deployment", [{"resources": SMALL}], pod=before)], nodes=1)
+    assert usage.each == Total(1000, 64 * MI)
+
+
+def test_what_runs_before_and_stays_counts_in_full():
+    before = {"initContainers": [{"resources": BIG, "restartPolicy": "Always"}]}
+    (usage,) = usages([workload("Deployment", [{"resources": SMALL}], pod=before)], nodes=1)
+    assert usage.each == Total(1100, 96 * MI)
+
+
+def test_volumes_count_for_every_pod():
+    claims = [{"spec": {"resources": {"requests": {"storage": "2Gi"}}}}]
+    spec = workload("StatefulSet", [{"resources": SMALL}], replicas=2, volumeClaimTemplates=claims)
+    (usage,) = usages([spec], nodes=1)
+    assert usage.total.disk == 4 * 2**30
+
+
+def test_a_kind_that_is_not_known_is_not_left_out():
+    with pytest.raises(FootprintError, match="Job 'resource' requests CPU"):
+        usages([workload("Job", [{"resources": SMALL}])], nodes=1)
+
+
+def test_a_place_that_is_not_understood_is_not_left_out():
+    with pytest.raises(FootprintError, match="has 2 places that request something"):
+        usages([workload("Deployment", [{"resources": SMALL}], pod={"resources": BIG})], nodes=1)
+
+
+def test_a_prometheus_without_an_operator_that_says_more_is_refused():
+    claim = {"volumeClaimTemplate": {"spec": {"resources": {"requests": {"storage": "1Gi"}}}}}
+    with pytest.raises(FootprintError, match="config-reloader"):
+        usages([declared("Prometheus", {"resources": SMALL, "storage": claim})], nodes=1)
+
+
+def test_a_prometheus_counts_what_its_operator_puts_beside_it():
+    arguments = ["--config-reloader-cpu-request=5m", "--config-reloader-memory-request=1Mi", "--other"]
+    operator = workload("Deployment", [{"args": arguments}])
+    claim = {"volumeClaimTemplate": {"spec": {"resources": {"requests": {"storage": "1Gi"}}}}}
+    prometheus = declared("Prometheus", {"resources": SMALL, "storage": claim, "replicas": 2})
+    total = sum((it.total for it in usages([operator, prometheus], nodes=1)), Total())
+    assert total == Total(210, 130 * MI, 2 * 2**30)
+
+
+def test_a_chart_without_a_rollout_is_refused():
+    chart = Declared("kubernetes:helm.sh/v4:Chart", "payload", ("service",), {"values": {"resources": SMALL}})
+    with pytest.raises(FootprintError, match="has 0 Rollouts beside it"):
+        usages([chart], nodes=1)
+
+
+def test_what_is_used_is_told_by_namespace_and_nothing_is_hidden():
+    def pod(namespace, name, phase="Running"):
+        spec = {"containers": [{"resources": SMALL}, {}]}
+        return {"metadata": {"namespace": namespace, "name": name}, "spec": spec, "status": {"phase": phase}}
+
+    figures = [
+        {
+            "metadata": {"namespace": "data", "name": "a"},
+            "containers": [{"usage": {"cpu": "2000000n", "memory": "10Mi"}}, {"usage": {"cpu": "0", "memory": "0"}}],
+        }
+    ]
+    pods = [pod("dev", "a"), pod("data", "a"), pod("data", "b"), pod("data", "c", "Succeeded")]
+    data, dev = measured(pods, figures)
+    assert (data.namespace, data.pods, data.unmeasured) == ("data", 2, 1)
+    assert (data.requested, data.used) == (Total(200, 128 * MI), Total(2, 10 * MI))
+    assert (dev.pods, dev.unmeasured, dev.used) == (1, 1, Total())
+    assert data.to_dict()["used"] == {"cpu": 0.002, "memory": 10 * MI}
