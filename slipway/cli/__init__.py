@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "loadtest": "Send load through the ingress and judge it.",
     "drill": "Break something under load, and measure what users feel.",
     "prove": "Prove that rollouts lose no request, whatever is killed meanwhile.",
+    "dashboards": "Build, check, draw and serve the dashboards.",
     "report": "List the reports of all measurements in one table.",
 }
 

@@ -1,0 +1,104 @@
+"""Draws dashboards without a Grafana: a page each, the same panels from the same queries."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from dashboards.grafana.model import Dashboard, Unit
+from dashboards.live import Drawn
+from slipway.reports.plots import VERSIONS, Line, Plot, draw
+from slipway.reports.plots import Panel as Axes
+
+#: Unit -> what stands beside the axis, and what values are multiplied by.
+_SHOWN: Final[dict[Unit, tuple[str, float]]] = {
+    Unit.PER_SECOND: ("per second", 1.0),
+    Unit.SHARE: ("%", 100.0),
+    Unit.SECONDS: ("ms", 1000.0),
+    Unit.BYTES: ("MiB", 1 / 2**20),
+    Unit.CORES: ("cores", 1.0),
+    Unit.COUNT: ("", 1.0),
+}
+_FLOORS: Final[dict[Unit, float]] = {Unit.SHARE: 1.0, Unit.SECONDS: 5.0, Unit.CORES: 0.05}
+#: More lines than this cannot be told apart; those with the highest last value are drawn.
+MOST_LINES: Final = 12
+#: Minutes back that a served page offers.
+RANGES: Final = (5, 15, 30, 120, 720)
+
+
+def number(found: Drawn) -> str:
+    """The last values of a panel, as text."""
+    unit, factor = _SHOWN[found.panel.unit]
+    return " · ".join(f"{name}: {it.values[-1][1] * factor:.4g} {unit}".strip() for name, it in found.lines)
+
+
+def picture(found: Drawn, start: float) -> str:
+    """A panel as SVG.
+
+    Args:
+        found: the panel with its values.
+        start: Unix time at which the time axis begins.
+    """
+    unit, factor = _SHOWN[found.panel.unit]
+    shown = sorted(found.lines, key=lambda it: it[1].values[-1][1], reverse=True)[:MOST_LINES]
+    lines = [
+        Line(
+            name,
+            [(at - start) / 60 for at, _ in series.values],
+            [value * factor for _, value in series.values],
+            VERSIONS.get(name),
+        )
+        for name, series in sorted(shown, key=lambda it: it[0])
+    ]
+    axes = Axes(found.panel.title, unit, lines, floor=_FLOORS.get(found.panel.unit, 1.0))
+    return draw(Plot([axes], x_label="minutes"))
+
+
+def page(
+    board: Dashboard,
+    found: Sequence[Drawn],
+    *,
+    start: float,
+    end: float,
+    others: Sequence[Dashboard] = (),
+    ending: str = ".html",
+    refresh: int | None = None,
+) -> str:
+    """A whole dashboard as one HTML page that needs nothing else.
+
+    Args:
+        board: which one.
+        found: its panels with their values.
+        start: Unix time from which on it shows.
+        end: Unix time up to which it shows.
+        others: dashboards to link to.
+        ending: what stands behind a dashboard's uid in a link.
+        refresh: seconds after which a browser asks again; then it also offers other times.
+    """
+    moment = datetime.fromtimestamp(end, tz=UTC)
+    return _template().render(
+        board=board,
+        found={it.panel.title: it for it in found},
+        number=number,
+        picture=lambda it: Markup(picture(it, start)),  # noqa: S704 -- drawn by us from numbers and escaped labels
+        others=others,
+        ending=ending,
+        refresh=refresh,
+        ranges=RANGES if refresh else (),
+        when=f"{(end - start) / 60:.0f} minutes until {moment:%Y-%m-%d %H:%M} UTC.",
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("dashboards"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("board.html.j2")

@@ -1,0 +1,141 @@
+"""`slipway dashboards`: the dashboards as files, on the living Prometheus, and without a Grafana."""
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+from flask import Flask, abort, redirect, request
+from werkzeug import Response
+from werkzeug.serving import run_simple
+
+from dashboards import render as drawing
+from dashboards.grafana import emit
+from dashboards.grafana.boards import ALL
+from dashboards.grafana.model import VARIABLES, Dashboard
+from dashboards.live import Drawn, Prometheus, drawn
+from infra.naming import PROMETHEUS, PROMETHEUS_PORT, SERVICE, Namespace
+from slipway import reports
+from slipway.cli.context import cluster_option, environment_option
+from slipway.cli.live import run_kubectl
+from slipway.node.cluster import load
+from slipway.node.stock import Stock
+from slipway.reports import Bar, Report, derive
+
+FOLDER: Final = Path("build/dashboards")
+REFRESH: Final = 15
+
+_minutes = click.option(
+    "--minutes", type=click.IntRange(1, 10_080), default=30, show_default=True, help="How far back to look."
+)
+
+
+@click.group("dashboards")
+def command() -> None:
+    """Build, check, draw and serve the dashboards."""
+
+
+@command.command("build")
+def build() -> None:
+    """Write Grafana's JSON for each dashboard to build/dashboards."""
+    for path in emit.write(ALL, FOLDER):
+        click.echo(path)
+
+
+@command.command("check")
+@cluster_option
+@environment_option
+@_minutes
+def check(cluster: str, environment: str, minutes: int) -> None:
+    """Ask the living Prometheus every query of every panel; exits 0 only if none fails or gives nothing."""
+    started, begin = datetime.now(UTC), time.monotonic()
+    prometheus, values, end = _prometheus(cluster), _values(environment), time.time()
+    bars = [bar for board in ALL for bar in _bars(board, drawn(board, prometheus, end - 60 * minutes, end, values))]
+    dead = [bar for bar in bars if bar.holds is False]
+    report = Report(
+        name="dashboards-check",
+        started=started,
+        seconds=time.monotonic() - begin,
+        figures={"dashboards": len(ALL), "panels": len(bars), "dead panels": len(dead), "minutes": minutes},
+        bars=(Bar.at_most("dead panels", len(dead), 0), *bars),
+        verdict=derive(bars),
+    )
+    path = reports.write(report)
+    for bar in dead:
+        click.echo(f"dead: {bar.what}: {bar.measured}")
+    click.echo(f"{len(bars) - len(dead)} of {len(bars)} panels live; {path.with_suffix('.html')}")
+    sys.exit(report.verdict.exit_code)
+
+
+@command.command("render")
+@cluster_option
+@environment_option
+@_minutes
+def render(cluster: str, environment: str, minutes: int) -> None:
+    """Draw each dashboard to one HTML page in build/dashboards, from what the living Prometheus has."""
+    prometheus, values, end = _prometheus(cluster), _values(environment), time.time()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    start = end - 60 * minutes
+    for board in ALL:
+        found = drawn(board, prometheus, start, end, values)
+        path = FOLDER / f"{board.uid}.html"
+        path.write_text(drawing.page(board, found, start=start, end=end, others=ALL), encoding="utf-8")
+        click.echo(path)
+
+
+@command.command("serve")
+@cluster_option
+@environment_option
+@click.option("--port", type=click.IntRange(1024, 65535), default=8321, show_default=True, help="On this machine only.")
+def serve(cluster: str, environment: str, port: int) -> None:
+    """Serve the same pages live to a browser on this machine, until interrupted."""
+    click.echo(f"http://127.0.0.1:{port}/")
+    run_simple("127.0.0.1", port, application(_prometheus(cluster), environment), threaded=True)
+
+
+def application(prometheus: Prometheus, environment: str) -> Flask:
+    """The served pages: `/<uid>?minutes=30`."""
+    app = Flask("dashboards", static_folder=None)
+    boards = {board.uid: board for board in ALL}
+
+    @app.get("/")
+    def first() -> Response:
+        return redirect(f"/{ALL[0].uid}")
+
+    @app.get("/<uid>")
+    def board(uid: str) -> str:
+        if uid not in boards:
+            abort(404, f"there is no dashboard {uid}; there are {', '.join(boards)}")
+        minutes = request.args.get("minutes", default=30, type=int)
+        end = time.time()
+        start = end - 60 * min(max(minutes, 1), drawing.RANGES[-1])
+        found = drawn(boards[uid], prometheus, start, end, _values(environment))
+        return drawing.page(boards[uid], found, start=start, end=end, others=ALL, ending="", refresh=REFRESH)
+
+    return app
+
+
+def _bars(board: Dashboard, found: Sequence[Drawn]) -> list[Bar]:
+    return [
+        Bar(
+            what=f"{board.title}: {it.panel.title}",
+            measured=it.dead or f"{len(it.lines)} lines",
+            bar=f"not dead; moved by {it.panel.moved_by}",
+            holds=not it.dead,
+        )
+        for it in found
+    ]
+
+
+def _values(environment: str) -> dict[str, str]:
+    return {**VARIABLES, "namespace": environment, "service": SERVICE}
+
+
+def _prometheus(cluster: str) -> Prometheus:
+    """Through the API server, as whoever may look into the cluster; nothing has to be opened for it."""
+    spec, stock = load(cluster), Stock()
+    where = f"/api/v1/namespaces/{Namespace.MONITORING.value}/services/{PROMETHEUS}:{PROMETHEUS_PORT}/proxy/api/v1"
+    return Prometheus(lambda path: run_kubectl(spec, stock, "get", "--raw", f"{where}/{path}"))
