@@ -4,13 +4,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import pulumi
 import yaml
 
 from infra.handover import Capabilities, Cluster
 
+#: How identifiers of clusters begin that were there before.
+IDENTIFIER_PREFIX: Final = "existing/"
 _IDENTIFIER_LENGTH = 16
 
 
@@ -95,7 +97,7 @@ def find(text: str, context: str | None) -> _Entry:
 def identifier(entry: _Entry) -> str:
     """What stays the same when credentials are renewed: a hash of address and certificate authority."""
     digest = hashlib.sha256(f"{entry.server}\n{entry.authority}".encode()).hexdigest()
-    return f"existing/{digest[:_IDENTIFIER_LENGTH]}"
+    return f"{IDENTIFIER_PREFIX}{digest[:_IDENTIFIER_LENGTH]}"
 
 
 def _by_name(document: Mapping[str, Any], group: str, key: str) -> dict[str, dict[str, Any]]:
