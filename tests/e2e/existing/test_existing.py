@@ -42,7 +42,6 @@ def elsewhere(bare, tmp_path_factory, cluster_by_name):
         "loadBalancer": False,
         "addressRange": bare.load_balancer_range,
         "sharedMachine": True,
-        "storageClass": bare.storage_class,
         "registry": bare.registry,
         "registryPush": bare.registry_push,
         "registryCertificates": str(bare.registry_certificates),
