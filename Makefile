@@ -28,6 +28,10 @@ down: $(STAMP) ## Remove the cluster and everything it made, also after a crash
 status: $(STAMP) ## Show every part: ready or not, version, address
 	$(SLIPWAY) status --cluster $(CLUSTER)
 
+.PHONY: prove
+prove: $(STAMP) ## Prove that rollouts lose no request, on a cluster that is up (SHORT=1, FULL=1; goes on where it was)
+	$(SLIPWAY) prove --cluster $(CLUSTER) --form $(if $(SHORT),short,$(if $(FULL),full,usual)) $(ARGS)
+
 ##@ Check
 .PHONY: test lint types contracts unit coverage e2e e2e-smoke
 test: setup-test lint types contracts unit ## Everything that needs no cluster

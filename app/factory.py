@@ -14,6 +14,7 @@ from app.core.cursors import CursorSigner
 from app.core.database import Database
 from app.core.drain import Drain
 from app.core.parts import Parts, attach
+from app.core.readiness import Readiness
 from app.core.secret_files import read_key, read_secret
 from app.core.settings import Settings
 from app.core.tokens import Keyring
@@ -27,11 +28,12 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
     app = Flask("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
     app.url_map.strict_slashes = False
+    database = Database(settings)
     attach(
         app,
         Parts(
             settings=settings,
-            database=Database(settings),
+            database=database,
             # One secret that all processes of an environment share already.
             cursors=CursorSigner.from_secret(read_secret(settings.database_url_file)),
             cache=Cache(
@@ -40,6 +42,7 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
                 registry,
             ),
             drain=Drain(),
+            readiness=Readiness(database.check),
             keyring=None if settings.signing_key_file is None else Keyring.from_file(settings.signing_key_file),
             bootstrap_key=(
                 None if settings.bootstrap_key_file is None else digest(read_key(settings.bootstrap_key_file))

@@ -104,6 +104,7 @@ _TABLE: Final = (
         f"quay.io/prometheus-operator/prometheus-config-reloader:v{versions.PROMETHEUS_OPERATOR}",
     ),
     Image("prometheus", f"quay.io/prometheus/prometheus:v{versions.PROMETHEUS}"),
+    Image("alertmanager", f"quay.io/prometheus/alertmanager:v{versions.ALERTMANAGER}"),
     Image("node-exporter", f"quay.io/prometheus/node-exporter:v{versions.NODE_EXPORTER}"),
     Image("metrics-server", f"registry.k8s.io/metrics-server/metrics-server:v{versions.METRICS_SERVER}"),
     Image(
@@ -131,6 +132,7 @@ METRICS_IMAGES: Final = (
     "prometheus-operator",
     "prometheus-config-reloader",
     "prometheus",
+    "alertmanager",
     "node-exporter",
     "metrics-server",
     "kube-state-metrics",

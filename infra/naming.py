@@ -71,6 +71,8 @@ REDIS_AUTH_SECRET: Final = "redis-auth"  # noqa: S105  # the name of a Secret, n
 
 PROMETHEUS: Final = "prometheus"
 PROMETHEUS_PORT: Final = 9090
+ALERTMANAGER: Final = "alertmanager"
+ALERTMANAGER_PORT: Final = 9093
 #: Looks into each HAProxy, read only; runs beside it.
 INGRESS_OBSERVER: Final = "ingress-observer"
 

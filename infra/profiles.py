@@ -72,6 +72,8 @@ class Profile:
         prometheus_storage: Volume of each Prometheus.
         prometheus_retention: How long samples are kept.
         prometheus_retention_size: How much of the volume samples may take; the log of the newest ones comes on top.
+        alertmanager: Each Alertmanager.
+        alertmanager_replicas: Alertmanager pods; they tell each other whom they have told.
         kube_state_metrics: The exporter of the cluster's objects.
         node_exporter: The exporter of each machine.
         metrics_server: The server behind `kubectl top` and autoscaling.
@@ -100,6 +102,8 @@ class Profile:
     prometheus_storage: str
     prometheus_retention: str
     prometheus_retention_size: str
+    alertmanager: Size
+    alertmanager_replicas: int
     kube_state_metrics: Size
     node_exporter: Size
     metrics_server: Size
@@ -135,6 +139,8 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             prometheus_storage="4Gi",
             prometheus_retention="12h",
             prometheus_retention_size="2GB",
+            alertmanager=Size("5m", "32Mi", "200m", "128Mi"),
+            alertmanager_replicas=1,
             kube_state_metrics=Size("5m", "32Mi", "200m", "128Mi"),
             node_exporter=Size("5m", "16Mi", "200m", "96Mi"),
             metrics_server=Size("10m", "48Mi", "500m", "192Mi"),
@@ -163,6 +169,8 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             prometheus_storage="40Gi",
             prometheus_retention="15d",
             prometheus_retention_size="30GB",
+            alertmanager=Size("10m", "64Mi", "500m", "256Mi"),
+            alertmanager_replicas=2,
             kube_state_metrics=Size("20m", "64Mi", "500m", "256Mi"),
             node_exporter=Size("20m", "32Mi", "500m", "128Mi"),
             metrics_server=Size("50m", "64Mi", "500m", "256Mi"),
@@ -191,6 +199,8 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             prometheus_storage="100Gi",
             prometheus_retention="30d",
             prometheus_retention_size="80GB",
+            alertmanager=Size("20m", "128Mi", "1", "512Mi"),
+            alertmanager_replicas=2,
             kube_state_metrics=Size("50m", "128Mi", "500m", "512Mi"),
             node_exporter=Size("50m", "32Mi", "500m", "128Mi"),
             metrics_server=Size("100m", "128Mi", "1", "512Mi"),

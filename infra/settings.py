@@ -23,7 +23,7 @@ from pydantic_core import ErrorDetails
 
 from infra.images import ImageSource
 from infra.naming import DOMAIN, Project
-from infra.parts import Parts, Store
+from infra.parts import Part, Parts, Store
 from infra.profiles import ProfileName
 from infra.timeouts import NodeTimeouts, PostgresTimeouts, TrafficTimeouts
 
@@ -181,6 +181,11 @@ class PlatformSettings(Parts):
         description="Image of the rollout controller, by digest, for clusters without a registry; elsewhere it is "
         "built here. Without it or the observer there is no controller, and no service can be put on the platform.",
     )
+    alert_receiver: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$")] | None = Field(
+        default=None,
+        description="Secret in the namespace `monitoring` whose key `url` is the address of the webhook that alerts "
+        "are sent to; it must be there before. Without it alerts are only kept for people who look.",
+    )
     domain: Annotated[str, AfterValidator(_domain)] = Field(default=DOMAIN, description="Domain of all host names.")
     timeouts: TrafficTimeouts = Field(default=TrafficTimeouts(), description="Waits in a request's way.")
     postgres_timeouts: PostgresTimeouts = Field(
@@ -196,6 +201,8 @@ class PlatformSettings(Parts):
     def _everything_is_read(self) -> Self:
         if self.image_mirror and self.image_source is ImageSource.LOCAL:
             raise ValueError("imageMirror must be left out if imageSource is local: nothing would read it")
+        if self.alert_receiver and self.metrics is Part.OFF:
+            raise ValueError("alertReceiver must be left out if metrics is off: nothing would read it")
         if self.postgres is not Store.MANAGED and "postgres_timeouts" in self.model_fields_set:
             raise ValueError(f"postgresTimeouts must be left out if postgres is {self.postgres.value}")
         return self

@@ -28,6 +28,8 @@ METRICS_SERVER: Final = "0.9.0"
 KUBE_STATE_METRICS: Final = "2.15.0"
 # renovate: datasource=docker depName=quay.io/prometheus/prometheus
 PROMETHEUS: Final = "2.53.3"
+# renovate: datasource=docker depName=quay.io/prometheus/alertmanager
+ALERTMANAGER: Final = "0.28.1"
 # renovate: datasource=docker depName=quay.io/prometheus/node-exporter
 NODE_EXPORTER: Final = "1.9.0"
 

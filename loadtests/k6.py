@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from loadtests import binary as binaries
 from loadtests.plan import LoadPlan, PlanError, command, described, environment
-from loadtests.stream import Failure, Gap, Second, Seconds, StreamReader, Totals
+from loadtests.stream import Answered, Failure, Gap, Second, Seconds, StreamReader, Totals
 from loadtests.verdict import ExitClass, Judgement, Summary, SummaryError, classify, parse_summary
 
 _HARD_STOP: Final = 10.0  # seconds between the second signal and the kill
@@ -49,6 +49,7 @@ class LoadResult:
         rate_achieved: requests per second of load, without setup; None if nothing was measured.
         p50, p95, p99: milliseconds; None if nothing was measured.
         statuses: HTTP status (`0`: none) -> requests.
+        colours: colour -> what it answered, as far as the service says which one it is.
         seconds: of the whole run.
         timeline: every second of it; empty if the stream broke.
         failures: the first of them; `failure_reasons` counts all.
@@ -82,6 +83,7 @@ class LoadResult:
     write_gaps: tuple[Gap, ...]
     summary: Path
     folder: Path
+    colours: Mapping[str, Answered] = field(default_factory=dict[str, Answered])
 
 
 class Run:
@@ -304,4 +306,5 @@ def _result(
         write_gaps=seen.gaps(reads=False),
         summary=running.summary,
         folder=running.folder,
+        colours=seen.colours(),
     )

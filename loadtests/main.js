@@ -4,6 +4,7 @@ import http from 'k6/http';
 import { settings } from './lib/settings.js';
 import { seed } from './lib/steps.js';
 import { crud } from './scenarios/crud.js';
+import { page } from './scenarios/page.js';
 import { smoke } from './scenarios/smoke.js';
 import { constant } from './workloads/constant.js';
 import { stairs } from './workloads/stairs.js';
@@ -15,7 +16,7 @@ function pick(kind, known, name) {
   return known[name];
 }
 
-const scenario = pick('scenario', { crud, smoke }, settings.scenario);
+const scenario = pick('scenario', { crud, page, smoke }, settings.scenario);
 const workload = pick('workload', { constant, stairs }, settings.workload);
 
 http.setResponseCallback(null); // what is expected is judged in lib/judge.js
@@ -43,7 +44,8 @@ export const options = {
   ),
 };
 
-export const setup = seed;
+// Only what reads users needs some to be there.
+export const setup = settings.scenario === 'page' ? () => ({ seeds: [] }) : seed;
 
 export default function (data) {
   scenario(data);

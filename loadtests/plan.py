@@ -9,7 +9,9 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-SCENARIOS: Final = ("smoke", "crud")
+SCENARIOS: Final = ("smoke", "crud", "page")
+#: Scenarios that send the mix of the project's definition; `page` reads one path of any service.
+MIXED: Final = ("smoke", "crud")
 WORKLOADS: Final = ("constant", "stairs")
 SCRIPT: Final = Path(__file__).parent / "main.js"
 ANSWER_LIMIT: Final = 10.0  # seconds; the project's definition of a failed request
@@ -50,6 +52,7 @@ class LoadPlan:
         unkeyed_apart: let failed writes without an idempotency key not fail the run; they are counted apart always.
         stop_on_failure: end the run at the first failed request.
         seeds: users made before the run, for reads.
+        path: what scenario `page` reads; it must answer 200.
         secrets: environment of k6, never on its command line and in no file; allowed are `_SECRET_NAMES`.
     """
 
@@ -71,6 +74,7 @@ class LoadPlan:
     unkeyed_apart: bool = False
     stop_on_failure: bool = False
     seeds: int = 40
+    path: str = "/"
     secrets: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)
 
     def __post_init__(self) -> None:
@@ -88,15 +92,20 @@ class LoadPlan:
                 f"min_requests is {self.min_requests}, but {self.rate}/s for {self.duration} s makes {self.planned}; "
                 "take a longer duration, or LoadPlan.for_requests"
             )
-        url = urlsplit(self.base_url)
-        if url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/") or url.query or url.username:
-            raise PlanError(f"base_url is {self.base_url!r}; it must be http(s)://host[:port] and nothing more")
-        if self.ca is not None and url.scheme != "https":
-            raise PlanError(f"ca is {self.ca}, but base_url is {self.base_url!r}; a CA needs https")
+        self._check_target()
         if self.netns is not None and ("/" in self.netns or not self.netns):
             raise PlanError(f"netns is {self.netns!r}; it must be a name in {NETNS_FOLDER}, not a path")
         if unknown := sorted(set(self.secrets) - set(_SECRET_NAMES)):
             raise PlanError(f"secrets holds {', '.join(unknown)}; allowed: {', '.join(_SECRET_NAMES)}")
+
+    def _check_target(self) -> None:
+        url = urlsplit(self.base_url)
+        if url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/") or url.query or url.username:
+            raise PlanError(f"base_url is {self.base_url!r}; it must be http(s)://host[:port] and nothing more")
+        if not self.path.startswith("/"):
+            raise PlanError(f"path is {self.path!r}; it must begin with /")
+        if self.ca is not None and url.scheme != "https":
+            raise PlanError(f"ca is {self.ca}, but base_url is {self.base_url!r}; a CA needs https")
 
     @classmethod
     def for_requests(cls, requests: int, *, rate: int, **rest: Any) -> Self:
@@ -167,6 +176,7 @@ def environment(plan: LoadPlan, *, run_id: str, summary: Path, home: Path, path:
         "SLIPWAY_MIN_REQUESTS": str(plan.min_requests),
         "SLIPWAY_ANSWER_LIMIT_MS": f"{plan.answer_limit * 1000:g}",
         "SLIPWAY_SEEDS": str(plan.seeds),
+        "SLIPWAY_PATH": plan.path,
         "SLIPWAY_RUN_ID": run_id,
         "SLIPWAY_SUMMARY": str(summary),
         "SLIPWAY_ALLOW_503": str(int(plan.allow_503)),

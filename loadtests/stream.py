@@ -25,7 +25,9 @@ _DROPPED: Final = b"dropped_iterations,"
 _CHUNK: Final = 1 << 16
 _KEPT_FAILURES: Final = 200
 _TENTH: Final = 100  # milliseconds; how exactly a gap is known
-_READS: Final = frozenset({"read", "list", "hot", "missing"})  # all other operations write
+_NO_COLOUR: Final = "none"
+_HARM: Final = frozenset({"failed", "unkeyed_failed"})
+_READS: Final = frozenset({"read", "list", "hot", "missing", "page"})  # all other operations write
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Second:
         dropped: iterations dropped in it, no part of `requests`.
         p50, p95, p99: milliseconds; None if no request ended.
         statuses: HTTP status -> requests.
+        colours: colour that answered -> requests; empty if the service does not say.
     """
 
     at: int
@@ -50,6 +53,15 @@ class Second:
     p95: float | None
     p99: float | None
     statuses: Mapping[str, int]
+    colours: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What one colour answered: requests, and those of them that failed, with or without a key."""
+
+    requests: int
+    failed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +102,7 @@ class _Bucket:
     milliseconds: "array[float]" = field(default_factory=lambda: array("f"))
     outcomes: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
+    colours: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
 
 
@@ -100,6 +113,8 @@ class Seconds:
         self._buckets: dict[int, _Bucket] = {}
         self._failures: list[Failure] = []
         self._reasons: Counter[str] = Counter()
+        self._answered: Counter[str] = Counter()
+        self._harmed: Counter[str] = Counter()
         self._columns: dict[bytes, int] = {}
         self._totals = Totals()
         self._good: dict[bool, set[int]] = {True: set(), False: set()}  # reads or writes -> tenths with a success
@@ -132,6 +147,11 @@ class Seconds:
         """How often each reason occurred, most frequent first."""
         with self._lock:
             return dict(self._reasons.most_common())
+
+    def colours(self) -> dict[str, Answered]:
+        """What each colour answered; requests that nobody answered, or that name no colour, are in none."""
+        with self._lock:
+            return {name: Answered(count, self._harmed[name]) for name, count in sorted(self._answered.items())}
 
     def seconds(self) -> tuple[Second, ...]:
         """Every second from the first to the last; those in which nothing ended are there, with zeros."""
@@ -169,6 +189,10 @@ class Seconds:
             if tags.get("op") == "setup":
                 return  # a failure, but no request
             bucket.statuses[tags.get("code", "?")] += 1
+            if (colour := tags.get("colour", _NO_COLOUR)) != _NO_COLOUR:
+                bucket.colours[colour] += 1
+                self._answered[colour] += 1
+                self._harmed[colour] += outcome in _HARM
             bucket.milliseconds.append(float(fields[2]))
             totals = self._totals
             self._totals = Totals(totals.requests + 1, totals.failed + (outcome == "failed"), totals.dropped)
@@ -204,6 +228,7 @@ def _closed(at: int, bucket: _Bucket) -> Second:
         p95=percentile(ordered, 0.95),
         p99=percentile(ordered, 0.99),
         statuses=dict(sorted(bucket.statuses.items())),
+        colours=dict(sorted(bucket.colours.items())),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from loadtests.plan import LoadPlan
+from loadtests.plan import MIXED, LoadPlan
 
 MIN_UNCACHED_SHARE: Final = 0.30
 MIN_KEYED_SHARE: Final = 0.20
@@ -205,7 +205,7 @@ def _trust(exit_code: int, summary: Summary, plan: LoadPlan, *, finished_early: 
         return _open(f"k6 says failed (exit code {exit_code}, thresholds broken: {broken}), its counts say passed")
     if not finished_early and summary.started + summary.dropped < _KEPT_UP[plan.workload] * plan.planned:
         return _open(f"k6 began {summary.started} of {plan.planned} planned requests; it did not keep up")
-    if summary.requests >= _MIX_FROM:
+    if summary.requests >= _MIX_FROM and plan.scenario in MIXED:
         uncached, keyed = summary.uncached_reads / summary.requests, summary.keyed_writes / summary.requests
         if uncached < MIN_UNCACHED_SHARE or keyed < MIN_KEYED_SHARE:
             return _open(

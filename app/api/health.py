@@ -1,13 +1,9 @@
 """`/livez`, `/readyz`, `/version`: what the platform asks."""
 
 from flask import Blueprint, Response
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError, NoResultFound
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.api.guard import needs
 from app.api.http import answer, problem_response
-from app.core.database_errors import Unavailable
 from app.core.parts import parts
 from app.core.principals import PUBLIC
 from app.core.problems import unavailable
@@ -25,22 +21,14 @@ def livez() -> Response:
 @health.get("/readyz")
 @needs(PUBLIC)
 def readyz() -> Response:
-    """This process can do its work: not draining, and a database with our schema answers."""
+    """This process can do its work: not draining, and a database with our schema answers, or did a moment ago."""
     if parts().drain.begun:
         return problem_response(unavailable("draining", "This process is stopping; send new work elsewhere."))
     if parts().settings.faults.never_ready:
         return problem_response(unavailable("injected_fault", "This version is configured never to be ready."))
-    try:
-        parts().database.read(_schema)
-    except PoolTimeoutError:
-        pass  # every connection is in use: busy, but the database answers
-    except (DBAPIError, NoResultFound, Unavailable):
+    if not parts().readiness.holds():
         return problem_response(unavailable("not_ready", "No database with the service's schema answers."))
     return answer({"status": "ready"})
-
-
-def _schema(connection: Connection) -> None:
-    connection.execute(text("SELECT version_num FROM alembic_version")).one()
 
 
 @health.get("/version")

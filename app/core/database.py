@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -11,6 +12,7 @@ import psycopg
 from psycopg.errors import Diagnostic
 from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core.consistency import current
 from app.core.database_errors import (
@@ -35,6 +37,7 @@ _ATTEMPTS = 5
 # After a failed connect the source is skipped for this long, so that a dead replica costs one request, not all.
 _AWAY_SECONDS = 1.0
 _NO_TRANSACTION = "25P01"
+_SCHEMA = text("SELECT version_num FROM alembic_version")
 _REPLAYED = text("SELECT pg_last_wal_replay_lsn() >= CAST(:seen AS pg_lsn)")  # NULL on a primary
 
 
@@ -139,6 +142,16 @@ class Database:
             current().stale = True
             return self._read_from(Source.REPLICA, work)
         raise Unavailable("no database answers reads") from failure
+
+    def check(self) -> None:
+        """Return if a database with the service's schema answers.
+
+        Raises:
+            Unavailable: none answers.
+            DBAPIError: it lacks the schema.
+        """
+        with suppress(PoolTimeoutError):  # every connection is in use: busy, but the database answers
+            self.read(lambda connection: connection.execute(_SCHEMA).one())
 
     def write(self, work: Callable[[Connection], T], *, serializable: bool = False) -> T:
         """Run `work` in one transaction on the primary and commit it.

@@ -9,6 +9,7 @@ from app.core.cache import Cache
 from app.core.cursors import CursorSigner
 from app.core.database import Database
 from app.core.drain import Drain
+from app.core.readiness import Readiness
 from app.core.settings import Settings
 from app.core.tokens import Keyring
 
@@ -25,6 +26,7 @@ class Parts:
         cursors: signs page cursors.
         cache: values that may be a moment old.
         drain: whether the process is stopping.
+        readiness: whether a database with our schema answers.
         keyring: signs and verifies tokens; None where no signing key is mounted: then there are no tokens.
         bootstrap_key: SHA-256 of the mounted key that may do everything, None where none is mounted.
     """
@@ -34,6 +36,7 @@ class Parts:
     cursors: CursorSigner
     cache: Cache
     drain: Drain
+    readiness: Readiness
     keyring: Keyring | None
     bootstrap_key: bytes | None
 

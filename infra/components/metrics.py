@@ -1,13 +1,15 @@
 """Everything that measures: Prometheus with its operator, the exporters, and metrics-server."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, final
 
 import pulumi
 
-from dashboards.rules import colours, services
+from dashboards.rules import alerts, colours, services, slo
+from dashboards.rules.groups import RuleGroup
 from infra.components import scrapes
+from infra.components.alertmanager import Alertmanager, AlertmanagerConfig
 from infra.components.base import Component
 from infra.components.certificates import GeneratedAuthority
 from infra.components.kube_state_metrics import KubeStateMetrics, KubeStateMetricsConfig
@@ -21,9 +23,6 @@ from infra.handover import Capabilities
 from infra.labels import PodSecurity
 from infra.naming import Namespace
 from infra.profiles import Profile
-
-#: Name of the object that holds them -> groups of rules.
-RULES: Final = {"colours": colours.groups(), "services": services.groups()}
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class MetricsConfig:
         authority: Who signs certificates.
         observed: Whether observers run beside HAProxy.
         rolled_out: Whether the rollout controller is there.
+        alert_receiver: Secret with the address of whom alerts are told to; None tells nobody.
         postgres: Whether the platform brings Postgres along.
         node_loss: Seconds that a pod stays bound to a lost node.
     """
@@ -51,6 +51,7 @@ class MetricsConfig:
     authority: GeneratedAuthority
     observed: bool
     rolled_out: bool
+    alert_receiver: str | None
     postgres: bool
     node_loss: int
 
@@ -63,6 +64,7 @@ class MetricsResources:
     node_namespace: NamespaceComponent
     operator: PrometheusOperator
     prometheus: Prometheus
+    alertmanager: Alertmanager
     kube_state_metrics: KubeStateMetrics
     node_exporter: NodeExporter
     metrics_server: MetricsServer
@@ -103,15 +105,21 @@ class Metrics(Component):
                     rolled_out=config.rolled_out,
                     postgres=config.postgres,
                 ),
-                RULES,
+                rules(observed=config.observed, rolled_out=config.rolled_out, postgres=config.postgres),
                 config.node_loss,
             ),
+            self.child(depends_on=[operator]),
+        )
+        alertmanager = Alertmanager(
+            "alertmanager",
+            AlertmanagerConfig(namespace, images["alertmanager"], profile, config.alert_receiver, config.node_loss),
             self.child(depends_on=[operator]),
         )
         return MetricsResources(
             node_namespace,
             operator,
             prometheus,
+            alertmanager,
             KubeStateMetrics(
                 "kube-state-metrics",
                 KubeStateMetricsConfig(namespace, images["kube-state-metrics"], profile, config.node_loss),
@@ -147,3 +155,15 @@ def targets(
         *((scrapes.ROLLOUT_CONTROLLER,) if rolled_out else ()),
         *(() if capabilities.load_balancer else (scrapes.METALLB,)),
     )
+
+
+def rules(
+    *, observed: bool = True, rolled_out: bool = True, postgres: bool = True
+) -> Mapping[str, Sequence[RuleGroup]]:
+    """Name of the object that holds them -> groups of rules; about parts that are there only."""
+    return {
+        "colours": colours.groups(),
+        "services": services.groups(),
+        "promises": slo.groups(),
+        "alerts": alerts.groups(observed=observed, rolled_out=rolled_out, postgres=postgres),
+    }

@@ -236,6 +236,7 @@ class Platform(Component):
                     authority,
                     observer is not None,
                     controller is not None,
+                    settings.alert_receiver,
                     postgres is not None,
                     node_loss,
                 ),

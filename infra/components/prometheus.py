@@ -23,7 +23,7 @@ from infra.components import network, scrapes
 from infra.components.base import Component
 from infra.components.metadata import metadata
 from infra.labels import HOSTNAME, WAIT_FOR, labels, selector
-from infra.naming import PROMETHEUS, PROMETHEUS_PORT, Namespace, Priority
+from infra.naming import ALERTMANAGER, PROMETHEUS, PROMETHEUS_PORT, Namespace, Priority
 from infra.profiles import Profile
 
 API: Final = "monitoring.coreos.com/v1"
@@ -236,6 +236,7 @@ def prometheus_spec(config: PrometheusConfig) -> dict[str, Any]:
                 }
             }
         },
+        "alerting": {"alertmanagers": [{"namespace": Namespace.MONITORING.value, "name": ALERTMANAGER, "port": "web"}]},
         "additionalScrapeConfigs": {"name": _SCRAPES, "key": _SCRAPES_KEY},
         **{
             f"{kind}{selector}": everything

@@ -151,6 +151,12 @@ POD_TARGETS: Final = (
         endpoints=(Endpoint("prometheus", "web", WATCHED),),
     ),
     PodTarget(
+        "alertmanager",
+        labels={"app.kubernetes.io/name": "alertmanager"},
+        namespace=Namespace.MONITORING.value,
+        endpoints=(Endpoint("alertmanager", "web", WATCHED, keep="alertmanager_.*|process_.*"),),
+    ),
+    PodTarget(
         "prometheus-operator",
         labels={"app.kubernetes.io/name": "prometheus-operator"},
         namespace=Namespace.MONITORING.value,

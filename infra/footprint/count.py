@@ -187,8 +187,14 @@ def _prometheus(it: Declared, everything: Sequence[Declared], nodes: int) -> Cou
     return spec.get("replicas", 1), each, 2
 
 
+def _alertmanager(it: Declared, everything: Sequence[Declared], nodes: int) -> Counted:
+    del nodes
+    spec = it.inputs["spec"]
+    return spec.get("replicas", 1), _asked(spec["resources"]["requests"]) + _reloader(everything), 1
+
+
 def _reloader(everything: Sequence[Declared]) -> Total:
-    """What the operator puts beside each Prometheus; it is told how big in its own arguments."""
+    """What the operator puts beside each Prometheus and Alertmanager; it is told how big in its own arguments."""
     asked = {
         found["what"]: found["quantity"]
         for it in everything
@@ -220,6 +226,7 @@ _KINDS: Final[Mapping[str, Callable[[Declared, Sequence[Declared], int], Counted
     "DaemonSet": _workload,
     "Cluster": _postgres,
     "Prometheus": _prometheus,
+    "Alertmanager": _alertmanager,
     "Chart": _chart,
 }
 

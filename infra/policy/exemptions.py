@@ -68,4 +68,7 @@ EXEMPTIONS: tuple[Exemption, ...] = (
     Exemption(
         "service-selects-one-family", "Service", "monitoring", "prometheus", "Its pods are made by the operator."
     ),
+    Exemption(
+        "service-selects-one-family", "Service", "monitoring", "alertmanager", "Its pods are made by the operator."
+    ),
 )

@@ -4,6 +4,9 @@ import { Counter, Trend } from 'k6/metrics';
 
 const STATUSES = [0, 200, 201, 202, 204, 301, 302, 304, 307, 400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 422, 428, 429, 500, 501, 502, 503, 504];
 
+// Which of the two versions answered, if the service says so (docs/reference/service-contract.md).
+const COLOUR = 'X-Slipway-Colour';
+
 const started = new Counter('slipway_started');
 const requests = new Counter('slipway_requests');
 const milliseconds = new Trend('slipway_ms', true);
@@ -44,6 +47,7 @@ export function count(operation, response, outcome, reason) {
     code: String(response.status),
     outcome,
     reason: reason || 'none',
+    colour: response.headers[COLOUR] || 'none',
   });
 }
 

@@ -31,6 +31,7 @@ export const settings = Object.freeze({
   minRequests: number('SLIPWAY_MIN_REQUESTS'),
   limitMs: number('SLIPWAY_ANSWER_LIMIT_MS', '10000'),
   seeds: number('SLIPWAY_SEEDS', '40'),
+  path: text('SLIPWAY_PATH', '/'),
   runId: text('SLIPWAY_RUN_ID'),
   summary: text('SLIPWAY_SUMMARY'),
   hosts: JSON.parse(text('SLIPWAY_HOSTS', '{}')),

@@ -18,6 +18,7 @@ const OPERATIONS = {
   list: { kind: 'uncached' },
   missing: { kind: 'uncached' },
   hot: { kind: 'cached' },
+  page: { kind: 'uncached' },
   create: { kind: 'keyed' },
   replace: { kind: 'keyed' },
   edit: { kind: 'keyed' },
@@ -44,7 +45,7 @@ export function table(mix) {
   return slots;
 }
 
-function judged(name, sent) {
+export function judged(name, sent) {
   const operation = { name, kind: OPERATIONS[name].kind };
   const reason = fault(sent.response, sent.wanted, settings.limitMs, connection);
   connection = connectionOf(sent.response) || connection;

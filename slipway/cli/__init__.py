@@ -19,8 +19,10 @@ COMMANDS: Final = {
     "image": "Build the service's image, push it, check its name.",
     "preview": "Show what `up` would change, and what has drifted.",
     "rollout": "Ask for a version of the service, and see how it goes.",
+    "check-service": "Try the service contract on an image.",
     "loadtest": "Send load through the ingress and judge it.",
     "drill": "Break something under load, and measure what users feel.",
+    "prove": "Prove that rollouts lose no request, whatever is killed meanwhile.",
     "report": "List the reports of all measurements in one table.",
 }
 
@@ -39,7 +41,7 @@ class _Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"slipway.cli.{cmd_name}").command
+        command = importlib.import_module(f"slipway.cli.{cmd_name.replace('-', '_')}").command
         command.short_help = COMMANDS[cmd_name]
         return command
 

@@ -1,6 +1,7 @@
 """`slipway loadtest`: k6 through the ingress, with a verdict."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -27,7 +28,8 @@ def command() -> None:
 @environment_option
 @click.option("--rate", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Requests per second.")
 @click.option("--seconds", type=click.IntRange(1, 86_400), default=60, show_default=True, help="How long.")
-def run(scenario: str, cluster: str, environment: str, rate: int, seconds: int) -> None:
+@click.option("--path", default="/", show_default=True, help="What scenario `page` reads.")
+def run(*, scenario: str, cluster: str, environment: str, rate: int, seconds: int, path: str) -> None:
     """Run SCENARIO at a constant arrival rate against the live host; exits 0 on pass, 1 on fail, 3 if inconclusive."""
     with Progress() as progress:
         platform, service = running_service(Tools(progress), cluster, Environment(environment))
@@ -42,10 +44,11 @@ def run(scenario: str, cluster: str, environment: str, rate: int, seconds: int) 
             ca=write_ca(platform, FOLDER),
             workdir=FOLDER,
         )
+        plan = replace(plan, path=path)
         result = k6.run(plan, on_progress=lambda it: progress.detail(_so_far(it)))
-    path = reports.write(page.report(plan, result), sections=page.sections(result))
+    written = reports.write(page.report(plan, result), sections=page.sections(result))
     click.echo(
-        f"{result.exit_class.value}: {result.requests} requests, {result.failed} failed; {path.with_suffix('.html')}"
+        f"{result.exit_class.value}: {result.requests} requests, {result.failed} failed; {written.with_suffix('.html')}"
     )
     for reason in result.reasons:
         click.echo(f"  {reason}", err=True)

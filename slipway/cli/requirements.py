@@ -44,6 +44,7 @@ METRICS_IMAGES: Final = (
     "prometheus-operator",
     "prometheus-config-reloader",
     "prometheus",
+    "alertmanager",
     "node-exporter",
     "kube-state-metrics",
     "metrics-server",

@@ -131,6 +131,19 @@ def control(spec: ClusterSpec, *command: str, check: bool = True) -> str:
     return run(*program, check=check, timeout=120)
 
 
+def program_pid(spec: ClusterSpec, program: str) -> int:
+    """The process of a running program.
+
+    Raises:
+        NodeError: it does not run.
+    """
+    for line in control(spec, "status", check=False).splitlines():
+        words = line.replace(",", " ").split()
+        if words and words[0].partition(":")[2] == program and "pid" in words:
+            return int(words[words.index("pid") + 1])
+    raise NodeError(f"{program} does not run; `slipway status` shows what does")
+
+
 def states(spec: ClusterSpec) -> Mapping[str, str]:
     """Program -> state (RUNNING, STOPPED, BACKOFF, ...)."""
     if pid(spec) is None:

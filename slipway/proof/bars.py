@@ -25,7 +25,7 @@ class Limits:
         failed: at most so many, as the project defines failed.
         unkeyed_failed: failed writes without an idempotency key, at most; None where the design allows them.
         reads_stall, writes_stall: seconds without a single success, at most.
-        recovery: seconds from each fault until writes ended well again for good, at most.
+        recovery: seconds from each fault, and from each heal, until writes ended well again for good, at most.
         lost: acknowledged writes lost or doubled, at most; None for a drill without a ledger.
     """
 
@@ -43,7 +43,7 @@ class Taken:
     """What one pass through a drill found; None where it did not get that far.
 
     Attributes:
-        injected_at: Unix time of each fault.
+        changed_at: Unix time of each fault, and of the beginning of each heal: a node that comes back is felt too.
         ready_after: seconds from each heal until all was ready again.
         wanted_faults: how many faults the drill meant to inject.
         stuck: the fault that was not recovered from, and what was waited for; empty if there is none.
@@ -53,7 +53,7 @@ class Taken:
     wanted_faults: int
     load: LoadResult | None = None
     book: Finding | None = None
-    injected_at: list[float] = field(default_factory=list[float])
+    changed_at: list[float] = field(default_factory=list[float])
     ready_after: list[float] = field(default_factory=list[float])
     stuck: str = ""
     error: str = ""
@@ -111,10 +111,10 @@ def measured_bars(limits: Limits, taken: Taken) -> tuple[Bar, ...]:
     return tuple(bars)
 
 
-def slowest_recovery(gaps: Sequence[Gap], injected_at: Sequence[float]) -> float:
+def slowest_recovery(gaps: Sequence[Gap], changed_at: Sequence[float]) -> float:
     """Seconds of the slowest recovery over all faults, each judged up to the next."""
-    ends: list[float | None] = [*injected_at[1:], None]
-    each = (recovery(gaps, at, until=end) for at, end in zip(injected_at, ends, strict=False))
+    ends: list[float | None] = [*changed_at[1:], None]
+    each = (recovery(gaps, at, until=end) for at, end in zip(changed_at, ends, strict=False))
     return max(each, default=0.0)
 
 
@@ -159,4 +159,4 @@ def _writes_stall(load: LoadResult, _taken: Taken) -> float:
 
 
 def _recovery(load: LoadResult, taken: Taken) -> float:
-    return round(slowest_recovery(load.write_gaps, taken.injected_at), 1)
+    return round(slowest_recovery(load.write_gaps, taken.changed_at), 1)

@@ -149,10 +149,11 @@ class Runner:
             load.flow(begin + number * apart - self._clock.steady())
             load.check()
             fault = drill.next_fault(number)
-            taken.injected_at.append(self._clock.now().timestamp())
+            taken.changed_at.append(self._clock.now().timestamp())
             with injected(fault, timeline):
                 if drill.shape.hold > 0:
                     self._clock.wait(drill.shape.hold)
+                    taken.changed_at.append(self._clock.now().timestamp())
             try:
                 seconds = self._until_ready(drill, f"all to be ready after {fault.name}")
             except TookTooLongError as error:
@@ -252,7 +253,7 @@ def _load_figures(load: LoadResult, taken: Taken) -> dict[str, JsonValue]:
         "statuses": dict(load.statuses),
         "longest stall of reads, s": round(longest(load.read_gaps), 1),
         "longest stall of writes, s": round(longest(load.write_gaps), 1),
-        "slowest recovery of writes, s": round(slowest_recovery(load.write_gaps, taken.injected_at), 1),
+        "slowest recovery of writes, s": round(slowest_recovery(load.write_gaps, taken.changed_at), 1),
     }
 
 

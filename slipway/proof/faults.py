@@ -13,6 +13,8 @@ _PROCESSES: Final = (
     'for p in $(grep -l "$1" /proc/[0-9]*/cgroup 2>/dev/null); do '
     "awk '/^Pid:/{p=$2} /^PPid:/{print p, $2; exit}' \"${p%/cgroup}/status\" 2>/dev/null; done; true"
 )
+# Their names, as lines of "pid name"; one that has ended meanwhile is passed over.
+_NAMES: Final = 'for p in "$@"; do printf "%s %s\\n" "$p" "$(cat /proc/$p/comm 2>/dev/null)"; done; true'
 
 
 class FaultError(RuntimeError):
@@ -117,6 +119,61 @@ class KillContainer:
 
     def heal(self) -> None:
         """Nothing: the kubelet starts it again, which is what is tested."""
+
+
+@dataclass(frozen=True, slots=True)
+class KillProgram:
+    """Every process of a container that runs a program gets signal 9; whatever started it is what heals.
+
+    Where the program is the container's first process, this is `KillContainer`.
+    """
+
+    on_node: OnNode
+    pod: Pod
+    container: str
+    program: str
+
+    @property
+    def name(self) -> str:
+        """What goes wrong."""
+        return f"kill -9 {self.program} in {self.pod.name}/{self.container}"
+
+    def inject(self) -> None:
+        """Kill them."""
+        found = [str(pid) for pid in sorted(_tree(self.on_node, self.pod, self.container))]
+        names = self.on_node(self.pod.node, ["sh", "-c", _NAMES, "sh", *found])
+        wanted = [pid for pid, _, name in (line.partition(" ") for line in names.splitlines()) if name == self.program]
+        if not wanted:
+            raise FaultError(
+                f"{self.pod.name}/{self.container} runs no {self.program!r}; it runs {names.split()[1::2]}"
+            )
+        self.on_node(self.pod.node, ["kill", "-9", *wanted])
+
+    def heal(self) -> None:
+        """Nothing: what started it starts it again, which is what is tested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Several faults at once; all are healed, whichever fails."""
+
+    faults: tuple[Fault, ...]
+
+    @property
+    def name(self) -> str:
+        """What goes wrong."""
+        return " and ".join(fault.name for fault in self.faults)
+
+    def inject(self) -> None:
+        """Inject all."""
+        for fault in self.faults:
+            fault.inject()
+
+    def heal(self) -> None:
+        """Heal all, the last one first."""
+        with contextlib.ExitStack() as stack:
+            for fault in self.faults:
+                stack.callback(fault.heal)
 
 
 @dataclass(slots=True)

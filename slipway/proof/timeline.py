@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from loadtests.stream import Gap, Second
 from slipway.proof.clock import Clock
-from slipway.reports.plots import FAILED, PALETTE, Line, Panel, Plot, Span
+from slipway.reports.plots import FAILED, PALETTE, VERSIONS, Line, Panel, Plot, Span
 
 
 class Kind(StrEnum):
@@ -112,8 +112,11 @@ def plot(events: Sequence[Event], seconds: Sequence[Second]) -> Plot:
         return Plot([Panel("No load was recorded", "", [])], spans(events, origin))
     origin = float(seconds[0].at)
     x = [second.at - origin for second in seconds]
+    colours = sorted({name for second in seconds for name in second.colours})
+    shares = [Line(name, x, [float(s.colours.get(name, 0)) for s in seconds], VERSIONS.get(name)) for name in colours]
     return Plot(
         [
+            *([Panel("Requests by version", "per second", shares)] if len(shares) > 1 else []),
             Panel(
                 "Requests",
                 "per second",

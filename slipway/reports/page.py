@@ -34,12 +34,12 @@ class Section:
 
 
 def rows(columns: Sequence[str], values: Iterable[Sequence[object]]) -> str:
-    """An HTML table for a `Section`; every cell is escaped, numbers stand right."""
+    """An HTML table for a `Section`; every cell is escaped unless it is markup already, numbers stand right."""
     head = Markup("").join(Markup("<th>{}</th>").format(column) for column in columns)
     lines = [
         Markup("<tr>{}</tr>").format(
             Markup("").join(
-                Markup('<td class="{}">{}</td>').format("number" if _is_number(cell) else "", plain(cell))
+                Markup('<td class="{}">{}</td>').format("number" if _is_number(cell) else "", _content(cell))
                 for cell in line
             )
         )
@@ -75,6 +75,10 @@ def _why(report: Report) -> str:
     if report.verdict is Verdict.INCONCLUSIVE and not unanswered:
         parts.append("nothing was proven")
     return ", ".join(parts)
+
+
+def _content(cell: object) -> str:
+    return cell if isinstance(cell, Markup) else plain(cell)
 
 
 def _is_number(value: object) -> bool:

@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+#: The two versions of a rollout, wherever they are drawn.
+VERSIONS: Final = {"blue": "#2f6fde", "green": "#2a9d78"}
 PALETTE: Final = ("#2f6fde", "#e07b1a", "#c43d7a", "#2a9d78", "#7a5bd0", "#8a8f98")
 FAILED: Final = "#d13b30"
 _INK: Final = "#010203"  # a colour that nothing else uses: the SVG gets `currentColor` in its place

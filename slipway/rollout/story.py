@@ -6,15 +6,13 @@ Only the client imports this: it needs matplotlib, which the controller's image 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from slipway.reports import Bar, Report, Section, derive, rows
-from slipway.reports.plots import Line, Panel, Plot, Span, draw
+from slipway.reports.plots import VERSIONS, Line, Panel, Plot, Span, draw
 from slipway.rollout.client import ExitCode
 from slipway.rollout.observation import Rollout
 from slipway.rollout.status import MetricState, Observed, Phase, Revision
-
-COLOURS: Final = {"blue": "#2f6fde", "green": "#2a9d78"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +142,8 @@ def _weights(recording: Recording) -> Panel:
     blue = [None if found is None else found.blue for found in observed]
     green = [None if found is None else found.green for found in observed]
     lines = (
-        Line("blue", seconds, blue, COLOURS["blue"]),
-        Line("green", seconds, green, COLOURS["green"]),
+        Line("blue", seconds, blue, VERSIONS["blue"]),
+        Line("green", seconds, green, VERSIONS["green"]),
     )
     return Panel("Share of the requests", "%", lines, floor=100)
 

@@ -19,6 +19,7 @@ from infra.components.ingress import CONTROLLER_METRICS_PORT
 from infra.engine import Engine, Place
 from infra.naming import INGRESS, Environment, Namespace, Project, live_host, service_stack
 from loadtests.plan import LoadPlan
+from slipway.cli import twin
 from slipway.node.cluster import kubectl_of, load
 from slipway.node.stock import Stock
 from slipway.toolchain import Toolchain
@@ -64,17 +65,9 @@ class Running:
         """The outputs of a project's stack."""
         return self.engine.outputs(project, dict(self.stacks())[project])
 
-    def another_image(self, tmp_path):
-        """The service's image once more under another digest: a manifest of Docker's form over the same layers."""
-        spec = self.spec
-        name, _, digest = self.outputs(Project.SERVICE)["image"].partition("@")
-        repository = f"docker://{spec.registry_address}/{name.partition('/')[2]}"
-        certificates = spec.home / "registry-certificates"
-        written = tmp_path / "digest"
-        trust = [f"--{side}-cert-dir={certificates}" for side in ("src", "dest")]
-        options = ["--insecure-policy", "--format=v2s2", f"--digestfile={written}", *trust]
-        subprocess.run(["skopeo", "copy", *options, f"{repository}@{digest}", f"{repository}:another"], check=True)
-        return f"{name}@{written.read_text().strip()}"
+    def another_image(self):
+        """The service's image once more under another digest."""
+        return twin.push(self.spec, self.outputs(Project.SERVICE)["image"])
 
     def plan(self, tmp_path, rate, seconds):
         """Load on the live host of the service, as users send it."""

@@ -81,6 +81,7 @@ class UsersServer:
     def __init__(self, context=None):
         self.fault = _no_fault
         self.names_connections = False
+        self.colour = None
         self.closes_after = None
         self.requests = []
         self.users = {}
@@ -158,6 +159,8 @@ class UsersServer:
         text = b"" if value is None else json.dumps(value).encode()
         kind = "application/problem+json" if status >= 400 else "application/json"
         lines = [f"HTTP/1.1 {status} X", f"Content-Type: {kind}", *(f"{k}: {v}" for k, v in extra.items())]
+        if self.colour:
+            lines.append(f"X-Slipway-Colour: {self.colour}")
         if self.names_connections:
             lines.append(f"Slipway-Connection: {writer.get_extra_info('peername')[1]}")
         last = number == self.closes_after

@@ -8,6 +8,7 @@ import pytest
 from loadtests import k6
 from loadtests.page import report, sections
 from loadtests.plan import LoadPlan
+from loadtests.stream import Answered
 from loadtests.verdict import MIN_KEYED_SHARE, MIN_UNCACHED_SHARE, ExitClass
 from slipway.reports import Verdict, render
 
@@ -36,6 +37,21 @@ def test_a_good_service_passes_over_kept_connections(plan, server, scenario):
     assert sum(second.requests for second in result.timeline) == result.requests
     assert sum(result.statuses.values()) == result.requests
     assert {"GET", "POST", "PUT", "PATCH"} <= {seen[0] for seen in server.requests}
+
+
+def test_a_page_of_any_service_is_read_and_nothing_is_made(plan, server):
+    result = k6.run(replace(plan, scenario="page", path="/v1/users?limit=1"))
+    assert (result.exit_class, result.failed) == (ExitClass.PASS, 0), result.reasons
+    assert {(method, path) for method, path, _ in server.requests} == {("GET", "/v1/users?limit=1")}
+    assert k6.run(replace(plan, scenario="page", path="/nothing")).exit_class is ExitClass.FAIL
+
+
+def test_each_answer_is_counted_for_the_colour_that_it_names(plan, server):
+    server.colour = "green"
+    result = k6.run(plan)
+    assert result.colours == {"green": Answered(result.requests, 0)}
+    server.colour = None
+    assert k6.run(plan).colours == {}
 
 
 def test_what_a_user_made_it_removes(plan, server):

@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.stream import Gap, Seconds, StreamReader, gaps, percentile
+from loadtests.stream import Answered, Gap, Seconds, StreamReader, gaps, percentile
 
 HEAD = b"metric_name,timestamp,metric_value,error_code,method,name,scenario,status,extra_tags,metadata\n"
 
 
-def line(at, ms=1.0, outcome="ok", code="200", op="read", *, reason="none"):
-    return f"slipway_ms,{at},{ms:.6f},,,,crud,,code={code}&reason={reason}&outcome={outcome}&op={op},\n".encode()
+def line(at, ms=1.0, outcome="ok", code="200", op="read", *, reason="none", colour="none"):
+    tags = f"code={code}&reason={reason}&outcome={outcome}&op={op}&colour={colour}"
+    return f"slipway_ms,{at},{ms:.6f},,,,crud,,{tags},\n".encode()
 
 
 def gathered(*lines):
@@ -37,6 +38,18 @@ def test_columns_stand_apart():
     (second,) = seen.seconds()
     assert (second.requests, second.failed, second.unkeyed_failed, second.allowed) == (3, 0, 1, 1)
     assert seen.totals().failed == 0
+
+
+def test_each_colour_answers_for_itself():
+    seen = gathered(
+        line(1000, colour="blue"),
+        line(1500, outcome="failed", code="500", colour="green"),
+        line(2000, outcome="unkeyed_failed", code="500", colour="green"),
+        line(2000, outcome="allowed", code="503", colour="green"),
+        line(2000, outcome="failed", code="0"),
+    )
+    assert seen.colours() == {"blue": Answered(1, 0), "green": Answered(3, 2)}
+    assert [dict(second.colours) for second in seen.seconds()] == [{"blue": 1, "green": 1}, {"green": 2}]
 
 
 def test_dropped_iterations_are_counted_in_their_second():

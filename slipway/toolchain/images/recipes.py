@@ -91,6 +91,17 @@ _TABLE: Final = (
         estimate=40,
     ),
     Recipe(
+        name="alertmanager",
+        base="debian-13",
+        user="65534:65534",
+        packages=(
+            Package("prometheus-alertmanager", "the server, with amtool for a look at its alerts in place"),
+            Package("ca-certificates", "webhooks over TLS to other systems"),
+        ),
+        entrypoint=("/usr/bin/prometheus-alertmanager",),
+        estimate=20,
+    ),
+    Recipe(
         name="node-exporter",
         base="debian-13",
         user="65534:65534",

@@ -1,11 +1,8 @@
 """The rules of colours, evaluated by promtool on series that are made up: each gives the number that it promises."""
 
 import re
-import shutil
-import subprocess
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,45 +14,12 @@ SERVICE = 'namespace="dev", service="payload"'
 BLUE, GREEN = (f'{SERVICE}, colour="{colour}"' for colour in ("blue", "green"))
 
 
-def promtool(folder, *arguments):
-    program = shutil.which("promtool")
-    assert program, "promtool is not installed: run `slipway setup test`"
-    return subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
-
-
 @pytest.fixture
-def rules(tmp_path):
-    """The rules as a file."""
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [group.to_manifest() for group in ALL]}))
-    return tmp_path
-
-
-@pytest.fixture
-def evaluated(rules):
+def evaluated(evaluate):
     """Checks what expressions come to, over series that start at 0 and grow at each scrape (5 s)."""
 
     def check(series, expected, at="2m"):
-        tests = {
-            "rule_files": ["rules.yaml"],
-            "evaluation_interval": "5s",
-            "tests": [
-                {
-                    "interval": "5s",
-                    "input_series": [{"series": name, "values": values} for name, values in series.items()],
-                    "promql_expr_test": [
-                        {
-                            "expr": expression,
-                            "eval_time": at,
-                            "exp_samples": [{"labels": labels, "value": value} for labels, value in samples.items()],
-                        }
-                        for expression, samples in expected.items()
-                    ],
-                }
-            ],
-        }
-        (rules / "test.yaml").write_text(yaml.safe_dump(tests))
-        answer = promtool(rules, "test", "rules", "test.yaml")
-        assert answer.returncode == 0, answer.stdout + answer.stderr
+        evaluate(ALL, series, expected, at=at, every="5s")
 
     return check
 
@@ -73,12 +37,6 @@ def buckets(colour, counts):
         f'slipway_ingress_request_seconds_bucket{{{SERVICE}, colour="{colour}", le="{le}"}}': grows(count)
         for le, count in counts.items()
     }
-
-
-def test_promtool_accepts_every_rule(rules):
-    answer = promtool(rules, "check", "rules", "rules.yaml")
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert f"{sum(len(group.rules) for group in ALL)} rules found" in answer.stdout
 
 
 def test_requests_are_counted_by_colour_over_all_pods(evaluated):

@@ -58,8 +58,8 @@ def loaded(running, tmp_path):
     return under
 
 
-def test_a_canary_is_promoted_without_a_failed_request(running, loaded, tmp_path):
-    before, image = at_rest(running), running.another_image(tmp_path)
+def test_a_canary_is_promoted_without_a_failed_request(running, loaded):
+    before, image = at_rest(running), running.another_image()
     ended = []
     result = loaded("canary", lambda: ended.append(running.slipway("rollout", "start", "--image", image, "--wait")))
     assert ended[0].returncode == 0, f"{ended[0].stdout}\n{ended[0].stderr[-3000:]}"
@@ -67,8 +67,8 @@ def test_a_canary_is_promoted_without_a_failed_request(running, loaded, tmp_path
     assert states(running)["stable"] == image != before["stable"]
 
 
-def test_the_promoted_version_is_taken_back_without_a_failed_request(running, loaded, tmp_path):
-    image = running.another_image(tmp_path)
+def test_the_promoted_version_is_taken_back_without_a_failed_request(running, loaded):
+    image = running.another_image()
     ended = []
     result = loaded("rollback", lambda: ended.append(running.slipway("rollout", "rollback", "--wait")))
     assert ended[0].returncode == 0, f"{ended[0].stdout}\n{ended[0].stderr[-3000:]}"
@@ -76,8 +76,8 @@ def test_the_promoted_version_is_taken_back_without_a_failed_request(running, lo
     assert states(running)["stable"] != image
 
 
-def test_a_version_is_aborted_under_test_without_a_failed_request(running, loaded, tmp_path):
-    image, seconds = running.another_image(tmp_path), []
+def test_a_version_is_aborted_under_test_without_a_failed_request(running, loaded):
+    image, seconds = running.another_image(), []
     at_rest(running)
 
     def play():

@@ -34,13 +34,14 @@ METRICS = {
     "kubernetes:apiregistration.k8s.io/v1:APIService": 1,
     "kubernetes:apps/v1:Deployment": 4,
     "kubernetes:core/v1:Namespace": 2,
-    "kubernetes:core/v1:Secret": 3,
-    "kubernetes:core/v1:Service": 3,
-    "kubernetes:core/v1:ServiceAccount": 4,
-    "kubernetes:monitoring.coreos.com/v1:PodMonitor": 12,
+    "kubernetes:core/v1:Secret": 4,
+    "kubernetes:core/v1:Service": 4,
+    "kubernetes:core/v1:ServiceAccount": 5,
+    "kubernetes:monitoring.coreos.com/v1:Alertmanager": 1,
+    "kubernetes:monitoring.coreos.com/v1:PodMonitor": 13,
     "kubernetes:monitoring.coreos.com/v1:Prometheus": 1,
-    "kubernetes:monitoring.coreos.com/v1:PrometheusRule": 2,
-    "kubernetes:networking.k8s.io/v1:NetworkPolicy": 4,
+    "kubernetes:monitoring.coreos.com/v1:PrometheusRule": 4,
+    "kubernetes:networking.k8s.io/v1:NetworkPolicy": 5,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": 5,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": 5,
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": 1,
@@ -165,7 +166,7 @@ def test_every_monitor_finds_the_pods_that_it_is_about(platform):
         for it in run.objects()
         if "template" in (it.get("spec") or {})
     ]
-    by_operators = {"postgres", "services", "prometheus", "coredns"}
+    by_operators = {"postgres", "services", "prometheus", "alertmanager", "coredns"}
     for name, spec in monitors(run).items():
         wanted = spec["selector"].get("matchLabels", {})
         found = [

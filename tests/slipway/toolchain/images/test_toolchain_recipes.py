@@ -26,6 +26,7 @@ PROMISED = {
     "prometheus-operator",
     "prometheus-config-reloader",
     "prometheus",
+    "alertmanager",
     "node-exporter",
     "metrics-server",
     "kube-state-metrics",

@@ -1,0 +1,129 @@
+"""Plays the scenarios one after the other under load, keeps what each found, and sums it up after each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from loadtests.k6 import LoadResult
+from loadtests.plan import LoadPlan
+from slipway import reports
+from slipway.proof.bars import Taken
+from slipway.proof.drill import BeginLoad, sections
+from slipway.proof.faults import UnhealedError
+from slipway.proof.load import Load
+from slipway.proof.prove.facts import Facts, bars, figures
+from slipway.proof.prove.journal import Entry, Journal
+from slipway.proof.prove.scenarios import Form, Scenario
+from slipway.proof.prove.stage import Setting
+from slipway.proof.prove.summary import Row, summary, summary_sections
+from slipway.proof.timeline import Timeline
+from slipway.reports import Report, derive
+from slipway.rollout import story
+
+#: Longest that one scenario may take, in seconds: a hundred aborts in the full form.
+_LONGEST: Final = 7200.0
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What is proven, where, and how much of it.
+
+    Attributes:
+        setting: the service and what can be broken around it.
+        plan: the load; its counts and durations are replaced.
+        begin: starts k6.
+        journal: what was proven before.
+        subject: names cluster, environment and rate; entries of another one do not count.
+        form: how much.
+        folder: of the reports.
+        say: tells a person what goes on.
+    """
+
+    setting: Setting
+    plan: LoadPlan
+    begin: BeginLoad
+    journal: Journal
+    subject: str
+    form: Form
+    folder: Path
+    say: Callable[[str], None]
+
+    def run(self, scenarios: Sequence[Scenario]) -> Report:
+        """Play what was not played yet; the report is written anew after each, so an interrupted proof leaves one.
+
+        Raises:
+            UnhealedError: a fault could not be healed: the cluster needs a hand before anything else is measured.
+        """
+        done: dict[str, Entry] = {}
+        report = self._sum_up(scenarios, done)
+        for number, scenario in enumerate(scenarios, 1):
+            known = self.journal.find(scenario.name, self.subject, self.form)
+            self.say(f"[{number}/{len(scenarios)}] {scenario.name}: {'known' if known else scenario.about}")
+            done[scenario.name] = known or self._play(scenario)
+            for bar in done[scenario.name].bars:
+                if bar.holds is not True:
+                    self.say(f"    {bar.what}: {bar.measured} (bar: {bar.bar})")
+            report = self._sum_up(scenarios, done)
+        return report
+
+    def _play(self, scenario: Scenario) -> Entry:
+        clock, requests = self.setting.clock, scenario.requests(self.form)
+        timeline, facts, started, begin = Timeline(clock), Facts(), clock.now(), clock.steady()
+        facts.moments = self.setting.stage.record()
+        load = self._under_load(scenario, timeline, facts)
+        found = bars(scenario.rules, facts, load, requests=requests, connections=self.plan.vus)
+        numbers = figures(facts, load)
+        page = Report(
+            name=f"prove-{scenario.name}",
+            started=started,
+            seconds=clock.steady() - begin,
+            figures=numbers,
+            bars=found,
+            verdict=derive(found),
+        )
+        drawn = list(sections(timeline, Taken(0, load=load)))
+        if facts.moments:
+            drawn += story.sections(story.Recording(list(facts.moments)))
+        path = reports.write(page, folder=self.folder, sections=drawn)
+        entry = Entry(
+            scenario=scenario.name,
+            subject=self.subject,
+            form=self.form,
+            started=started,
+            seconds=round(page.seconds, 1),
+            figures=numbers,
+            bars=found,
+            page=path.with_suffix(".html").name,
+        )
+        self.journal.write(entry)
+        return entry
+
+    def _under_load(self, scenario: Scenario, timeline: Timeline, facts: Facts) -> LoadResult | None:
+        requests = scenario.requests(self.form)
+        plan = replace(
+            self.plan,
+            min_requests=requests,
+            duration=max(_LONGEST, requests / self.plan.rate),
+            unkeyed_apart=scenario.rules.unkeyed_apart or scenario.rules.control,
+        )
+        stage = self.setting.stage
+        try:
+            with Load(plan, timeline, self.setting.clock, longest=_LONGEST, begin=self.begin) as load:
+                before = stage.reloads()
+                scenario.play[self.form](self.setting, timeline, facts)
+                after = stage.reloads()
+                if before.keys() == after.keys():
+                    facts.reloads = sum(after.values()) - sum(before.values())
+                return load.finish()
+        except UnhealedError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- a scenario that breaks is a row that says so
+            facts.error = f"{type(error).__name__}: {error}"
+            return None
+
+    def _sum_up(self, scenarios: Sequence[Scenario], done: dict[str, Entry]) -> Report:
+        rows = [Row(scenario, done.get(scenario.name)) for scenario in scenarios]
+        report = summary(rows, self.subject, self.form)
+        reports.write(report, folder=self.folder, sections=summary_sections(rows))
+        return report

@@ -1,0 +1,150 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from slipway.proof.faults import UnhealedError
+from slipway.proof.prove.facts import Rules
+from slipway.proof.prove.journal import Journal
+from slipway.proof.prove.runner import Proof
+from slipway.proof.prove.scenarios import SCENARIOS, Form, Scenario, chosen
+from slipway.proof.prove.summary import Row, summary
+from slipway.reports import Verdict
+
+SUBJECT = "one/dev at 100/s"
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def proof(setting, plan, runs, tmp_path, said):
+    return Proof(
+        setting=setting, plan=plan, begin=runs.begin, journal=Journal(tmp_path / "journal"), subject=SUBJECT,
+        form=Form.SHORT, folder=tmp_path / "reports", say=said.append,
+    )  # fmt: skip
+
+
+def scenario(name, play, *, cell=None, **rules):
+    return Scenario(name, "about it", Form.SHORT, dict.fromkeys(Form, play), Rules(**rules), cell)
+
+
+def ends(how):
+    def play(_setting, _timeline, facts):
+        facts.ended = how
+
+    return play
+
+
+CONTROL = scenario("control-unprotected", ends(""), control=True)
+
+
+def test_a_proof_passes_with_a_control_that_fails(proof, runs, good, tmp_path, said):
+    runs.outcomes[:] = [good, replace(good, failed=5)]
+    report = proof.run([scenario("canary", ends("promoted")), CONTROL])
+    assert report.verdict is Verdict.PASS
+    assert report.figures["failed where none may"] == 0
+    page = (tmp_path / "reports" / "prove.html").read_text()
+    assert '<a href="prove-canary.html">canary</a>' in page
+    assert "not run" in page
+    assert [line for line in said if line.startswith("[")] == [
+        "[1/2] canary: about it",
+        "[2/2] control-unprotected: about it",
+    ]
+
+
+def test_without_a_failing_control_nothing_is_proven(proof):
+    assert proof.run([scenario("canary", ends("promoted"))]).verdict is Verdict.INCONCLUSIVE
+    assert proof.run([CONTROL]).verdict is Verdict.INCONCLUSIVE
+
+
+def test_what_was_proven_is_not_played_again_and_a_failure_is(proof, runs, good, said):
+    played = []
+
+    def play(_setting, _timeline, facts):
+        played.append(1)
+        facts.ended = "promoted"
+
+    runs.outcomes[:] = [good, replace(good, failed=1), good]
+    first, second = scenario("canary", play), scenario("rollback", play)
+    assert proof.run([first, second]).verdict is Verdict.FAIL
+    assert proof.journal.find("rollback", SUBJECT, Form.SHORT) is None
+    again = replace(proof, subject="another/dev at 100/s")
+    proof.run([first])
+    assert len(played) == 2
+    assert "[1/1] canary: known" in said
+    again.run([first])
+    assert len(played) == 3
+    assert proof.journal.find("canary", SUBJECT, Form.USUAL) is None
+
+
+def test_an_interrupted_proof_leaves_its_report(proof, tmp_path):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        proof.run([scenario("canary", ends("promoted")), scenario("rollback", interrupt)])
+    kept = json.loads((tmp_path / "reports" / "prove.json").read_text())
+    assert kept["figures"]["scenarios that ran"] == 1
+    assert {bar["what"]: bar["holds"] for bar in kept["bars"]}["rollback"] is None
+
+
+def test_a_scenario_that_breaks_fails_and_the_next_is_played(proof):
+    def breaks(*_):
+        raise OSError("no such thing")
+
+    report = proof.run([scenario("canary", breaks), scenario("rollback", ends("rolled back"), ends="rolled back")])
+    answers = {bar.what: (bar.holds, str(bar.measured)) for bar in report.bars}
+    assert answers["canary"][0] is False
+    assert "OSError: no such thing" in answers["canary"][1]
+    assert answers["rollback"][0] is True
+
+
+def test_what_cannot_be_healed_ends_the_proof(proof):
+    def unhealed(*_):
+        raise UnhealedError("undo it by hand")
+
+    with pytest.raises(UnhealedError):
+        proof.run([scenario("canary", unhealed)])
+
+
+def test_reloads_are_counted_only_over_routers_that_stayed(proof, stage):
+    def reload(_setting, _timeline, facts):
+        stage.reloaded += 1
+        facts.ended = "promoted"
+
+    report = proof.run([scenario("canary", reload)])
+    assert "reloads of the ingress: 1" in {bar.what: str(bar.measured) for bar in report.bars}["canary"]
+
+
+def test_a_form_holds_the_smaller_ones_and_every_kill_is_in_the_full_one():
+    short, usual, full = ({one.name for one in chosen(form)} for form in Form)
+    assert short < usual < full == SCENARIOS.keys()
+    assert any(SCENARIOS[name].rules.control for name in short)
+    assert len([name for name in full if SCENARIOS[name].cell]) == 45
+    assert [one.name for one in chosen(Form.SHORT, ("restart",))] == ["restart"]
+    with pytest.raises(ValueError, match="there is no scenario nothing; there are: canary"):
+        chosen(Form.SHORT, ("nothing",))
+
+
+def test_each_named_scenario_of_the_full_form_asks_for_a_hundred_thousand():
+    named = [one for one in SCENARIOS.values() if not one.cell and not one.rules.control]
+    assert {one.requests(Form.FULL) for one in named} == {100_000}
+
+
+def test_what_a_form_leaves_out_stands_in_the_report_as_not_run():
+    report = summary([Row(SCENARIOS["canary"], None)], SUBJECT, Form.SHORT)
+    assert len(report.bars) == len(SCENARIOS)
+    assert {str(bar.measured) for bar in report.bars} == {"not run"}
+
+
+def test_a_torn_journal_is_no_proof(proof, tmp_path):
+    proof.run([scenario("canary", ends("promoted"))])
+    (tmp_path / "journal" / "canary.json").write_text('{"scenario": "can')
+    assert proof.journal.find("canary", SUBJECT, Form.SHORT) is None
+    proof.run([scenario("canary", ends("promoted"))])
+    assert proof.journal.find("canary", SUBJECT, Form.SHORT) is not None
+    proof.journal.forget()
+    assert proof.journal.find("canary", SUBJECT, Form.SHORT) is None
