@@ -111,7 +111,9 @@ class ExistingSettings(BaseModel):
     shared_machine: bool = Field(
         default=False, description="Whether all nodes are on one machine; its figures are then taken once."
     )
-    storage_class: str = Field(default="standard", min_length=1, description="Storage class for databases.")
+    storage_class: str | None = Field(
+        default=None, min_length=1, description="Storage class for databases; the cluster is asked for its default one."
+    )
     registry: str | None = Field(
         default=None,
         description="`host:port` of a registry as nodes name it; if given, images are built here and pushed to it.",

@@ -1,16 +1,18 @@
 """The `existing` target: a cluster that is there already, described by a kubeconfig. Nothing is made or destroyed."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import pulumi
 import yaml
 
 from infra.handover import Capabilities, Cluster
 
+#: How identifiers of clusters begin that were there before.
+IDENTIFIER_PREFIX: Final = "existing/"
 _IDENTIFIER_LENGTH = 16
 
 
@@ -26,12 +28,14 @@ class ExistingConfig:
     Attributes:
         kubeconfig_file: Where its kubeconfig is.
         context: Context in it; its current context if `None`.
-        capabilities: What the cluster can do; nobody can ask it.
+        capabilities: What the cluster can do.
+        ask_storage: Tells the storage class by kubeconfig and context; `None` if the capabilities name one.
     """
 
     kubeconfig_file: Path
     context: str | None
     capabilities: Capabilities
+    ask_storage: Callable[[dict[str, object], str], str] | None = None
 
 
 @final
@@ -49,6 +53,7 @@ def existing(config: ExistingConfig) -> Cluster:
 
     Raises:
         KubeconfigError: The file cannot be read, is no kubeconfig, or lacks the context.
+        ProbeError: The cluster was asked for something and cannot tell.
     """
     try:
         text = config.kubeconfig_file.read_text(encoding="utf-8")
@@ -58,7 +63,10 @@ def existing(config: ExistingConfig) -> Cluster:
             f"{error.strerror}"
         ) from error
     entry = find(text, config.context)
-    return Cluster(pulumi.Output.secret(text), entry.context, identifier(entry), config.capabilities)
+    capabilities = config.capabilities
+    if config.ask_storage is not None:
+        capabilities = replace(capabilities, storage_class=config.ask_storage(yaml.safe_load(text), entry.context))
+    return Cluster(pulumi.Output.secret(text), entry.context, identifier(entry), capabilities)
 
 
 def find(text: str, context: str | None) -> _Entry:
@@ -95,7 +103,7 @@ def find(text: str, context: str | None) -> _Entry:
 def identifier(entry: _Entry) -> str:
     """What stays the same when credentials are renewed: a hash of address and certificate authority."""
     digest = hashlib.sha256(f"{entry.server}\n{entry.authority}".encode()).hexdigest()
-    return f"existing/{digest[:_IDENTIFIER_LENGTH]}"
+    return f"{IDENTIFIER_PREFIX}{digest[:_IDENTIFIER_LENGTH]}"
 
 
 def _by_name(document: Mapping[str, Any], group: str, key: str) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from infra.clusters import probe
 from infra.clusters.existing import ExistingConfig, existing
 from infra.handover import Capabilities, Cluster
 from infra.settings import ClusterSettings, EmbeddedSettings, ExistingSettings, SettingsError
@@ -40,13 +41,14 @@ def existing_config(settings: ExistingSettings, root: Path) -> ExistingConfig:
         Capabilities(
             load_balancer=settings.load_balancer,
             local_images=settings.registry is not None,
-            storage_class=settings.storage_class,
+            storage_class=settings.storage_class or "",
             registry=settings.registry,
             registry_push=settings.registry_push,
             registry_certificates=None if certificates is None else str(root / certificates),
             address_range=settings.address_range,
             shared_machine=settings.shared_machine,
         ),
+        None if settings.storage_class else probe.storage_class,
     )
 
 

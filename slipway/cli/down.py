@@ -1,23 +1,35 @@
-"""`slipway down`: the cluster first, then the state of what was on it."""
+"""`slipway down`: the cluster first, then the state of what was on it; on a cluster of others, what was put on it."""
 
 import click
 
+from infra.clusters.existing import IDENTIFIER_PREFIX
+from infra.engine import Engine
+from infra.naming import Project
 from slipway import node
 from slipway.cli.context import Tools, cluster_option
 from slipway.cli.progress import Progress
+from slipway.cli.requirements import PLATFORM_PROGRAMS
 from slipway.node import residue
 
 
 @click.command("down")
 @cluster_option
-def command(cluster: str) -> None:
+@click.option("--forget", is_flag=True, help="Also where the cluster is another's: it is gone, only drop the state.")
+def command(cluster: str, forget: bool) -> None:
     """Remove a cluster and everything it made.
 
     It asks nothing of the cluster, which may be dead: processes, mounts, namespaces and control groups are found on
-    this machine. The other stacks' state is dropped, as their objects went with the cluster.
+    this machine. The other stacks' state is dropped, as their objects went with the cluster. A cluster of the target
+    `existing` stays: there services and platform are taken off, one object after the other.
     """
     with Progress() as progress:
         tools = Tools(progress)
+        if not forget and of_others(tools.engine, cluster):
+            plugin = PLATFORM_PROGRAMS[0]
+            tools.place.prepare(tools.toolchain.ensure([plugin])[plugin])
+            for project, stack in list(tools.engine.stacks_of(cluster)):
+                progress.step(f"taking {project.value} {stack} off the cluster")
+                tools.engine.destroy(project, stack, progress.engine_event)
         if residue.find(cluster):
             progress.step(f"removing cluster {cluster}")
             node.destroy(cluster, progress.step)
@@ -25,3 +37,8 @@ def command(cluster: str) -> None:
             progress.step(f"dropping the state of {project.value} {stack}")
             tools.engine.forget(project, stack)
     click.echo(f"cluster {cluster} is gone")
+
+
+def of_others(engine: Engine, cluster: str) -> bool:
+    """Whether the cluster was there before; what is not known to be so is not."""
+    return str(engine.outputs(Project.CLUSTER, cluster).get("identifier", "")).startswith(IDENTIFIER_PREFIX)

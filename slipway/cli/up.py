@@ -4,7 +4,7 @@ import datetime as dt
 import fcntl
 import json
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +38,23 @@ from slipway.toolchain import debian
 @click.option("--nodes", type=click.IntRange(1, 3), help="Nodes of an embedded cluster. [default: 3]")
 @click.option("--network", help="The embedded cluster's bridge, a private /24. [default: 10.123.0.0/24]")
 @click.option("--profile", type=click.Choice([it.value for it in ProfileName]), help="How big everything is.")
+@click.option(
+    "--set",
+    "settings",
+    type=(str, str),
+    multiple=True,
+    metavar="KEY VALUE",
+    help="A setting that its stack keeps, as `--set slipway-platform:redis off`; an object as JSON. May be repeated.",
+)
 def command(
-    *, cluster: str, environment: str, target: str, nodes: int | None, network: str | None, profile: str | None
+    *,
+    cluster: str,
+    environment: str,
+    target: str,
+    nodes: int | None,
+    network: str | None,
+    profile: str | None,
+    settings: tuple[tuple[str, str], ...],
 ) -> None:
     """Make the cluster, the platform and the service; prove it by k6; print where things are.
 
@@ -50,7 +65,7 @@ def command(
     with _only_one(cluster), Progress() as progress:
         tools = Tools(progress)
         embedded = {k: v for k, v in (("nodes", nodes), ("network", network)) if v is not None}
-        wanted = _Wanted(cluster, Environment(environment), target, embedded, profile)
+        wanted = _Wanted(cluster, Environment(environment), target, embedded, profile, by_project(settings))
         outputs, service = _bring_up(tools, wanted, steps)
         progress.step("proving it: k6 through HAProxy")
         proof = smoke.run(outputs, service, Environment(environment))
@@ -71,6 +86,23 @@ class _Wanted:
     target: str
     embedded: Mapping[str, Any]
     profile: str | None
+    settings: Mapping[Project, Mapping[str, str]]
+
+
+def by_project(settings: Iterable[tuple[str, str]]) -> dict[Project, dict[str, str]]:
+    """Settings by the project that they belong to, without its name before the key.
+
+    Raises:
+        click.UsageError: A key does not begin with a project's name.
+    """
+    found: dict[Project, dict[str, str]] = {project: {} for project in Project}
+    for key, value in settings:
+        name, _, rest = key.partition(":")
+        if name not in list(Project) or not rest:
+            allowed = ", ".join(f"{project.value}:KEY" for project in Project)
+            raise click.UsageError(f"--set {key}: allowed are {allowed}; docs/reference/settings.md lists every key")
+        found[Project(name)][rest] = value
+    return found
 
 
 def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -85,18 +117,23 @@ def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> tuple[M
     progress.step(f"cluster {wanted.cluster}")
     chosen = {} if wanted.target == "auto" else {"target": wanted.target}
     config = {**chosen, **({"embedded": json.dumps(wanted.embedded)} if wanted.embedded else {})}
-    tools.engine.up(Project.CLUSTER, wanted.cluster, config, progress.engine_event)
+    config |= wanted.settings[Project.CLUSTER]
+    made = tools.engine.up(Project.CLUSTER, wanted.cluster, config, progress.engine_event)
+    if not here and made["capabilities"]["local_images"]:
+        debian.ensure(requirements.IMAGE_PACKAGES, progress.step)
     steps["cluster"] = progress.elapsed
     plugin = requirements.PLATFORM_PROGRAMS[0]
     tools.place.prepare(tools.toolchain.ensure([plugin])[plugin])
     progress.step("platform")
-    outputs = tools.engine.up(
-        Project.PLATFORM, wanted.cluster, {"profile": wanted.profile} if wanted.profile else {}, progress.engine_event
-    )
+    config = {**({"profile": wanted.profile} if wanted.profile else {}), **wanted.settings[Project.PLATFORM]}
+    outputs = tools.engine.up(Project.PLATFORM, wanted.cluster, config, progress.engine_event)
     steps["platform"] = progress.elapsed
     progress.step(f"service in {wanted.environment.value}")
     service = tools.engine.up(
-        Project.SERVICE, service_stack(wanted.cluster, wanted.environment), {}, progress.engine_event
+        Project.SERVICE,
+        service_stack(wanted.cluster, wanted.environment),
+        wanted.settings[Project.SERVICE],
+        progress.engine_event,
     )
     steps["service"] = progress.elapsed
     if ahead:

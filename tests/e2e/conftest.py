@@ -107,6 +107,12 @@ class Running:
         ]
 
 
+@pytest.fixture(scope="session")
+def cluster_by_name():
+    """A cluster by its stacks' name and the folder of its state, for tests that bring it up by themselves."""
+    return Running
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     """A cluster of its own beside any other, with the service up."""

@@ -1,5 +1,6 @@
 """Every profile is complete, and no limit is below its request."""
 
+import itertools
 from dataclasses import fields
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from infra.profiles import PROFILES, ProfileName, Size
 
 UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "kb": 2**10, "mb": 2**20, "gb": 2**30, "MB": 2**20, "GB": 2**30}
+HOURS = {"h": 1, "d": 24}
 
 
 def cores(quantity: str) -> float:
@@ -34,6 +36,42 @@ def test_there_is_a_profile_for_every_name():
 def test_a_limit_is_at_least_the_request(size):
     assert 0 < cores(size.cpu) <= cores(size.cpu_limit)
     assert 0 < octets(size.memory) <= octets(size.memory_limit)
+
+
+def magnitude(value: object) -> tuple[float, ...]:
+    """A size, a count, a quantity or a length of time as numbers that can be compared."""
+    if isinstance(value, Size):
+        return (cores(value.cpu), octets(value.memory), cores(value.cpu_limit), octets(value.memory_limit))
+    if isinstance(value, int):
+        return (value,)
+    text = str(value)
+    if text[-1] in HOURS:
+        return (int(text[:-1]) * HOURS[text[-1]],)
+    return (octets(text),)
+
+
+@pytest.mark.parametrize("field", [it.name for it in fields(PROFILES[ProfileName.SMALL])])
+@pytest.mark.parametrize(("smaller", "bigger"), list(itertools.pairwise(ProfileName)))
+def test_a_bigger_profile_is_smaller_in_nothing(smaller, bigger, field):
+    less, more = (magnitude(getattr(PROFILES[name], field)) for name in (smaller, bigger))
+    assert all(one <= other for one, other in zip(less, more, strict=True)), (less, more)
+
+
+@pytest.mark.parametrize(("smaller", "bigger"), list(itertools.pairwise(ProfileName)))
+def test_a_bigger_profile_is_bigger_in_what_serves_users(smaller, bigger):
+    for field in ("ingress", "postgres", "redis", "service", "postgres_storage"):
+        assert magnitude(getattr(PROFILES[smaller], field)) < magnitude(getattr(PROFILES[bigger], field)), field
+
+
+def test_only_ha_has_two_of_what_watches():
+    assert [PROFILES[name].prometheus_replicas for name in ProfileName] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("name", ProfileName)
+def test_kept_samples_fit_on_their_volume(name):
+    """With a fifth to spare: the log of the newest samples is not in the limit."""
+    profile = PROFILES[name]
+    assert octets(profile.prometheus_retention_size) * 1.2 <= octets(profile.prometheus_storage)
 
 
 @pytest.mark.parametrize("name", ProfileName)

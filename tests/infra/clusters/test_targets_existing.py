@@ -72,6 +72,7 @@ def test_a_registry_makes_images_local(tmp_path):
             kubeconfig_file="kubeconfig",
             load_balancer=False,
             address_range="10.0.0.1-10.0.0.9",
+            storage_class="standard",
             registry="registry.test:5000",
             registry_push="10.0.0.1:5000",
             registry_certificates="certificates",

@@ -1,0 +1,90 @@
+"""A cluster of others: what is told to its stacks, and what `slipway down` leaves standing."""
+
+from types import SimpleNamespace
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from infra.naming import Project
+from slipway.cli import down
+from slipway.cli.up import by_project
+
+STACKS = [(Project.SERVICE, "it-dev"), (Project.PLATFORM, "it"), (Project.CLUSTER, "it")]
+
+
+class Engine:
+    """Remembers what it was asked for."""
+
+    def __init__(self, identifier):
+        self.identifier = identifier
+        self.left = list(STACKS)
+        self.done = []
+
+    def outputs(self, project, stack):
+        assert (project, stack) == (Project.CLUSTER, "it")
+        return {"identifier": self.identifier} if self.identifier else {}
+
+    def stacks_of(self, cluster):
+        assert cluster == "it"
+        return iter(self.left)
+
+    def destroy(self, project, stack, _on_event):
+        self.done.append(("destroy", project, stack))
+        self.left.remove((project, stack))
+
+    def forget(self, project, stack):
+        self.done.append(("forget", project, stack))
+
+
+@pytest.fixture
+def take_down(monkeypatch):
+    def run(identifier, *arguments, residue=False):
+        engine, removed = Engine(identifier), []
+        tools = SimpleNamespace(
+            engine=engine,
+            place=SimpleNamespace(prepare=removed.append),
+            toolchain=SimpleNamespace(ensure=lambda names: {name: name for name in names}),
+        )
+        monkeypatch.setattr(down, "Tools", lambda progress: tools)  # noqa: ARG005  # called by position
+        monkeypatch.setattr(down.residue, "find", lambda name: [name] if residue else [])
+        monkeypatch.setattr(down.node, "destroy", lambda name, _progress: removed.append(f"cluster {name}"))
+        result = CliRunner().invoke(down.command, ["--cluster", "it", *arguments])
+        assert result.exit_code == 0, result.output
+        return engine.done, removed
+
+    return run
+
+
+def test_from_a_cluster_of_others_each_thing_is_taken_off_the_last_one_first(take_down):
+    done, removed = take_down("existing/0123456789abcdef")
+    assert done == [("destroy", project, stack) for project, stack in STACKS]
+    assert removed == ["pulumi-resource-kubernetes"]
+
+
+def test_a_cluster_of_others_that_is_gone_is_forgotten(take_down):
+    done, removed = take_down("existing/0123456789abcdef", "--forget")
+    assert done == [("forget", project, stack) for project, stack in STACKS]
+    assert removed == []
+
+
+@pytest.mark.parametrize("identifier", ["embedded/it", None])
+def test_an_own_cluster_is_removed_and_asked_nothing(take_down, identifier):
+    done, removed = take_down(identifier, residue=True)
+    assert done == [("forget", project, stack) for project, stack in STACKS]
+    assert removed == ["cluster it"]
+
+
+def test_settings_go_to_their_project():
+    given = [("slipway-platform:redis", "off"), ("slipway-cluster:existing", '{"a": "b:c"}')]
+    assert by_project(given) == {
+        Project.CLUSTER: {"existing": '{"a": "b:c"}'},
+        Project.PLATFORM: {"redis": "off"},
+        Project.SERVICE: {},
+    }
+
+
+@pytest.mark.parametrize("key", ["redis", "slipway:redis", "slipway-platform:", ""])
+def test_a_setting_of_no_project_is_wrong_usage(key):
+    with pytest.raises(click.UsageError, match=r"allowed are slipway-cluster:KEY, slipway-platform:KEY"):
+        by_project([(key, "off")])
