@@ -52,7 +52,7 @@ def build() -> None:
 def check(cluster: str, environment: str, minutes: int) -> None:
     """Ask the living Prometheus every query of every panel; exits 0 only if none fails or gives nothing."""
     started, begin = datetime.now(UTC), time.monotonic()
-    prometheus, values, end = _prometheus(cluster), _values(environment), time.time()
+    prometheus, values, end = prometheus_of(cluster), _values(environment), time.time()
     bars = [bar for board in ALL for bar in _bars(board, drawn(board, prometheus, end - 60 * minutes, end, values))]
     dead = [bar for bar in bars if bar.holds is False]
     report = Report(
@@ -76,7 +76,7 @@ def check(cluster: str, environment: str, minutes: int) -> None:
 @_minutes
 def render(cluster: str, environment: str, minutes: int) -> None:
     """Draw each dashboard to one HTML page in build/dashboards, from what the living Prometheus has."""
-    prometheus, values, end = _prometheus(cluster), _values(environment), time.time()
+    prometheus, values, end = prometheus_of(cluster), _values(environment), time.time()
     FOLDER.mkdir(parents=True, exist_ok=True)
     start = end - 60 * minutes
     for board in ALL:
@@ -93,7 +93,7 @@ def render(cluster: str, environment: str, minutes: int) -> None:
 def serve(cluster: str, environment: str, port: int) -> None:
     """Serve the same pages live to a browser on this machine, until interrupted."""
     click.echo(f"http://127.0.0.1:{port}/")
-    run_simple("127.0.0.1", port, application(_prometheus(cluster), environment), threaded=True)
+    run_simple("127.0.0.1", port, application(prometheus_of(cluster), environment), threaded=True)
 
 
 def application(prometheus: Prometheus, environment: str) -> Flask:
@@ -134,7 +134,7 @@ def _values(environment: str) -> dict[str, str]:
     return {**VARIABLES, "namespace": environment, "service": SERVICE}
 
 
-def _prometheus(cluster: str) -> Prometheus:
+def prometheus_of(cluster: str) -> Prometheus:
     """Through the API server, as whoever may look into the cluster; nothing has to be opened for it."""
     spec, stock = load(cluster), Stock()
     where = f"/api/v1/namespaces/{Namespace.MONITORING.value}/services/{PROMETHEUS}:{PROMETHEUS_PORT}/proxy/api/v1"

@@ -1,0 +1,110 @@
+"""What is shown of answers of Prometheus: dead panels are named, the others are drawn."""
+
+import json
+from urllib.parse import parse_qs
+
+import pytest
+
+from dashboards import render
+from dashboards.grafana.boards import ALL, OVERVIEW, ROLLOUT
+from dashboards.live import Prometheus, PrometheusError, drawn, legend
+from slipway.cli.dashboards import application
+
+START, END = 1000.0, 1600.0
+
+
+class Answers:
+    """A Prometheus that gives every question the same series, but for those that it was told to fail or to forget."""
+
+    def __init__(self):
+        self.asked, self.forgets, self.fails = [], "", ""
+        self.labels = {"colour": "blue", "pod": "<b>a</b>", "slo": "availability"}
+
+    def __call__(self, path):
+        query = parse_qs(path.partition("?")[2])
+        expression = query["query"][0]
+        self.asked.append(query)
+        if self.fails and self.fails in expression:
+            return json.dumps({"status": "error", "error": "parse error"})
+        values = [[START + 60 * minute, str(minute)] for minute in range(10)] + [[END, "NaN"]]
+        found = [] if self.forgets and self.forgets in expression else [{"metric": self.labels, "values": values}]
+        return json.dumps({"status": "success", "data": {"result": found}})
+
+
+@pytest.fixture
+def answers():
+    return Answers()
+
+
+@pytest.fixture
+def prometheus(answers):
+    return Prometheus(answers)
+
+
+def dead(found):
+    return {it.panel.title: it.dead for it in found if it.dead}
+
+
+def test_a_panel_whose_queries_give_something_lives(prometheus, answers):
+    assert dead(drawn(OVERVIEW, prometheus, START, END)) == {}
+    assert all(query["step"] == ["5"] for query in answers.asked)
+    assert 'namespace="dev"' in answers.asked[0]["query"][0]
+
+
+def test_a_query_that_gives_nothing_makes_its_panel_dead(prometheus, answers):
+    answers.forgets = "slipway:errors"
+    assert dead(drawn(OVERVIEW, prometheus, START, END)) == {
+        "Failed requests by version": 'slipway:errors:ratio_rate1m{namespace="dev", service="payload"} gives nothing'
+    }
+
+
+def test_a_query_that_fails_makes_its_panel_dead(prometheus, answers):
+    answers.fails = "slipway:weight:share"
+    (why,) = dead(drawn(ROLLOUT, prometheus, START, END)).values()
+    assert "parse error" in why
+
+
+def test_a_series_of_nothing_but_not_a_number_is_nothing():
+    body = {"status": "success", "data": {"result": [{"metric": {}, "values": [[1, "NaN"], [2, "+Inf"]]}]}}
+    assert len(dead(drawn(OVERVIEW, Prometheus(lambda _: json.dumps(body)), START, END))) == len(OVERVIEW.panels)
+
+
+def test_a_prometheus_that_is_away_is_told():
+    def away(_path):
+        raise OSError("refused")
+
+    with pytest.raises(PrometheusError, match=r"does not answer .*refused"):
+        Prometheus(away).series("up", START, END)
+
+
+def test_a_page_shows_every_panel_and_no_foreign_markup(prometheus):
+    for board in ALL:
+        text = render.page(board, drawn(board, prometheus, START, END), start=START, end=END, others=ALL)
+        assert all(panel.title in text for panel in board.panels)
+        assert "<b>a</b>" not in text
+        assert 'href="slipway-rollout.html"' in text or board is ROLLOUT
+
+
+def test_a_dead_panel_says_so_on_its_page(prometheus, answers):
+    answers.forgets = "slo:current"
+    found = drawn(OVERVIEW, prometheus, START, END)
+    assert "gives nothing" in render.page(OVERVIEW, found, start=START, end=END)
+
+
+def test_pages_are_served_with_times_and_links(prometheus, answers):
+    client = application(prometheus, "staging").test_client()
+    assert client.get("/").headers["Location"] == "/slipway-overview"
+    page = client.get("/slipway-rollout?minutes=5")
+    assert page.status_code == 200
+    assert 'http-equiv="refresh"' in page.text
+    assert '<a href="?minutes=120">' in page.text
+    assert 'namespace="staging"' in answers.asked[-1]["query"][0]
+    span = float(answers.asked[-1]["end"][0]) - float(answers.asked[-1]["start"][0])
+    assert span == pytest.approx(300, abs=1)
+    missing = client.get("/slipway-nothing")
+    assert missing.status_code == 404
+    assert "there are slipway-overview" in missing.text
+
+
+def test_a_legend_is_filled_in():
+    assert legend("{{colour}} {{quantile}}", {"colour": "blue", "quantile": "0.95"}) == "blue 0.95"

@@ -1,0 +1,46 @@
+"""Every panel of every dashboard lives on a real cluster after a little load, and a dead one would be found."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dashboards.grafana.boards import ALL, OVERVIEW
+from dashboards.grafana.model import Query, Row
+from dashboards.live import drawn
+from slipway.cli.dashboards import FOLDER, prometheus_of
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def test_no_panel_is_dead_under_load(running):
+    load = running.slipway("loadtest", "run", "crud", "--rate=50", "--seconds=60")
+    assert load.returncode == 0, load.stderr
+    done = running.slipway("dashboards", "check", "--minutes=15")
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    found = json.loads((REPOSITORY / "build" / "reports" / "dashboards-check.json").read_text())
+    figures = found["figures"]
+    assert (figures["dashboards"], figures["panels"], figures["dead panels"]) == (
+        len(ALL),
+        sum(len(it.panels) for it in ALL),
+        0,
+    )
+
+
+def test_a_dead_panel_would_be_found(running):
+    panel = replace(OVERVIEW.panels[0], title="Dead", queries=(Query("slipway_no_such_series", "a"),))
+    board = replace(OVERVIEW, rows=(Row("Dead", (panel,)),))
+    (found,) = drawn(board, prometheus_of(running.name), 0, 600)
+    assert found.dead == "slipway_no_such_series gives nothing"
+
+
+def test_pages_are_drawn(running):
+    done = running.slipway("dashboards", "render", "--minutes=15")
+    assert done.returncode == 0, done.stderr
+    for board in ALL:
+        text = (REPOSITORY / FOLDER / f"{board.uid}.html").read_text()
+        assert "<svg" in text
+        assert 'class="dead"' not in text
