@@ -46,8 +46,7 @@ class Prometheus:
         Raises:
             PrometheusError: it cannot be evaluated.
         """
-        step = max(5, math.ceil((end - start) / POINTS))
-        found = self._ask(f"query_range?query={quote(expression)}&start={start:.0f}&end={end:.0f}&step={step}")
+        found = self._ask(range_path(expression, start, end))
         return tuple(Series(it["metric"], _numbers(it["values"])) for it in found["result"])
 
     def _ask(self, path: str) -> Any:
@@ -58,6 +57,12 @@ class Prometheus:
         if answer.get("status") != "success":
             raise PrometheusError(f"Prometheus refuses {path[:200]}: {answer.get('error', answer)}")
         return answer["data"]
+
+
+def range_path(expression: str, start: float, end: float) -> str:
+    """The path, below `/api/v1/`, that asks what an expression was between two moments in Unix time."""
+    step = max(5, math.ceil((end - start) / POINTS))
+    return f"query_range?query={quote(expression)}&start={start:.0f}&end={end:.0f}&step={step}"
 
 
 def _numbers(values: Sequence[tuple[float, str]]) -> tuple[tuple[float, float], ...]:
@@ -83,10 +88,11 @@ def drawn(
     board: Dashboard, prometheus: Prometheus, start: float, end: float, values: Mapping[str, str] = VARIABLES
 ) -> tuple[Drawn, ...]:
     """Every panel of a dashboard with what it shows in a time."""
-    return tuple(_panel(panel, prometheus, start, end, values) for panel in board.panels)
+    return tuple(asked(panel, prometheus, start, end, values) for panel in board.panels)
 
 
-def _panel(panel: Panel, prometheus: Prometheus, start: float, end: float, values: Mapping[str, str]) -> Drawn:
+def asked(panel: Panel, prometheus: Prometheus, start: float, end: float, values: Mapping[str, str]) -> Drawn:
+    """One panel with what it shows in a time."""
     lines: list[tuple[str, Series]] = []
     dead: list[str] = []
     for query in panel.queries:

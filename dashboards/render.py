@@ -35,26 +35,26 @@ def number(found: Drawn) -> str:
     return " · ".join(f"{name}: {it.values[-1][1] * factor:.4g} {unit}".strip() for name, it in found.lines)
 
 
-def picture(found: Drawn, start: float) -> str:
-    """A panel as SVG.
+def axes(found: Drawn, start: float, seconds: float = 60.0) -> Axes:
+    """A panel as axes of a plot.
 
     Args:
         found: the panel with its values.
         start: Unix time at which the time axis begins.
+        seconds: of one unit of the time axis.
     """
     unit, factor = _SHOWN[found.panel.unit]
     shown = sorted(found.lines, key=lambda it: it[1].values[-1][1], reverse=True)[:MOST_LINES]
     lines = [
         Line(
             name,
-            [(at - start) / 60 for at, _ in series.values],
+            [(at - start) / seconds for at, _ in series.values],
             [value * factor for _, value in series.values],
             VERSIONS.get(name),
         )
         for name, series in sorted(shown, key=lambda it: it[0])
     ]
-    axes = Axes(found.panel.title, unit, lines, floor=_FLOORS.get(found.panel.unit, 1.0))
-    return draw(Plot([axes], x_label="minutes"))
+    return Axes(found.panel.title, unit, lines, floor=_FLOORS.get(found.panel.unit, 1.0))
 
 
 def page(
@@ -83,7 +83,7 @@ def page(
         board=board,
         found={it.panel.title: it for it in found},
         number=number,
-        picture=lambda it: Markup(picture(it, start)),  # noqa: S704 -- drawn by us from numbers and escaped labels
+        picture=lambda it: Markup(draw(Plot([axes(it, start)], x_label="minutes"))),  # noqa: S704 -- drawn by us from numbers and escaped labels
         others=others,
         ending=ending,
         refresh=refresh,

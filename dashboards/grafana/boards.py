@@ -37,6 +37,9 @@ _LATENCY: Final = Panel(
     limit=1.0,
 )
 
+#: How the two versions of a service do, also in the report of each rollout.
+VERSIONS: Final = (_REQUESTS, _ERRORS, _LATENCY)
+
 OVERVIEW: Final = Dashboard(
     "slipway-overview",
     "Overview",
@@ -65,7 +68,7 @@ OVERVIEW: Final = Dashboard(
                 ),
             ),
         ),
-        Row("Requests", (_REQUESTS, _ERRORS, _LATENCY)),
+        Row("Requests", VERSIONS),
         Row(
             "What fires",
             (
@@ -110,7 +113,7 @@ ROLLOUT: Final = Dashboard(
                 ),
             ),
         ),
-        Row("Version against version", (_REQUESTS, _ERRORS, _LATENCY)),
+        Row("Version against version", VERSIONS),
         Row(
             "Ends",
             (

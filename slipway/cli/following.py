@@ -14,6 +14,7 @@ import click
 from rich.live import Live
 
 from slipway import reports
+from slipway.cli import versions
 from slipway.cli.screen import console
 from slipway.rollout import objects, story, view
 from slipway.rollout.api import CORE, Api, Refused, connect, path_of
@@ -127,8 +128,10 @@ async def follow(
             live.stop()
     if record is not None and code in {ExitCode.PROMOTED, ExitCode.ROLLED_BACK}:
         changes = await _changes(api, client, recording)
+        told = story.sections(recording, changes)
+        measured = await versions.section(api, client, recording)
         path = reports.write(
-            story.report(recording, image=record, outcome=code), sections=story.sections(recording, changes)
+            story.report(recording, image=record, outcome=code), sections=(told[0], measured, *told[1:])
         )
         click.echo(f"report: {path.with_suffix('.html')}", err=True)
     return code

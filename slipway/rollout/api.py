@@ -70,7 +70,9 @@ class Api:
         headers = {"Content-Type": f"application/{kind}"} if body is not None else {}
         content = None if body is None else json.dumps(body).encode()
         try:
-            answer = await self._http.request(method, path, content=content, params=dict(query or {}), headers=headers)
+            # No parameters, not empty ones: those would take away what the path itself asks for.
+            params = dict(query) if query else None
+            answer = await self._http.request(method, path, content=content, params=params, headers=headers)
         except httpx2.HTTPError as error:
             raise Unavailable(f"{method} {path}: {error or type(error).__name__}") from error
         if answer.status_code == NOT_FOUND:

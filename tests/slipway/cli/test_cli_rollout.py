@@ -215,14 +215,15 @@ def test_before_the_first_promotion_no_version_is_good(slipway):
     assert "has been promoted yet" in result.stderr
 
 
-def test_who_may_not_read_templates_still_learns_how_it_ended(slipway):
+def test_who_may_read_neither_templates_nor_prometheus_still_learns_how_it_ended(slipway):
     class Narrow(Cluster):
         async def get(self, path):
             self._note("get", path)
-            raise Refused("templates may not be read")
+            raise Refused("this may not be read")
 
     cluster = Narrow()
     result = slipway(cluster, "start", "--image", IMAGE, "--wait")
     assert result.exit_code == 0, result.output
-    assert [asked for asked, *_ in cluster.asked] == ["start", "get"]
+    assert [asked for asked, *_ in cluster.asked] == ["start", "get", "get"]
     assert Path("build/reports/rollout-dev-payload.json").exists()
+    assert "this may not be read" in Path("build/reports/rollout-dev-payload.html").read_text()
