@@ -141,6 +141,8 @@ class Repository:
                 "--action-offline-mode",
                 "--no-cache-server",
                 "--concurrent-jobs=1",
+                # Else act puts *** in the place of each secret, and no log of it could ever hold one.
+                "--insecure-secrets",
             ),
             *(f"--action-cache-path={self.home / 'actions'}", "--var=SLIPWAY_REGISTRY=registry.test/team"),
             "--var=SLIPWAY_DRIFT_ISSUE=7",
@@ -191,6 +193,25 @@ def run(repository):
         return result
 
     return go
+
+
+LEAK = """on: push
+permissions: {}
+jobs:
+  leak:
+    runs-on: ubuntu-24.04
+    steps:
+      - run: echo "$TOLD"
+        env:
+          TOLD: ${{ secrets.SLIPWAY_KUBECONFIG }}
+"""
+
+
+def test_a_step_that_prints_a_secret_would_be_found(repository):
+    (repository.folder / ".github" / "workflows" / "leak.yml").write_text(LEAK)
+    result = repository.run("leak", "push")
+    assert result.code == 0, result.log[-2000:]
+    assert SECRET in result.log
 
 
 def test_ci_checks_tests_and_builds(run):
