@@ -103,6 +103,9 @@ def cluster_spec(config: PostgresConfig) -> dict[str, Any]:
                 "tcp_keepalives_idle": "10",
                 "tcp_keepalives_interval": "5",
                 "tcp_keepalives_count": "3",
+                # A replica that has lost its primary asks the new one so often. With Postgres' own 5 s every write
+                # would wait so long after a switchover, since none is acknowledged before a replica has it.
+                "wal_retrieve_retry_interval": "500ms",
             },
             "synchronous": {
                 "method": "any",
