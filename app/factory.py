@@ -7,6 +7,7 @@ from app.api import errors, guard
 from app.api.access import access_routes, token_routes
 from app.api.crud import SURFACES, Crud
 from app.api.health import health
+from app.api.http import refuse_unmet_accept
 from app.api.learning import learning
 from app.core import faults, metrics, requests
 from app.core.cache import Cache, connect
@@ -52,6 +53,7 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
     requests.install(app, settings)
     metrics.install(app, settings, registry)
     faults.install(app, settings.faults)
+    app.before_request(refuse_unmet_accept)
     guard.install(app)
     errors.install(app)
     app.register_blueprint(health)

@@ -8,6 +8,7 @@ from typing import TypeVar
 import orjson
 from flask import Response, g, request
 from pydantic import BaseModel, ConfigDict, ValidationError
+from werkzeug.datastructures import MIMEAccept
 
 from app.core.principals import Principal
 from app.core.problems import FieldError, Problem, invalid
@@ -29,6 +30,22 @@ class Strict(BaseModel):
     """What clients send: unknown fields are mistakes, not noise."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def takes_json(accept: MIMEAccept) -> bool:
+    """True if an Accept header (a missing one accepts all) can be met by JSON, with whatever parameters."""
+    named = [quality for value, quality in accept if value.partition(";")[0].strip().lower() == JSON]
+    return not accept.provided or max(named, default=accept.quality(JSON)) > 0
+
+
+def refuse_unmet_accept() -> None:
+    """Refuse a request to the API, before anything is changed, whose answer its client could not read.
+
+    Raises:
+        Problem: 406, Accept leaves out JSON.
+    """
+    if request.url_rule is not None and request.path.startswith("/v1/") and not takes_json(request.accept_mimetypes):
+        raise invalid("not_acceptable", f"Accept leaves out {JSON}, the only form of an answer; add it.", status=406)
 
 
 def read_body(model: type[M]) -> M:

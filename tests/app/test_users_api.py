@@ -89,6 +89,22 @@ def test_405_lists_what_is_allowed(client):
     assert {"GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"} == set(answer.headers["Allow"].split(", "))
 
 
+@pytest.mark.parametrize(
+    "accept", ["text/html", "application/xml;q=0.9", "application/json;q=0, */*", "application/problem+json"]
+)
+def test_an_accept_without_json_is_406_and_changes_nothing(client, accept):
+    answer = create(client, Accept=accept)
+    assert (answer.status_code, answer.mimetype) == (406, "application/problem+json")
+    assert answer.json["code"] == "not_acceptable"
+    assert create(client).status_code == 201
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/*", "text/html, */*;q=0.1", "application/json; charset=utf-8"])
+def test_an_accept_that_json_can_meet_is_answered(client, accept):
+    assert create(client, Accept=accept).status_code == 201
+    assert client.get("/livez", headers={"Accept": "text/html"}).status_code == 200
+
+
 def test_get_with_the_current_etag_is_304_without_a_body(client):
     location = create(client).headers["Location"]
     answer = client.get(location, headers={"If-None-Match": '"v1"'})
