@@ -1,6 +1,7 @@
 """Makes the application from its settings; the only place where the parts are put together."""
 
 from flask import Flask
+from flask_cors import CORS
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from app.api import errors, guard
@@ -53,6 +54,14 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
     requests.install(app, settings)
     metrics.install(app, settings, registry)
     faults.install(app, settings.faults)
+    if settings.cors_origins:
+        CORS(
+            app,
+            resources=r"/v1/.*",
+            origins=list(settings.cors_origins),
+            expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
+            max_age=600,
+        )
     app.before_request(refuse_unmet_accept)
     guard.install(app)
     errors.install(app)

@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     signing_key_file: FilePath | None = None  # without it: no login, no tokens, API keys only
     bootstrap_key_file: FilePath | None = None  # a key that may do everything: first steps and load tests
 
+    # Origins whose pages may call the API from a browser, as a JSON list; none unless named, and never all.
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")], ...] = ()
+
     # The worker: a file that names the colour whose workers consume (a switch), and where mail goes.
     consume_colour_file: Path | None = None
     smtp_host: str | None = None
