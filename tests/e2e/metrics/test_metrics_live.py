@@ -53,7 +53,9 @@ def until(seconds, holds):
 
 def test_every_target_is_there_and_up(ask):
     wanted = {
-        endpoint.job for target in targets(EMBEDDED, observed=True, rolled_out=True) for endpoint in target.endpoints
+        endpoint.job
+        for target in targets(EMBEDDED, observed=True, rolled_out=True, postgres=True)
+        for endpoint in target.endpoints
     }
     wanted |= {it["job_name"] for it in scrapes.cluster_scrapes()}
 
