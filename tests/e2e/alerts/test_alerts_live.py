@@ -5,6 +5,7 @@ import json
 import re
 import time
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -122,14 +123,16 @@ def receiver(running):
         running.kubectl("wait", "pod/receiver", where, "--for=condition=Ready", "--timeout=60s")
         address = running.kubectl("get", "pod", "receiver", where, "--output=jsonpath={.status.podIP}").strip()
         routing = yaml.safe_load(base64.b64decode(before))
-        routing["route"]["receiver"] = "test"
+        # A name of its own: Alertmanager remembers for hours whom it has told of what.
+        name = f"test-{uuid4().hex[:8]}"
+        routing["route"]["receiver"] = name
         hook = {"url": f"http://{address}:8080/", "send_resolved": True}
-        routing["receivers"].append({"name": "test", "webhook_configs": [hook]})
+        routing["receivers"].append({"name": name, "webhook_configs": [hook]})
         patch = {"stringData": {"alertmanager.yaml": yaml.safe_dump(routing)}}
         running.kubectl("patch", "secret", "alertmanager-routing", where, f"--patch={json.dumps(patch)}")
         base = f"/api/v1/namespaces/{MONITORING}/services/{ALERTMANAGER}:{ALERTMANAGER_PORT}/proxy/api/v2/status"
         # It tells its routing, with every address left out.
-        until(240, lambda: "name: test" in running.kubectl("get", "--raw", base), every=3)
+        until(240, lambda: f"name: {name}" in running.kubectl("get", "--raw", base), every=3)
 
         def told():
             return [json.loads(line) for line in running.kubectl("logs", "receiver", where).splitlines()]
