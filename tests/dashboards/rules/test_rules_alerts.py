@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from dashboards.rules import alerts, colours, services, slo
+from dashboards.rules import alerts, colours, reference, services, slo
 from dashboards.rules.groups import Alert, Severity
 from infra.components.metrics import rules
 from tests.dashboards.rules.conftest import promtool
@@ -251,3 +251,7 @@ def test_a_runbook_says_what_it_means_and_what_to_do(name):
 def test_an_alert_of_another_form_is_refused():
     with pytest.raises(ValueError, match="must be named in words with capitals"):
         Alert("ingress-down", "1", 0, Severity.PAGE, "A summary", "A meaning.")
+
+
+def test_the_page_of_alerts_is_up_to_date():
+    assert reference.PAGE.read_text() == reference.render(), "run `python -m dashboards.rules.reference`"
