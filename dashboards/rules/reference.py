@@ -11,10 +11,10 @@ _HEAD: Final = f"""# Alerts
 
 This page is made from the rules by `python -m dashboards.rules.reference`; a test fails if it is not up to date.
 
-A **page** needs a person now, at any hour; a **ticket** in working hours. Each has a runbook of its name. Prometheus hands alerts to
-Alertmanager, which tells the webhook whose address is in the Secret that the setting `slipway-platform:alertReceiver` names; without one they are only
-kept for people who look (`kubectl -n monitoring port-forward service/alertmanager 9093`). A part that a platform does not have
-has no alerts.
+A **page** needs a person now, at any hour; a **ticket** in working hours. Each has a runbook of its name. Prometheus
+hands alerts to Alertmanager, which tells the webhook whose address is in the Secret that the setting
+`slipway-platform:alertReceiver` names; without one they are only kept for people who look
+(`kubectl -n monitoring port-forward service/alertmanager 9093`). A part that a platform does not have has no alerts.
 
 ## Promises to users
 
@@ -26,7 +26,8 @@ has no alerts.
 |---|---|---|---|
 {{burns}}
 
-Both windows must burn, on at least {slo.GUARD} requests in the short one. Where Prometheus keeps less than a window (12 h in the profile `small`), the window is what is kept.
+Both windows must burn, on at least {slo.GUARD} requests in the short one. Where Prometheus keeps less than a window
+(12 h in the profile `small`), the window is what is kept.
 
 ## All alerts
 
