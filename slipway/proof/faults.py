@@ -142,11 +142,11 @@ class KillProgram:
         """Kill them."""
         found = [str(pid) for pid in sorted(_tree(self.on_node, self.pod, self.container))]
         names = self.on_node(self.pod.node, ["sh", "-c", _NAMES, "sh", *found])
-        wanted = [pid for pid, _, name in (line.partition(" ") for line in names.splitlines()) if name == self.program]
+        running = [(pid, name) for pid, _, name in (line.partition(" ") for line in names.splitlines())]
+        wanted = [pid for pid, name in running if name == self.program]
         if not wanted:
-            raise FaultError(
-                f"{self.pod.name}/{self.container} runs no {self.program!r}; it runs {names.split()[1::2]}"
-            )
+            others = ", ".join(name for _, name in running) or "nothing"
+            raise FaultError(f"{self.pod.name}/{self.container} runs no {self.program!r}; it runs {others}")
         self.on_node(self.pod.node, ["kill", "-9", *wanted])
 
     def heal(self) -> None:

@@ -11,8 +11,10 @@ from slipway.proof.faults import (
     FaultError,
     FillDisk,
     KillContainer,
+    KillProgram,
     PauseContainer,
     Switch,
+    Together,
     UnhealedError,
     first_process,
     injected,
@@ -120,6 +122,55 @@ def test_the_script_finds_real_processes_by_their_cgroup(kube):
     script = node.ran[0][1]
     found = processes(here("", [*script[:-1], group]))
     assert found[os.getpid()] == os.getppid()
+
+
+class Named(Node):
+    """A node that also tells the names of processes."""
+
+    def __call__(self, node, command):
+        told = super().__call__(node, command)
+        return "10 controller\n11 haproxy\n" if "comm" in " ".join(command) else told
+
+
+def test_a_program_is_killed_wherever_it_stands_in_its_container(pod):
+    node = Named()
+    fault = KillProgram(node, pod, "web", "haproxy")
+    fault.inject()
+    fault.heal()
+    assert node.ran[1][1][-2:] == ["10", "11"]
+    assert node.ran[2:] == [("node-2", ["kill", "-9", "11"])]
+
+
+def test_a_program_that_is_not_there_is_named_with_those_that_are(pod):
+    with pytest.raises(FaultError, match="runs no 'nginx'; it runs controller, haproxy"):
+        KillProgram(Named(), pod, "web", "nginx").inject()
+
+
+def test_the_script_tells_the_names_of_real_processes(pod):
+    node = Named()
+    KillProgram(node, pod, "web", "haproxy").inject()
+    script = node.ran[1][1]
+    told = here("", [*script[:4], str(os.getpid())])
+    assert told.split() == [str(os.getpid()), Path("/proc/self/comm").read_text().strip()]
+
+
+def test_faults_together_are_all_healed_though_one_cannot_be():
+    steps = []
+
+    def refuses():
+        raise OSError("no")
+
+    faults = Together(
+        (
+            Switch("a", lambda: steps.append("a"), lambda: steps.append("a healed")),
+            Switch("b", lambda: steps.append("b"), refuses),
+        )
+    )
+    assert faults.name == "a and b"
+    faults.inject()
+    with pytest.raises(OSError, match="no"):
+        faults.heal()
+    assert steps == ["a", "b", "a healed"]
 
 
 def test_a_pause_stops_and_heals_real_processes(pod):
