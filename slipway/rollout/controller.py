@@ -148,8 +148,11 @@ class Controller:
             self._wake[key].clear()
             again = await self._turn(ports)
             self._last_sign = time.monotonic()
+            # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes together with the wake-up, and a
+            # controller that is told to stop would wait for this loop for ever.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake[key].wait(), max(SHORTEST, again))
+                async with asyncio.timeout(max(SHORTEST, again)):
+                    await self._wake[key].wait()
 
     async def _turn(self, ports: ClusterPorts) -> float:
         labels = (ports.namespace, ports.name)
