@@ -80,7 +80,7 @@ def command(
         seconds=time.monotonic() - begin,
         figures={"image": image, "like": like or "none"},
         bars=bars,
-        verdict=derive(bars, optional=contract.required(bars)),
+        verdict=derive(bars, optional=contract.unanswered(bars)),
     )
     written = reports.write(report)
     for bar in bars:

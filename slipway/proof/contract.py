@@ -128,7 +128,7 @@ def clauses(image: str, seen: Seen) -> tuple[Bar, ...]:
     )  # fmt: skip
 
 
-def required(bars: Sequence[Bar]) -> tuple[str, ...]:
+def unanswered(bars: Sequence[Bar]) -> tuple[str, ...]:
     """The bars that may stay without an answer: what one pod alone cannot show."""
     return tuple(bar.what for bar in bars if bar.holds is None)
 

@@ -8,10 +8,11 @@ from typing import Final
 from pydantic import JsonValue
 
 from loadtests.k6 import LoadResult
-from loadtests.stream import Answered
+from loadtests.stream import Answered, percentile
 from loadtests.verdict import ExitClass
 from slipway.proof.bars import control_bar
 from slipway.reports import Bar
+from slipway.rollout.status import Observed
 from slipway.rollout.story import Moment
 
 #: Two-sided 99 % of the normal distribution (any table of it).
@@ -107,17 +108,12 @@ def bars(rules: Rules, facts: Facts, load: LoadResult | None, *, requests: int, 
             else Bar.at_most("reloads of the ingress", facts.reloads, 0)
         )
     if facts.reverted:
-        worst = percentile_of(facts.reverted, 0.99)
-        found.append(Bar.at_most(f"old weights everywhere, p99 of {len(facts.reverted)}", worst, REVERT, "s"))
+        worst = percentile(sorted(facts.reverted), 0.99) or 0.0
+        what = f"old weights everywhere, p99 of {len(facts.reverted)}"
+        found.append(Bar.at_most(what, round(worst, 2), REVERT, "s"))
     if rules.split:
         found.append(_split(facts, judged))
     return tuple(found)
-
-
-def percentile_of(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` of the values do not exceed, to a hundredth."""
-    ordered = sorted(values)
-    return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)], 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +133,7 @@ def stretches(moments: Sequence[Moment], colour: str) -> tuple[Stretch, ...]:
         observed, intent = status.observed, status.intent
         if observed is None or intent is None or observed.at < intent.since:
             continue
-        share = (observed.blue if colour == "blue" else observed.green) / 100
+        share = _share(observed, colour)
         if found and found[-1].start == observed.at:
             found[-1] = Stretch(observed.at, moment.at, share)
         else:
@@ -156,9 +152,14 @@ def exposure(moments: Sequence[Moment], colour: str, rate: float) -> float:
         observed, intent = status.observed, status.intent
         # From the intent on requests may go there, and until every router has confirmed the way back.
         wanted = 0.0 if intent is None else intent.candidate_weight / 100
-        confirmed = 0.0 if observed is None else (observed.blue if colour == "blue" else observed.green) / 100
+        confirmed = 0.0 if observed is None else _share(observed, colour)
         weight = max(wanted, confirmed)
     return total
+
+
+def _share(observed: Observed, colour: str) -> float:
+    """What a colour gets of the requests by the weights that were read back, 0 to 1."""
+    return (observed.blue if colour == "blue" else observed.green) / 100
 
 
 def _broken(facts: Facts, why: str) -> Bar:

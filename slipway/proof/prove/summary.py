@@ -1,6 +1,6 @@
 """The proof as a whole: a row for each scenario, the table of kills, and the verdict. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -79,12 +79,6 @@ def summary_sections(found: Sequence[Row]) -> tuple[Section, ...]:
         Section("Kill -9, pairwise", _matrix(cells), "What was killed, and when: failed of all requests. A cell leads "
                 "to its own page."),
     )  # fmt: skip
-
-
-def lines(found: Sequence[Row]) -> Iterable[tuple[str, str, str]]:
-    """Name, sign and words of each scenario, for a terminal."""
-    for row in found:
-        yield row.scenario.name, _SIGNS[row.holds] if row.entry is not None else "-", row.said
 
 
 def _named(found: Sequence[Row]) -> str:

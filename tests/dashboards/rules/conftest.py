@@ -1,18 +1,9 @@
-import shutil
-import subprocess
-
 import pytest
 import yaml
 
 
-def promtool(folder, *arguments):
-    program = shutil.which("promtool")
-    assert program, "promtool is not installed: run `slipway setup test`"
-    return subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
-
-
 @pytest.fixture
-def evaluate(tmp_path):
+def evaluate(tmp_path, promtool):
     """Checks what expressions come to by some rules, over series that are made up."""
 
     def check(groups, series, expected, *, at, every):

@@ -10,7 +10,6 @@ import yaml
 from dashboards.rules import alerts, colours, reference, services, slo
 from dashboards.rules.groups import Alert, Severity
 from infra.components.metrics import rules
-from tests.dashboards.rules.conftest import promtool
 
 ROOT = Path(__file__).parents[3]
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -227,7 +226,7 @@ def test_a_preview_is_no_users_service(evaluate):
     evaluate(GROUPS, series, {fires("ServiceFailing"): {}, fires("ServiceUnreachable"): {}}, at="30m", every="15s")
 
 
-def test_promtool_accepts_every_rule(tmp_path):
+def test_promtool_accepts_every_rule(tmp_path, promtool):
     everything = [group for groups in rules().values() for group in groups]
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [group.to_manifest() for group in everything]}))
     answer = promtool(tmp_path, "check", "rules", "rules.yaml")

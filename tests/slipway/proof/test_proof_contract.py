@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from slipway.proof.contract import FINALIZER, LABEL, Answer, Seen, Shape, clauses, paths, pod, required
+from slipway.proof.contract import FINALIZER, LABEL, Answer, Seen, Shape, clauses, paths, pod, unanswered
 from slipway.reports import Verdict, derive
 
 IMAGE = f"registry/app@sha256:{'a' * 64}"
@@ -24,7 +24,7 @@ def named(seen, image=IMAGE):
 
 def verdict(seen, image=IMAGE):
     bars = clauses(image, seen)
-    return derive(bars, optional=required(bars))
+    return derive(bars, optional=unanswered(bars))
 
 
 def test_a_service_that_keeps_every_clause_passes_and_says_what_one_pod_cannot_show():
