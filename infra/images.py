@@ -110,6 +110,10 @@ _TABLE: Final = (
     Image(
         "kube-state-metrics", f"registry.k8s.io/kube-state-metrics/kube-state-metrics:v{versions.KUBE_STATE_METRICS}"
     ),
+    Image("elasticsearch", f"docker.elastic.co/elasticsearch/elasticsearch:{versions.ELASTICSEARCH}"),
+    Image("otel-collector", f"docker.io/otel/opentelemetry-collector-contrib:{versions.OTEL_COLLECTOR}"),
+    # Runs a program of ours that is told to it: an image of its own would have to be published.
+    Image("python", f"docker.io/library/python:{versions.PYTHON_UPSTREAM}"),
     # Ours alone, as the observer; without it no service is rolled out.
     Image("controller", None),
     Image("service", None),
@@ -137,6 +141,9 @@ METRICS_IMAGES: Final = (
     "metrics-server",
     "kube-state-metrics",
 )
+
+#: What the platform runs besides if it keeps logs.
+LOGS_IMAGES: Final = ("elasticsearch", "otel-collector", "python")
 
 
 def image(name: str) -> Image:

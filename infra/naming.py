@@ -39,6 +39,8 @@ class Namespace(StrEnum):
     DATA = "data"
     MONITORING = "monitoring"
     NODE_METRICS = "node-metrics"
+    LOGS = "logs"
+    NODE_LOGS = "node-logs"
     ROLLOUT = "slipway-system"
 
 
@@ -73,6 +75,13 @@ PROMETHEUS: Final = "prometheus"
 PROMETHEUS_PORT: Final = 9090
 ALERTMANAGER: Final = "alertmanager"
 ALERTMANAGER_PORT: Final = 9093
+ELASTICSEARCH: Final = "elasticsearch"
+ELASTICSEARCH_PORT: Final = 9200
+LOG_COLLECTOR: Final = "log-collector"
+LOG_KEEPER: Final = "log-keeper"
+LOG_READER_SECRET: Final = "log-reader"  # noqa: S105  # the name of a Secret, not a secret
+#: Every index of logs begins so, followed by a hyphen and the day.
+LOG_INDEX: Final = "slipway-logs"
 #: Looks into each HAProxy, read only; runs beside it.
 INGRESS_OBSERVER: Final = "ingress-observer"
 
@@ -175,6 +184,8 @@ POSTGRES_PRIMARY_HOST: Final = cluster_host(f"{POSTGRES}-rw", Namespace.DATA)
 POSTGRES_REPLICA_HOST: Final = cluster_host(f"{POSTGRES}-ro", Namespace.DATA)
 REDIS_HOST: Final = cluster_host(REDIS, Namespace.DATA)
 PROMETHEUS_URL: Final = f"http://{cluster_host(PROMETHEUS, Namespace.MONITORING)}:{PROMETHEUS_PORT}"
+ELASTICSEARCH_HOST: Final = cluster_host(ELASTICSEARCH, Namespace.LOGS)
+ELASTICSEARCH_URL: Final = f"https://{ELASTICSEARCH_HOST}:{ELASTICSEARCH_PORT}"
 #: Name in the observer's certificate: it is reached by pod addresses, so readers say which name they expect.
 INGRESS_OBSERVER_HOST: Final = f"{INGRESS_OBSERVER}.{Namespace.INGRESS}.svc"
 DATABASE_SECRET: Final = f"{SERVICE}-database"

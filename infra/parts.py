@@ -97,6 +97,11 @@ class Parts(BaseModel):
         default=Part.MANAGED,
         description="Prometheus with its operator and exporters, and metrics-server; `off` installs none of them.",
     )
+    logs: Part = Field(
+        default=Part.MANAGED,
+        description="Elasticsearch, and a collector on each node that sends it what pods print; `off` leaves that to "
+        "`kubectl logs`.",
+    )
     postgres: Store = Field(
         default=Store.MANAGED,
         description="`external` is reached as `postgresExternal` says; with `off` services are told of no database, "

@@ -77,6 +77,13 @@ class Profile:
         kube_state_metrics: The exporter of the cluster's objects.
         node_exporter: The exporter of each machine.
         metrics_server: The server behind `kubectl top` and autoscaling.
+        elasticsearch: Each Elasticsearch.
+        elasticsearch_heap: Java's own memory in MiB, at most half of the limit; the rest is for files being read.
+        elasticsearch_replicas: Elasticsearch pods: one, or three, of which one may be lost.
+        elasticsearch_storage: Volume of each.
+        logs_retention_days: Days that lines are kept; fewer if three quarters of the volume are full before.
+        log_collector: The collector, one on each node.
+        log_keeper: What makes and deletes indices.
         service: Each pod of the service.
         service_replicas: Pods of each colour.
     """
@@ -107,6 +114,13 @@ class Profile:
     kube_state_metrics: Size
     node_exporter: Size
     metrics_server: Size
+    elasticsearch: Size
+    elasticsearch_heap: int
+    elasticsearch_replicas: int
+    elasticsearch_storage: str
+    logs_retention_days: int
+    log_collector: Size
+    log_keeper: Size
     service: Size
     service_replicas: int
 
@@ -144,6 +158,13 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             kube_state_metrics=Size("5m", "32Mi", "200m", "128Mi"),
             node_exporter=Size("5m", "16Mi", "200m", "96Mi"),
             metrics_server=Size("10m", "48Mi", "500m", "192Mi"),
+            elasticsearch=Size("50m", "768Mi", "2", "1Gi"),
+            elasticsearch_heap=384,
+            elasticsearch_replicas=1,
+            elasticsearch_storage="4Gi",
+            logs_retention_days=3,
+            log_collector=Size("10m", "64Mi", "500m", "192Mi"),
+            log_keeper=Size("5m", "24Mi", "200m", "96Mi"),
             service=Size("50m", "160Mi", "1", "384Mi"),
             service_replicas=2,
         ),
@@ -174,6 +195,13 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             kube_state_metrics=Size("20m", "64Mi", "500m", "256Mi"),
             node_exporter=Size("20m", "32Mi", "500m", "128Mi"),
             metrics_server=Size("50m", "64Mi", "500m", "256Mi"),
+            elasticsearch=Size("250m", "2Gi", "2", "3Gi"),
+            elasticsearch_heap=1024,
+            elasticsearch_replicas=3,
+            elasticsearch_storage="40Gi",
+            logs_retention_days=14,
+            log_collector=Size("50m", "96Mi", "1", "256Mi"),
+            log_keeper=Size("10m", "32Mi", "200m", "96Mi"),
             service=Size("250m", "256Mi", "1", "512Mi"),
             service_replicas=3,
         ),
@@ -204,6 +232,13 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             kube_state_metrics=Size("50m", "128Mi", "500m", "512Mi"),
             node_exporter=Size("50m", "32Mi", "500m", "128Mi"),
             metrics_server=Size("100m", "128Mi", "1", "512Mi"),
+            elasticsearch=Size("500m", "4Gi", "4", "6Gi"),
+            elasticsearch_heap=2048,
+            elasticsearch_replicas=3,
+            elasticsearch_storage="100Gi",
+            logs_retention_days=30,
+            log_collector=Size("100m", "128Mi", "1", "384Mi"),
+            log_keeper=Size("10m", "32Mi", "500m", "128Mi"),
             service=Size("500m", "512Mi", "2", "1Gi"),
             service_replicas=4,
         ),

@@ -30,6 +30,10 @@ KUBE_STATE_METRICS: Final = "2.15.0"
 PROMETHEUS: Final = "2.53.3"
 # renovate: datasource=docker depName=quay.io/prometheus/alertmanager
 ALERTMANAGER: Final = "0.28.1"
+# renovate: datasource=docker depName=docker.elastic.co/elasticsearch/elasticsearch
+ELASTICSEARCH: Final = "9.1.4"
+# renovate: datasource=docker depName=docker.io/otel/opentelemetry-collector-contrib
+OTEL_COLLECTOR: Final = "0.139.0"
 # renovate: datasource=docker depName=quay.io/prometheus/node-exporter
 NODE_EXPORTER: Final = "1.9.0"
 
@@ -37,6 +41,8 @@ NODE_EXPORTER: Final = "1.9.0"
 POSTGRES_MAJOR: Final = "17"
 # renovate: datasource=docker depName=ghcr.io/cloudnative-pg/postgresql
 POSTGRES_UPSTREAM: Final = "17.5"
+# renovate: datasource=docker depName=docker.io/library/python
+PYTHON_UPSTREAM: Final = "3.13-slim"
 # renovate: datasource=docker depName=docker.io/library/redis
 REDIS_UPSTREAM: Final = "8.0.3"
 

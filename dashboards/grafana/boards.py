@@ -477,4 +477,91 @@ LOAD_TEST: Final = Dashboard(
     ),
 )
 
-ALL: Final = (OVERVIEW, ROLLOUT, INGRESS, SERVICE, DATA, KUBERNETES, LOAD_TEST)
+LOGS: Final = Dashboard(
+    "slipway-logs",
+    "Logs",
+    "Whether what pods print arrives; the lines themselves are asked for with `slipway logs`.",
+    (
+        Row(
+            "On the way",
+            (
+                Panel(
+                    "Lines read",
+                    "By node, per second.",
+                    Unit.PER_SECOND,
+                    (Query("sum by (node) (rate(otelcol_receiver_accepted_log_records_total[1m]))", "{{node}}"),),
+                    _LOAD,
+                ),
+                Panel(
+                    "Lines sent",
+                    "Per second, by how it went. A conflict is a line that was there already: it was sent twice.",
+                    Unit.PER_SECOND,
+                    (
+                        Query(
+                            "sum by (outcome, error_type) (rate(otelcol_elasticsearch_docs_processed_total[1m]))",
+                            "{{outcome}} {{error_type}}",
+                        ),
+                    ),
+                    _LOAD,
+                ),
+                Panel(
+                    "Waiting",
+                    "How full the queue on each node's disk is. Full, nothing is read until Elasticsearch takes lines.",
+                    Unit.SHARE,
+                    (
+                        Query(
+                            "max by (node) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity)", "{{node}}"
+                        ),
+                    ),
+                    _LOAD,
+                    limit=0.5,
+                ),
+                Panel(
+                    "Time to take a batch",
+                    "What 95 % of the batches stay within.",
+                    Unit.SECONDS,
+                    (
+                        Query(
+                            "histogram_quantile(0.95, sum by (le) "
+                            "(rate(otelcol_elasticsearch_bulk_requests_latency_seconds_bucket[1m])))",
+                            "p95",
+                        ),
+                    ),
+                    _LOAD,
+                ),
+            ),
+        ),
+        Row(
+            "In Elasticsearch",
+            (
+                Panel(
+                    "Health",
+                    "2: all copies are there; 1: one is missing; 0: lines are missing.",
+                    Unit.COUNT,
+                    (Query("max(slipway_logs_health)", "health"),),
+                    "slipway drill run node-lost",
+                    Kind.NUMBER,
+                    width=8,
+                ),
+                Panel(
+                    "Lines kept",
+                    "Of all days.",
+                    Unit.COUNT,
+                    (Query("max(slipway_logs_lines)", "lines"),),
+                    _LOAD,
+                    width=8,
+                ),
+                Panel(
+                    "Space used",
+                    "One copy of them.",
+                    Unit.BYTES,
+                    (Query("max(slipway_logs_bytes)", "bytes"),),
+                    _LOAD,
+                    width=8,
+                ),
+            ),
+        ),
+    ),
+)
+
+ALL: Final = (OVERVIEW, ROLLOUT, INGRESS, SERVICE, DATA, KUBERNETES, LOGS, LOAD_TEST)

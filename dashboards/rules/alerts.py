@@ -155,6 +155,35 @@ DATA: Final = (
     ),
 )
 
+LOGS: Final = (
+    Alert(
+        "LogStoreDown",
+        "max(slipway_logs_health) < 1 or time() - max(slipway_logs_round_timestamp_seconds) > 300 "
+        "or absent(slipway_logs_health)",
+        5 * _MINUTE,
+        _TICKET,
+        "Elasticsearch does not take log lines",
+        "Users notice nothing. Lines wait on the disks of the nodes, for as long as those have room.",
+    ),
+    Alert(
+        "LogsDelayed",
+        "max by (pod) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity) > 0.5",
+        5 * _MINUTE,
+        _TICKET,
+        "{{ $labels.pod }} has half a queue of log lines that Elasticsearch has not taken",
+        "When the queue is full nothing is read, and what a container printed more than 60 MiB ago is lost.",
+    ),
+    Alert(
+        "LogsRefused",
+        'sum by (error_type) (increase(otelcol_elasticsearch_docs_processed_total{outcome="failed_client", '
+        'error_type!="version_conflict_engine_exception"}[10m])) > 0',
+        0,
+        _TICKET,
+        "Elasticsearch refuses log lines: {{ $labels.error_type }}",
+        "They are lost: sent again they would be refused again.",
+    ),
+)
+
 CLUSTER: Final = (
     Alert(
         "NodeNotReady",
@@ -263,18 +292,22 @@ WATCHING: Final = (
 )
 
 
-def groups(*, observed: bool = True, rolled_out: bool = True, postgres: bool = True) -> tuple[RuleGroup, ...]:
+def groups(
+    *, observed: bool = True, rolled_out: bool = True, postgres: bool = True, logs: bool = True
+) -> tuple[RuleGroup, ...]:
     """One group a subject. What a platform does not have is not missed.
 
     Args:
         observed: Whether observers run beside HAProxy.
         rolled_out: Whether there is a rollout controller.
         postgres: Whether the platform brings Postgres along.
+        logs: Whether it keeps logs.
     """
     return (
         *((RuleGroup("slipway-ingress-alerts", EVERY, INGRESS),) if observed else ()),
         *((RuleGroup("slipway-rollout-alerts", EVERY, ROLLOUTS),) if rolled_out else ()),
         *((RuleGroup("slipway-data-alerts", EVERY, DATA),) if postgres else ()),
+        *((RuleGroup("slipway-logs-alerts", EVERY, LOGS),) if logs else ()),
         RuleGroup("slipway-cluster-alerts", EVERY, CLUSTER),
         RuleGroup("slipway-watching-alerts", EVERY, WATCHING),
     )

@@ -40,6 +40,7 @@ class MetricsConfig:
         rolled_out: Whether the rollout controller is there.
         alert_receiver: Secret with the address of whom alerts are told to; None tells nobody.
         postgres: Whether the platform brings Postgres along.
+        logs: Whether it keeps logs.
         node_loss: Seconds that a pod stays bound to a lost node.
     """
 
@@ -53,6 +54,7 @@ class MetricsConfig:
     rolled_out: bool
     alert_receiver: str | None
     postgres: bool
+    logs: bool
     node_loss: int
 
 
@@ -104,8 +106,11 @@ class Metrics(Component):
                     observed=config.observed,
                     rolled_out=config.rolled_out,
                     postgres=config.postgres,
+                    logs=config.logs,
                 ),
-                rules(observed=config.observed, rolled_out=config.rolled_out, postgres=config.postgres),
+                rules(
+                    observed=config.observed, rolled_out=config.rolled_out, postgres=config.postgres, logs=config.logs
+                ),
                 config.node_loss,
             ),
             self.child(depends_on=[operator]),
@@ -145,12 +150,13 @@ class Metrics(Component):
 
 
 def targets(
-    capabilities: Capabilities, *, observed: bool, rolled_out: bool, postgres: bool
+    capabilities: Capabilities, *, observed: bool, rolled_out: bool, postgres: bool, logs: bool
 ) -> tuple[scrapes.PodTarget, ...]:
     """What is scraped on a cluster: only parts that are there, so that an absent target is always a fault."""
     return (
         *scrapes.POD_TARGETS,
         *(scrapes.POSTGRES_TARGETS if postgres else ()),
+        *(scrapes.LOGS_TARGETS if logs else ()),
         *((scrapes.OBSERVER,) if observed else ()),
         *((scrapes.ROLLOUT_CONTROLLER,) if rolled_out else ()),
         *(() if capabilities.load_balancer else (scrapes.METALLB,)),
@@ -158,12 +164,12 @@ def targets(
 
 
 def rules(
-    *, observed: bool = True, rolled_out: bool = True, postgres: bool = True
+    *, observed: bool = True, rolled_out: bool = True, postgres: bool = True, logs: bool = True
 ) -> Mapping[str, Sequence[RuleGroup]]:
     """Name of the object that holds them -> groups of rules; about parts that are there only."""
     return {
         "colours": colours.groups(),
         "services": services.groups(),
         "promises": slo.groups(),
-        "alerts": alerts.groups(observed=observed, rolled_out=rolled_out, postgres=postgres),
+        "alerts": alerts.groups(observed=observed, rolled_out=rolled_out, postgres=postgres, logs=logs),
     }

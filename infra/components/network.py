@@ -11,6 +11,7 @@ from pulumi_kubernetes.networking.v1 import (
 )
 
 from infra.labels import selector
+from infra.naming import Namespace
 
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
@@ -27,6 +28,11 @@ def reached_by(workload: str, rules: Sequence[NetworkPolicyIngressRuleArgsDict])
         "policy_types": ["Ingress"],
         "ingress": list(rules),
     }
+
+
+def measured(ports: Sequence[int], *, measured: bool) -> list[NetworkPolicyIngressRuleArgsDict]:
+    """Prometheus may reach these TCP ports, if there is one."""
+    return [from_namespaces([Namespace.MONITORING.value], ports)] if measured else []
 
 
 def from_anywhere(ports: Sequence[int]) -> NetworkPolicyIngressRuleArgsDict:

@@ -14,6 +14,7 @@ from infra.components.generated import GeneratedPassword
 from infra.components.ingress import Ingress, IngressConfig
 from infra.components.ingress_observer import IngressObserver, IngressObserverConfig
 from infra.components.local_images import Images, ImagesConfig, resolve_source
+from infra.components.logs import Logs, LogsConfig
 from infra.components.metallb import MetalLB, MetalLBConfig
 from infra.components.metrics import Metrics, MetricsConfig
 from infra.components.namespace import Namespace, NamespaceConfig
@@ -24,7 +25,7 @@ from infra.components.redis import Redis, RedisConfig
 from infra.components.rollout_controller import RolloutController, RolloutControllerConfig
 from infra.handover import Capabilities
 from infra.handover import Platform as PlatformHandover
-from infra.images import METRICS_IMAGES, PLATFORM_IMAGES, ImageSource
+from infra.images import LOGS_IMAGES, METRICS_IMAGES, PLATFORM_IMAGES, ImageSource
 from infra.labels import PodSecurity
 from infra.parts import Part, Store
 from infra.profiles import PROFILES
@@ -61,7 +62,8 @@ class PlatformResources:
     """What was made.
 
     `metallb` only where the cluster has no load balancer of its own, `observer` and `controller` only where their image
-    can be had, `metrics`, `postgres` with its operator, and `redis` with its password only if the platform brings them.
+    can be had, `metrics`, `logs`, `postgres` with its operator, and `redis` with its password only if the platform
+    brings them.
     """
 
     images: Images
@@ -77,6 +79,7 @@ class PlatformResources:
     observer: IngressObserver | None
     controller: RolloutController | None
     metrics: Metrics | None
+    logs: Logs | None
 
 
 class Platform(Component):
@@ -238,6 +241,21 @@ class Platform(Component):
                     controller is not None,
                     settings.alert_receiver,
                     postgres is not None,
+                    settings.logs is Part.MANAGED,
+                    node_loss,
+                ),
+                self.child(depends_on=[priorities]),
+            )
+        logs = None
+        if settings.logs is Part.MANAGED:
+            logs = Logs(
+                "logs",
+                LogsConfig(
+                    images.references,
+                    profile,
+                    capabilities.storage_class,
+                    authority,
+                    settings.metrics is Part.MANAGED,
                     node_loss,
                 ),
                 self.child(depends_on=[priorities]),
@@ -256,6 +274,7 @@ class Platform(Component):
             observer,
             controller,
             metrics,
+            logs,
         )
 
     def _namespaces(
@@ -303,4 +322,8 @@ def image_names(settings: PlatformSettings, capabilities: Capabilities) -> list[
         names.append(_OBSERVER_IMAGE)
     if source is ImageSource.LOCAL and settings.rollout_controller_image is None:
         names.append(_CONTROLLER_IMAGE)
-    return [*names, *(METRICS_IMAGES if settings.metrics is Part.MANAGED else ())]
+    if settings.metrics is Part.MANAGED:
+        names += METRICS_IMAGES
+    if settings.logs is Part.MANAGED:
+        names += LOGS_IMAGES
+    return names

@@ -76,7 +76,7 @@ class RolloutController(Component):
             spec={
                 "pod_selector": {"match_labels": {"app.kubernetes.io/name": NAME}},
                 "policy_types": ["Ingress"],
-                "ingress": [network.from_namespaces([Namespace.MONITORING.value], [PORT])] if config.measured else [],
+                "ingress": network.measured([PORT], measured=config.measured),
             },
             opts=self.child(depends_on=[config.namespace]),
         )

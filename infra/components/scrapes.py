@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from infra.labels import selector
-from infra.naming import INGRESS, INGRESS_OBSERVER, INGRESS_OBSERVER_HOST, POSTGRES, Namespace
+from infra.naming import (
+    INGRESS,
+    INGRESS_OBSERVER,
+    INGRESS_OBSERVER_HOST,
+    LOG_COLLECTOR,
+    LOG_KEEPER,
+    POSTGRES,
+    Namespace,
+)
 
 #: Seconds between two scrapes of what rollouts are judged by, of what people look at, and of what only has a trend.
 JUDGED: Final = 5
@@ -177,6 +185,30 @@ POSTGRES_TARGETS: Final = (
         labels={"app.kubernetes.io/name": "cloudnative-pg"},
         namespace=Namespace.POSTGRES_OPERATOR.value,
         endpoints=(Endpoint("postgres-operator", "metrics", SLOW, keep="controller_runtime_.*|process_.*"),),
+    ),
+)
+
+#: Where the platform keeps logs.
+LOGS_TARGETS: Final = (
+    PodTarget(
+        LOG_COLLECTOR,
+        labels=selector(LOG_COLLECTOR),
+        namespace=Namespace.NODE_LOGS.value,
+        endpoints=(
+            Endpoint(
+                LOG_COLLECTOR,
+                "metrics",
+                WATCHED,
+                keep="otelcol_(receiver_accepted_log_records|exporter_queue_(size|capacity)|elasticsearch_docs_processed"
+                "|elasticsearch_bulk_requests_latency|process_(memory_rss|cpu_seconds))(_.*)?",
+            ),
+        ),
+    ),
+    PodTarget(
+        LOG_KEEPER,
+        labels=selector(LOG_KEEPER),
+        namespace=Namespace.LOGS.value,
+        endpoints=(Endpoint(LOG_KEEPER, "metrics", WATCHED),),
     ),
 )
 

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from infra.footprint.rehearsal import Declared
+from infra.quantities import millicores, octets
 
-_UNITS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
-_SHARES: Final = {"": 1, "m": 10**3, "u": 10**6, "n": 10**9}
-_QUANTITY: Final = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)(?P<unit>[A-Za-z]*)")
 _CHART: Final = "kubernetes:helm.sh/v4:Chart"
 _RELOADER: Final = re.compile(r"--config-reloader-(?P<what>cpu|memory)-request=(?P<quantity>.+)")
 #: Objects that describe requests without making any pod: their schemas have fields of these names.
@@ -69,22 +67,6 @@ class Usage:
     def total(self) -> Total:
         """What all of them request."""
         return self.each * self.pods
-
-
-def millicores(quantity: str | float) -> int:
-    """CPU in thousandths of a core. Raises `FootprintError` for what is no quantity."""
-    found = _QUANTITY.fullmatch(str(quantity))
-    if not found or found["unit"] not in _SHARES:
-        raise FootprintError(f"{quantity!r} is no quantity of CPU; allowed are numbers such as 2, 0.5 and 500m")
-    return round(float(found["number"]) * 1000 / _SHARES[found["unit"]])
-
-
-def octets(quantity: str | float) -> int:
-    """Memory or disk in bytes. Raises `FootprintError` for what is no quantity."""
-    found = _QUANTITY.fullmatch(str(quantity))
-    if not found or found["unit"] not in _UNITS:
-        raise FootprintError(f"{quantity!r} is no quantity of bytes; allowed units are {', '.join(_UNITS)}")
-    return round(float(found["number"]) * _UNITS[found["unit"]])
 
 
 def usages(declared: Iterable[Declared], nodes: int) -> list[Usage]:

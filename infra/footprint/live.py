@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from infra.footprint.count import Total, millicores, octets
+from infra.footprint.count import Total
+from infra.quantities import millicores, octets
 
 #: Pods that are done hold nothing any more.
 _DONE = frozenset({"Succeeded", "Failed"})
@@ -48,7 +49,7 @@ def measured(pods: Iterable[Mapping[str, Any]], figures: Iterable[Mapping[str, A
         figures: Items of metrics.k8s.io's PodMetrics.
 
     Raises:
-        FootprintError: A figure is no quantity.
+        QuantityError: A figure is no quantity.
     """
     used = {_key(it): _sum(container["usage"] for container in it["containers"]) for it in figures}
     by_namespace: dict[str, list[Mapping[str, Any]]] = defaultdict(list)

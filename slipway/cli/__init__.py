@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "drill": "Break something under load, and measure what users feel.",
     "prove": "Prove that rollouts lose no request, whatever is killed meanwhile.",
     "dashboards": "Build, check, draw and serve the dashboards.",
+    "logs": "Show what pods printed.",
     "report": "List the reports of all measurements in one table.",
 }
 

@@ -2,15 +2,13 @@
 
 import contextlib
 import json
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
@@ -19,6 +17,7 @@ import httpx
 
 from slipway import reports
 from slipway.cli.context import cluster_option, environment_option
+from slipway.cli.forwarding import forwarded
 from slipway.cli.live import run_kubectl
 from slipway.cli.progress import Progress
 from slipway.node.cluster import load
@@ -70,8 +69,8 @@ def command(
     made = contract.pod(name, image, template, shape)
     shape = contract.paths(made["spec"], shape)
     with Progress() as progress:
-        forward = _Forward(stock.binary("kubectl"), kubeconfig, environment, name)
-        check = _Check(kubectl, forward, made, shape, progress.step)
+        program = [str(stock.binary("kubectl")), f"--kubeconfig={kubeconfig}", f"--namespace={environment}"]
+        check = _Check(kubectl, lambda port: forwarded(program, name, port), made, shape, progress.step)
         seen = check.run(slow_path, migration.split() if migration else [])
     bars = contract.clauses(image, seen)
     report = Report(
@@ -90,38 +89,13 @@ def command(
     sys.exit(report.verdict.exit_code)
 
 
-class _Forward:
-    """Opens ways to ports of the pod, each with a kubectl of its own."""
-
-    def __init__(self, kubectl: Path, kubeconfig: Path, namespace: str, pod: str) -> None:
-        self._base = [str(kubectl), f"--kubeconfig={kubeconfig}", f"--namespace={namespace}", "port-forward", pod]
-
-    @contextlib.contextmanager
-    def to(self, port: int) -> Generator[str]:
-        """The URL at which a port of the pod is reached."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            local = free.getsockname()[1]
-        process = subprocess.Popen(
-            [*self._base, f"{local}:{port}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        try:
-            assert process.stdout is not None  # noqa: S101 -- asked for in the lines above
-            if b"Forwarding" not in (line := process.stdout.readline()):
-                raise NodeError(f"no way to port {port} of the pod: {line.decode().strip()}")
-            yield f"http://127.0.0.1:{local}"
-        finally:
-            process.terminate()
-            process.wait()
-
-
 class _Check:
     """One pod from its creation to its end."""
 
     def __init__(
         self,
         kubectl: Callable[..., str],
-        forward: _Forward,
+        forward: Callable[[int], AbstractContextManager[str]],
         pod: dict[str, Any],
         shape: Shape,
         say: Callable[[str], None],
@@ -174,12 +148,12 @@ class _Check:
         return False
 
     def _while_ready(self, migration: list[str]) -> None:
-        with self._forward.to(self._shape.port) as base, httpx.Client(base_url=base, timeout=10) as client:
+        with self._forward(self._shape.port) as base, httpx.Client(base_url=base, timeout=10) as client:
             self._seen.page = client.get(self._shape.path).status_code
             self._seen.live = client.get(self._shape.live).status_code
         ports = {one.get("name"): one["containerPort"] for one in self._pod["spec"]["containers"][0].get("ports", [])}
         if "metrics" in ports:
-            with self._forward.to(ports["metrics"]) as base:
+            with self._forward(ports["metrics"]) as base:
                 answer = httpx.get(f"{base}/metrics", timeout=10)
                 self._seen.metrics = (answer.status_code, answer.text[:10_000])
         if migration:
@@ -194,7 +168,7 @@ class _Check:
         return 0
 
     def _stop(self, slow_path: str | None) -> None:
-        with self._forward.to(self._shape.port) as base, self._forward.to(self._shape.port) as other:
+        with self._forward(self._shape.port) as base, self._forward(self._shape.port) as other:
             self._kubectl("delete", "pod", self._name, "--wait=false")
             stop_at = time.time() + contract.PRE_STOP
             self._seen.asked_to_stop = stop_at

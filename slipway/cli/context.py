@@ -60,7 +60,12 @@ class Tools:
             for name in requirements.CLUSTER_IMAGES:
                 images.build(name)
             self.toolchain.ensure(requirements.PLATFORM_PROGRAMS, urgent=False, children=children)
-            for name in (*requirements.PLATFORM_IMAGES, *requirements.DATA_IMAGES, *requirements.METRICS_IMAGES):
+            for name in (
+                *requirements.PLATFORM_IMAGES,
+                *requirements.DATA_IMAGES,
+                *requirements.METRICS_IMAGES,
+                *requirements.LOGS_IMAGES,
+            ):
                 images.build(name)
 
         return Background(work, children.stop)

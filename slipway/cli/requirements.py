@@ -49,4 +49,5 @@ METRICS_IMAGES: Final = (
     "kube-state-metrics",
     "metrics-server",
 )
+LOGS_IMAGES: Final = ("elasticsearch", "otel-collector", "python")
 TEST_PROGRAMS: Final = ("helm", "etcd", "kube-apiserver", "kubectl", "ingress-observer", "act", "actionlint")

@@ -209,7 +209,7 @@ def kubelet(spec: ClusterSpec, node: Node, pki: Path, reserved: Reserve) -> str:
             "maxPods": 110,
             "nodeLeaseDurationSeconds": spec.timeouts.lease_duration,
             "nodeStatusUpdateFrequency": "4s",
-            "podLogsDir": f"{node.home}/pod-logs",
+            "podLogsDir": "/var/log/pods",  # a folder of the node's own there (slipway.node.machine)
             "resolvConf": f"{node.home}/etc/resolv.conf",
             "shutdownGracePeriod": "0s",
             "syncFrequency": "30s",

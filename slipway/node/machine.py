@@ -12,6 +12,8 @@ from slipway.node.shell import run
 from slipway.node.spec import ClusterSpec, Node
 
 PRIVATE_FOLDERS = ("/run/netns", "/run/containerd", "/run/cni", "/var/lib/cni", "/var/log/containers")
+DISK_FOLDERS = {"/var/log/pods": "pod-logs", "/var/lib/log-collector": "log-collector"}
+"""Where pods look for things of their node -> where on the node's disk they are: each node has its own."""
 NAMESPACES_FOLDER = "run"
 
 
@@ -32,7 +34,7 @@ def switch_on(spec: ClusterSpec, node: Node) -> None:
     holder = mount_namespace(spec, node)
     if _is_mount(holder):
         return
-    for folder in PRIVATE_FOLDERS:
+    for folder in (*PRIVATE_FOLDERS, *DISK_FOLDERS, *(node.home / kept for kept in DISK_FOLDERS.values())):
         Path(folder).mkdir(parents=True, exist_ok=True)
     # A mount namespace can only be held by a file whose own mount is private.
     parent = holder.parent
@@ -47,6 +49,8 @@ def switch_on(spec: ClusterSpec, node: Node) -> None:
     run(*inside, "umount", "--recursive", "--lazy", str(network.NAMESPACES), check=False)
     for folder in PRIVATE_FOLDERS:
         run(*inside, "mount", "-t", "tmpfs", "-o", "mode=0755", "slipway", folder)
+    for folder, kept in DISK_FOLDERS.items():
+        run(*inside, "mount", "--bind", str(node.home / kept), folder)
     # Mounts that the kubelet makes later must reach containers that ask for them.
     run(*inside, "mount", "--make-rshared", "/")
 

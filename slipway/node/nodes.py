@@ -69,7 +69,7 @@ def remove(spec: ClusterSpec, name: str, supplies: Supplies) -> None:
         meta = pod["metadata"]
         kubectl("delete", "pod", "--force", "--wait=false", f"--namespace={meta['namespace']}", meta["name"])
     kubectl("delete", "node", name)
-    for folder in ("containerd", "kubelet", "volumes", "pod-logs"):
+    for folder in ("containerd", "kubelet", "volumes", *machine.DISK_FOLDERS.values()):
         shutil.rmtree(node.home / folder, ignore_errors=True)
 
 

@@ -148,6 +148,7 @@ def log_as_json(level: str = "INFO") -> None:
             "%(asctime)s %(levelname)s %(name)s %(message)s",
             rename_fields={"asctime": "@timestamp", "levelname": "log.level", "name": "log.logger"},
             datefmt="%Y-%m-%dT%H:%M:%S%z",
+            static_fields={"ecs.version": "8.17.0", "service.name": "rollout-controller"},
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -187,4 +187,4 @@ def test_without_a_managed_redis_no_password_is_asked_for():
 
 def test_parts_know_no_other_words():
     with pytest.raises(ValidationError, match="extra_forbidden"):
-        Parts.model_validate({"logs": "off"})
+        Parts.model_validate({"traces": "off"})

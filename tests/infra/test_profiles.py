@@ -79,6 +79,8 @@ def test_caches_fit_into_their_memory_limits(name):
     profile = PROFILES[name]
     # Redis copies pages while it rewrites its file: at worst all of them.
     assert 2 * octets(profile.redis_maxmemory) <= octets(profile.redis.memory_limit)
+    # Java needs as much again for files that it reads, and beside its heap.
+    assert 2 * profile.elasticsearch_heap * 2**20 <= octets(profile.elasticsearch.memory_limit)
     assert 2 * octets(profile.postgres_shared_buffers) <= octets(profile.postgres.memory_limit)
 
 

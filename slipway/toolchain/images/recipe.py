@@ -40,6 +40,27 @@ class ModuleFiles:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """Files of a zip of the Maven repository, pinned by its bytes; never copied into this repository.
+
+    Attributes:
+        coordinates: ``group:artifact:version:packaging``.
+        sha256: What the archive must hash to (hex).
+        paths: File or folder inside it -> absolute path in the image.
+        executable: Those of the files' absolute paths that get the run bit.
+    """
+
+    coordinates: str
+    sha256: str
+    paths: dict[str, str]
+    executable: tuple[str, ...] = ()
+
+
+#: What is unpacked into a folder before files are taken from it.
+Unpacked = ModuleFiles | Archive
+
+
+@dataclass(frozen=True)
 class Text:
     """A small file of ours: absolute path in the image, content, permission bits."""
 
@@ -64,7 +85,7 @@ class Folder:
     mode: int = 0o755
 
 
-Source = Program | ModuleFiles | Text | Link | Folder
+Source = Program | Unpacked | Text | Link | Folder
 
 
 @dataclass(frozen=True)

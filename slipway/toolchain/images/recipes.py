@@ -10,6 +10,7 @@ from typing import Final
 from slipway.toolchain.debian import Package
 from slipway.toolchain.images.recipe import (
     SCRATCH,
+    Archive,
     DebianBase,
     Folder,
     Link,
@@ -61,6 +62,10 @@ def _static(name: str, program: str, target: str, *, user: str = NONROOT, root_r
 
 _HAPROXY_USER: Final = "99:99"
 
+#: What the archive is a build of; `infra.versions` names the same for upstream's image.
+ELASTICSEARCH_VERSION: Final = "9.1.4"
+_ELASTICSEARCH: Final = "/usr/share/elasticsearch"
+
 _TABLE: Final = (
     _static("pause", "pause", "/pause"),
     _static("coredns", "coredns", "/coredns"),
@@ -108,6 +113,42 @@ _TABLE: Final = (
         packages=(Package("prometheus-node-exporter", "the exporter"),),
         entrypoint=("/usr/bin/prometheus-node-exporter",),
         estimate=15,
+    ),
+    _static("otel-collector", "otel-collector", "/otel-collector"),
+    Recipe(
+        # The server's core, which is all of Elasticsearch that the Maven repository carries: search, bulk, security
+        # over TLS; no lifecycle policies, no ingest pipelines, no data streams (docs/adr/0043).
+        name="elasticsearch",
+        base="debian-13",
+        user="1000:1000",
+        before=(Step("mkdir -p /usr/share/man/man1", "the root has no manuals, and Java's package links to some"),),
+        packages=(Package("openjdk-21-jre-headless", "Elasticsearch 9 needs Java 21"),),
+        sources=(
+            Archive(
+                f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{ELASTICSEARCH_VERSION}:zip",
+                "21fef423ddbb6340027033af0a332b7edc02535fc3638e065835de3eafd4dbed",
+                {folder: f"{_ELASTICSEARCH}/{folder}" for folder in ("bin", "lib", "modules", "config")},
+                executable=(f"{_ELASTICSEARCH}/bin/elasticsearch",),
+            ),
+            # It looks for plugins, of which there are none.
+            Folder(f"{_ELASTICSEARCH}/plugins"),
+        ),
+        after=(
+            Step(
+                "groupadd --system --gid 1000 elasticsearch && useradd --system --uid 1000 --gid 1000 --no-create-home"
+                f" --home-dir {_ELASTICSEARCH} --shell /usr/sbin/nologin elasticsearch",
+                "the number that upstream's image has",
+            ),
+            Step(
+                f"rm -rf {_ELASTICSEARCH}/lib/platform/darwin-* {_ELASTICSEARCH}/lib/platform/windows-*"
+                f" {_ELASTICSEARCH}/lib/platform/linux-aarch64 {_ELASTICSEARCH}/bin/*.bat {_ELASTICSEARCH}/bin/*.exe",
+                "other machines' libraries",
+            ),
+        ),
+        environment={"ES_JAVA_HOME": "/usr/lib/jvm/java-21-openjdk-amd64"},
+        entrypoint=(f"{_ELASTICSEARCH}/bin/elasticsearch",),
+        workdir=_ELASTICSEARCH,
+        estimate=60,
     ),
     Recipe(
         name="cloudnative-pg",
@@ -230,7 +271,7 @@ _TABLE: Final = (
         name="python",
         base="debian-13",
         user="0:0",
-        root_reason="only a base to build on; the service image that is made from it sets its own user",
+        root_reason="a base to build on; what is made from it, and pods that run it as it is, set users of their own",
         packages=(
             Package("python3", "the interpreter"),
             Package("python3-venv", "pip, for the build stage of images made from this one"),

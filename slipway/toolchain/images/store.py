@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from slipway.toolchain import debian, locks, sources
+from slipway.toolchain import debian, locks, maven, sources
 from slipway.toolchain.builder import Toolchain
 from slipway.toolchain.cache import Cache, Entry
 from slipway.toolchain.debian import Package
 from slipway.toolchain.errors import ToolchainError
 from slipway.toolchain.images import apt_sources, buildah, containerfile, debian_root, tree
-from slipway.toolchain.images.recipe import SCRATCH, DebianBase, ModuleFiles, OciImage, Recipe
+from slipway.toolchain.images.recipe import SCRATCH, Archive, DebianBase, ModuleFiles, OciImage, Recipe, Unpacked
 from slipway.toolchain.images.recipes import BASES, EPOCH, RECIPES, SERVICE_BASE
 from slipway.toolchain.images.service import PIP_FOLDER, TARGETS, ServiceSource, write_pip_folder
 from slipway.toolchain.manifest import key_of
@@ -246,16 +246,26 @@ class Images:
         context.mkdir()
         programs = self._toolchain.ensure(recipe.programs)
 
-        def module(it: ModuleFiles) -> Path:
-            scratch = work / f"module-{len(list(work.iterdir()))}"
+        def unpacked(it: Unpacked) -> Path:
+            scratch = work / f"unpacked-{len(list(work.iterdir()))}"
+            if isinstance(it, Archive):
+                return self._archive(recipe.name, it, scratch)
             return self._toolchain.unpacked_module(self._toolchain.set_named(it.module_set), it.module, scratch)
 
         for folder, files in (("early", recipe.early), ("root", recipe.sources)):
             if files:
-                tree.lay_out(files, context / folder, programs, module)
+                tree.lay_out(files, context / folder, programs, unpacked)
         text = containerfile.render(recipe, self._base_reference(tool, recipe.base))
         (context / "Containerfile").write_text(text, encoding="utf-8")
         self._finish(tool, recipe.name, context, self._mount(self._suite(recipe.name)), out)
+
+    def _archive(self, name: str, wanted: Archive, scratch: Path) -> Path:
+        def tell(line: str) -> None:
+            self._toolchain.tracker.line(_label(name), line)
+
+        debian.ensure(maven.PACKAGES, tell)
+        found = maven.fetch(wanted.coordinates, wanted.sha256, scratch, on_line=tell, children=self._children)
+        return maven.unpack(found, scratch / "files")
 
     def _make_own(self, name: str, source: ServiceSource, work: Path, out: Path) -> None:
         tool = self._buildah(name)

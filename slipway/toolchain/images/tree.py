@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from slipway.toolchain.images.recipe import Folder, Link, ModuleFiles, Program, Source, Text
+from slipway.toolchain.images.recipe import Archive, Folder, Link, ModuleFiles, Program, Source, Text, Unpacked
 
 
 def _below(root: Path, target: str) -> Path:
@@ -15,23 +15,25 @@ def _below(root: Path, target: str) -> Path:
     return path
 
 
-def _copy_module(it: ModuleFiles, module: Path, root: Path) -> None:
+def _copy(it: Unpacked, folder: Path, root: Path) -> None:
     for source, target in it.paths.items():
         path = _below(root, target)
-        if (module / source).is_dir():
-            shutil.copytree(module / source, path, copy_function=shutil.copyfile)
+        if (folder / source).is_dir():
+            shutil.copytree(folder / source, path, copy_function=shutil.copyfile)
             for copied in [path, *path.rglob("*")]:
                 copied.chmod(0o755 if copied.is_dir() else 0o644)  # a module cache is read-only
         else:
-            shutil.copyfile(module / source, path)
-            path.chmod(0o755 if target in it.executable else 0o644)
+            shutil.copyfile(folder / source, path)
+            path.chmod(0o644)
+    for target in it.executable:
+        _below(root, target).chmod(0o755)
 
 
 def lay_out(
     sources: Sequence[Source],
     root: Path,
     programs: Mapping[str, Path],
-    module_folder: Callable[[ModuleFiles], Path],
+    unpacked: Callable[[Unpacked], Path],
 ) -> None:
     """Fills a folder with the files of a recipe, at their paths.
 
@@ -39,7 +41,7 @@ def lay_out(
         sources: What to lay out.
         root: The folder; made.
         programs: Program name -> path, for those that the sources name.
-        module_folder: Gives the unpacked module of `ModuleFiles`.
+        unpacked: Gives the folder that an archive or a module was unpacked to.
 
     Raises:
         ValueError: A target is not an absolute path.
@@ -50,8 +52,8 @@ def lay_out(
             case Program(name, target):
                 shutil.copyfile(programs[name], _below(root, target))
                 _below(root, target).chmod(0o755)
-            case ModuleFiles():
-                _copy_module(source, module_folder(source), root)
+            case ModuleFiles() | Archive():
+                _copy(source, unpacked(source), root)
             case Text(target, content, mode):
                 _below(root, target).write_text(content, encoding="utf-8")
                 _below(root, target).chmod(mode)

@@ -21,7 +21,16 @@ def board(request):
 
 
 def test_every_dashboard_that_is_promised_is_there():
-    assert [it.title for it in ALL] == ["Overview", "Rollout", "Ingress", "Service", "Data", "Kubernetes", "Load test"]
+    assert [it.title for it in ALL] == [
+        "Overview",
+        "Rollout",
+        "Ingress",
+        "Service",
+        "Data",
+        "Kubernetes",
+        "Logs",
+        "Load test",
+    ]
     assert len({it.uid for it in ALL}) == len(ALL)
 
 

@@ -65,6 +65,8 @@ DNS = 'coredns_dns_responses_total{rcode="%s"}'
 API = 'apiserver_request_total{code="%s"}'
 REFUSED = 'slipway_rollout_ended_total{namespace="dev", rollout="payload", result="RolledBack", reason="%s"}'
 
+REFUSED_LINES = 'otelcol_elasticsearch_docs_processed_total{pod="p", outcome="failed_client", error_type="%s"}'
+
 CASES = {
     "ServiceFailing": Case(requests(ok=90, failed=10), requests(ok=10_000, failed=1)),
     "ServiceSlow": Case(answers(50, 50), answers(1000, 1)),
@@ -117,6 +119,18 @@ CASES = {
     "PostgresLongTransaction": Case(
         steady('cnpg_backends_max_tx_duration_seconds{pod="p", datname="d"}', 900),
         steady('cnpg_backends_max_tx_duration_seconds{pod="p", datname="d"}', 9),
+    ),
+    "LogStoreDown": Case(
+        steady("slipway_logs_health", 0) | steady("slipway_logs_round_timestamp_seconds", 1e9),
+        steady("slipway_logs_health", 1) | steady("slipway_logs_round_timestamp_seconds", 1e9),
+    ),
+    "LogsDelayed": Case(
+        steady('otelcol_exporter_queue_size{pod="p"}', 60) | steady('otelcol_exporter_queue_capacity{pod="p"}', 100),
+        steady('otelcol_exporter_queue_size{pod="p"}', 3) | steady('otelcol_exporter_queue_capacity{pod="p"}', 100),
+    ),
+    "LogsRefused": Case(
+        rising(REFUSED_LINES % "document_parsing_exception", 1),
+        rising(REFUSED_LINES % "version_conflict_engine_exception", 1),
     ),
     "NodeNotReady": Case(
         steady('kube_node_status_condition{node="n", condition="Ready", status="true"}', 0),

@@ -27,7 +27,7 @@ SHARED = Capabilities(
 @pytest.fixture
 def platform(deploy, release):
     def run(**settings):
-        config = PlatformConfig("test", SHARED, PlatformSettings(**settings), release)
+        config = PlatformConfig("test", SHARED, PlatformSettings(logs=Part.OFF, **settings), release)
         return deploy(lambda: Platform("platform", config))
 
     return run

@@ -61,7 +61,7 @@ def platform(deploy, release, runs):
     def run(capabilities=SHARED, **settings):
         key = (capabilities, tuple(sorted(settings.items())))
         if key not in runs:
-            config = PlatformConfig("test", capabilities, PlatformSettings(**settings), release)
+            config = PlatformConfig("test", capabilities, PlatformSettings(logs=Part.OFF, **settings), release)
             runs[key] = deploy(lambda: Platform("platform", config))
         return runs[key]
 
@@ -294,11 +294,12 @@ def test_an_image_that_is_named_brings_the_observer_to_any_cluster(platform):
 
 
 def test_only_what_is_there_is_scraped():
-    everything = {"observed": True, "rolled_out": True, "postgres": True}
+    everything = {"observed": True, "rolled_out": True, "postgres": True, "logs": True}
     assert scrapes.ROLLOUT_CONTROLLER in targets(CLOUD, **everything)
     assert scrapes.ROLLOUT_CONTROLLER not in targets(CLOUD, **{**everything, "rolled_out": False})
     assert not [it for it in targets(CLOUD, **{**everything, "postgres": False}) if it in scrapes.POSTGRES_TARGETS]
-    assert all(it in targets(CLOUD, **everything) for it in scrapes.POSTGRES_TARGETS)
+    assert not [it for it in targets(CLOUD, **{**everything, "logs": False}) if it in scrapes.LOGS_TARGETS]
+    assert all(it in targets(CLOUD, **everything) for it in (*scrapes.POSTGRES_TARGETS, *scrapes.LOGS_TARGETS))
     assert scrapes.METALLB not in targets(CLOUD, **everything)
     assert scrapes.METALLB in targets(SHARED, **everything)
     check(targets(SHARED, **everything))

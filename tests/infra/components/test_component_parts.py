@@ -36,13 +36,18 @@ CHART = "kubernetes:helm.sh/v4:Chart"
 #: Services and Secrets that operators make, by the kind that asks for them.
 OF_POSTGRES = {"postgres-rw", "postgres-ro", "postgres-r"}
 
-COMBINATIONS = list(itertools.product(Store, Store, Part, ProfileName))
+#: Every combination of parts; the profiles take turns.
+COMBINATIONS = [
+    (*parts, profile)
+    for parts, profile in zip(itertools.product(Store, Store, Part, Part), itertools.cycle(ProfileName), strict=False)
+]
 
 
-def chosen(postgres, redis, metrics, profile):
+def chosen(postgres, redis, metrics, logs, profile):
     return PlatformSettings(
         profile=profile,
         metrics=metrics,
+        logs=logs,
         postgres=postgres,
         postgres_external=POSTGRES if postgres is Store.EXTERNAL else None,
         redis=redis,
@@ -129,9 +134,10 @@ def service_words(objects: list[dict[str, Any]]) -> str:
     return " ".join(texts(mine))
 
 
-@pytest.mark.parametrize(("postgres", "redis", "metrics", "profile"), COMBINATIONS)
-def test_nothing_refers_to_what_is_not_there(release, postgres, redis, metrics, profile):
-    settings = chosen(postgres, redis, metrics, profile)
+@pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda it: "-".join(str(part.value) for part in it))
+def test_nothing_refers_to_what_is_not_there(release, combination):
+    postgres, redis, metrics, logs, _ = combination
+    settings = chosen(*combination)
     objects = made(settings, release)
     assert dangling(objects) == []
     secrets = {it["metadata"]["name"] for it in objects if it["kind"] == "Secret"} | {"main-database", "main-redis"}
@@ -162,12 +168,14 @@ def test_nothing_refers_to_what_is_not_there(release, postgres, redis, metrics, 
     if postgres is Store.OFF:
         assert "cnpg" not in everything
         assert naming.DATABASE_SECRET not in everything
+    if logs is Part.OFF:
+        assert not re.search(r"elasticsearch|log-collector|log-keeper", everything)
     if metrics is Part.OFF:
         assert naming.PROMETHEUS_URL not in everything
 
 
 def test_policies_hold_when_everything_is_away(release):
-    objects = made(chosen(Store.OFF, Store.OFF, Part.OFF, ProfileName.SMALL), release)
+    objects = made(chosen(Store.OFF, Store.OFF, Part.OFF, Part.OFF, ProfileName.SMALL), release)
     assert [str(it) for it in evaluate([it for it in objects if it["kind"] != "Chart"])] == []
 
 
@@ -187,7 +195,7 @@ def test_policies_hold_when_everything_is_away(release):
     ],
 )
 def test_what_refers_to_nothing_is_found(release, planted, complaint):
-    objects = made(chosen(Store.OFF, Store.OFF, Part.OFF, ProfileName.SMALL), release)
+    objects = made(chosen(Store.OFF, Store.OFF, Part.OFF, Part.OFF, ProfileName.SMALL), release)
     assert dangling(objects) == []
     found = dangling([*objects, {"kind": "Planted", **planted}])
     assert len(found) == 1

@@ -99,8 +99,8 @@ def runs():
 @pytest.fixture
 def platform(deploy, release, runs):
     def run(settings=None, capabilities=OWN_REGISTRY, *, preview=False):
-        # What measures is tested apart, in test_component_metrics.py.
-        chosen = settings or PlatformSettings(metrics=Part.OFF)
+        # What measures and what keeps logs are tested apart, in test_component_metrics.py and test_component_logs.py.
+        chosen = settings or PlatformSettings(metrics=Part.OFF, logs=Part.OFF)
         key = (chosen, capabilities, preview)
         if key not in runs:
             config = PlatformConfig("test", capabilities, chosen, release)
@@ -129,7 +129,7 @@ def test_a_preview_knows_every_resource_before_anything_is_there(platform, capab
 
 @pytest.mark.parametrize("source", [ImageSource.LOCAL, ImageSource.UPSTREAM])
 def test_no_pod_uses_an_image_outside_the_catalogue(platform, source):
-    run = platform(PlatformSettings(image_source=source))
+    run = platform(PlatformSettings(image_source=source, logs=Part.OFF))
     if source is ImageSource.LOCAL:
         allowed = {f"registry.test:5000/slipway/{name}" for name in CATALOGUE}
     else:
@@ -168,7 +168,10 @@ def test_a_mirror_stands_before_every_upstream_reference(platform):
     with_load_balancer=st.booleans(),
 )
 def test_whatever_is_chosen_every_pod_is_safe_and_sized(platform, profile, timeouts, with_load_balancer):
-    run = platform(PlatformSettings(profile=profile, timeouts=timeouts), CLOUD if with_load_balancer else OWN_REGISTRY)
+    run = platform(
+        PlatformSettings(profile=profile, timeouts=timeouts, logs=Part.OFF),
+        CLOUD if with_load_balancer else OWN_REGISTRY,
+    )
     assert len(run.pods()) == (7 if with_load_balancer else 10)
     for name, pod in run.pods():
         for container in pod["containers"]:
@@ -193,7 +196,7 @@ def test_whatever_is_chosen_every_pod_is_safe_and_sized(platform, profile, timeo
 
 @pytest.mark.parametrize("profile", ProfileName)
 def test_every_replicated_workload_is_spread_and_has_a_disruption_budget(platform, profile):
-    run = platform(PlatformSettings(profile=profile))
+    run = platform(PlatformSettings(profile=profile, logs=Part.OFF))
     budgets = [it["spec"]["selector"]["matchLabels"] for it in run.objects() if it["kind"] == "PodDisruptionBudget"]
     replicated = [
         it for it in run.objects() if (it.get("spec") or {}).get("replicas", 1) > 1 and "template" in it["spec"]

@@ -32,6 +32,7 @@ def test_the_page_is_up_to_date(release):
 def test_every_part_is_counted(counted):
     assert set(counted(PlatformSettings()).parts()) == {
         "ingress",
+        "logs",
         "metallb",
         "metrics",
         "postgres",

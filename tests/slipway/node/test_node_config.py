@@ -29,7 +29,7 @@ def test_each_node_keeps_to_its_own_group_folders_and_addresses():
     for node in spec.workers:
         kubelet = yaml.safe_load(config.kubelet(spec, node, PKI, config.Reserve(0, 0)))
         cni = json.loads(config.cni(node))["plugins"][0]
-        mine = {kubelet["cgroupRoot"], kubelet["podLogsDir"], kubelet["address"], str(cni["ipam"]["ranges"])}
+        mine = {kubelet["cgroupRoot"], kubelet["address"], str(cni["ipam"]["ranges"])}
         assert not mine & seen
         seen |= mine
         assert kubelet["failCgroupV1"] is False

@@ -30,6 +30,8 @@ PROMISED = {
     "node-exporter",
     "metrics-server",
     "kube-state-metrics",
+    "otel-collector",
+    "elasticsearch",
 }
 
 

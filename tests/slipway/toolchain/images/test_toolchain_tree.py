@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from slipway.toolchain.images.recipe import Folder, Link, ModuleFiles, Program, Text
+from slipway.toolchain.images.recipe import Archive, Folder, Link, ModuleFiles, Program, Text
 from slipway.toolchain.images.tree import lay_out
 
 
@@ -48,6 +48,16 @@ def test_each_kind_of_source(tmp_path):
     assert (root / "etc/passwd").read_text() == "root:x:0:0\n"
     assert str((root / "manager").readlink()) == "usr/bin/coredns"
     assert mode(root / "data") == 0o1777
+
+
+def test_an_archives_files_can_be_run_where_it_says_so(tmp_path):
+    unpacked = tmp_path / "unpacked"
+    (unpacked / "bin").mkdir(parents=True)
+    (unpacked / "bin/run").write_text("#!/bin/sh")
+    (unpacked / "bin/env").write_text("A=1")
+    archive = Archive("a:b:1:zip", "0" * 64, {"bin": "/opt/bin"}, executable=("/opt/bin/run",))
+    lay_out((archive,), tmp_path / "root", {}, lambda _it: unpacked)
+    assert (mode(tmp_path / "root/opt/bin/run"), mode(tmp_path / "root/opt/bin/env")) == (0o755, 0o644)
 
 
 @pytest.mark.parametrize("target", ["etc/passwd", "/etc/../../passwd"])

@@ -1,0 +1,1 @@
+"""What pods print: how it is kept in Elasticsearch, and how it is asked for."""
