@@ -7,6 +7,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from app.api import errors, guard
 from app.api.access import access_routes, token_routes
 from app.api.crud import SURFACES, Crud
+from app.api.description import description_routes
 from app.api.health import health
 from app.api.http import refuse_unmet_accept
 from app.api.learning import learning
@@ -30,6 +31,7 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
     app = Flask("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # a path with too many is not there, like any other: 404, no redirect
     database = Database(settings)
     attach(
         app,
@@ -65,11 +67,15 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
     app.before_request(refuse_unmet_accept)
     guard.install(app)
     errors.install(app)
-    app.register_blueprint(health)
-    app.register_blueprint(learning)
-    app.register_blueprint(access_routes)
-    if settings.signing_key_file is not None:
+    register_routes(app, tokens=settings.signing_key_file is not None)
+    return app
+
+
+def register_routes(app: Flask, *, tokens: bool) -> None:
+    """Give `app` its routes; those of tokens only where there is a key to sign them."""
+    for blueprint in (health, description_routes(), learning, access_routes):
+        app.register_blueprint(blueprint)
+    if tokens:
         app.register_blueprint(token_routes)
     for surface in SURFACES:
         app.register_blueprint(Crud(surface).blueprint())
-    return app

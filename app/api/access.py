@@ -4,9 +4,19 @@ from uuid import UUID
 
 from flask import Blueprint, Response, jsonify
 
+from app.api.contract import Contract, Gives, promises
 from app.api.guard import forbidden, needs, principal, unauthenticated
 from app.api.http import answer, caller, read_body, shown
-from app.api.schemas import KeyDraft, KeyView, LoginDraft, PasswordDraft, RefreshDraft
+from app.api.schemas import (
+    JwksView,
+    KeyDraft,
+    KeyMadeView,
+    KeyView,
+    LoginDraft,
+    PasswordDraft,
+    RefreshDraft,
+    SessionView,
+)
 from app.core.parts import parts
 from app.core.principals import PUBLIC, SELF
 from app.core.problems import invalid
@@ -22,6 +32,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 @token_routes.post("/v1/tokens")
 @needs(PUBLIC)
+@promises(Contract({200: Gives("A session.", SessionView)}, LoginDraft, refuses=(401,)))
 def login() -> Response:
     """Exchange an address and a password for tokens."""
     draft = read_body(LoginDraft)
@@ -34,6 +45,7 @@ def login() -> Response:
 
 @token_routes.post("/v1/tokens/refresh")
 @needs(PUBLIC)
+@promises(Contract({200: Gives("A session.", SessionView)}, RefreshDraft, refuses=(401,)))
 def refresh() -> Response:
     """Exchange a refresh token for new tokens; each works once."""
     try:
@@ -45,6 +57,7 @@ def refresh() -> Response:
 
 @token_routes.get("/.well-known/jwks.json")
 @needs(PUBLIC)
+@promises(Contract({200: Gives("The keys.", JwksView, bare=True)}, asks_database=False))
 def jwks() -> Response:
     """Return the public keys; for other services, so without our envelope."""
     response = jsonify(_keyring().jwks())
@@ -54,6 +67,7 @@ def jwks() -> Response:
 
 @access_routes.put("/v1/users/<uuid:user_id>/password")
 @needs(SELF)
+@promises(Contract({204: Gives("Set; every session of the user has ended.")}, PasswordDraft))
 def set_password(user_id: UUID) -> Response:
     """Set a password: one's own, or anyone's (with a role) as administrator."""
     draft = read_body(PasswordDraft)
@@ -66,6 +80,7 @@ def set_password(user_id: UUID) -> Response:
 
 @access_routes.post("/v1/keys")
 @needs("keys:write")
+@promises(Contract({201: Gives("The key.", KeyMadeView, headers=("Location",))}, KeyDraft))
 def create_key() -> Response:
     """Make an API key; its text is in this answer and nowhere else."""
     draft = read_body(KeyDraft)
@@ -79,6 +94,7 @@ def create_key() -> Response:
 
 @access_routes.get("/v1/keys")
 @needs("keys:read")
+@promises(Contract({200: Gives("The keys, at most 100, newest first.", KeyView, many=True)}))
 def list_keys() -> Response:
     """Return the API keys without their texts."""
     return answer([shown(row, KeyView.model_fields) for row in access.list_keys(parts().database)])
@@ -86,6 +102,7 @@ def list_keys() -> Response:
 
 @access_routes.delete("/v1/keys/<uuid:key_id>")
 @needs("keys:write")
+@promises(Contract({204: Gives("Ended.")}))
 def delete_key(key_id: UUID) -> Response:
     """End an API key."""
     access.delete_key(parts().database, caller(), key_id)

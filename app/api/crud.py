@@ -5,6 +5,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, url_for
 
+from app.api.contract import Contract, Gives, promises
 from app.api.guard import needs
 from app.api.http import (
     Strict,
@@ -22,14 +23,18 @@ from app.api.listing import page_answer, wanted_fields, wanted_slice
 from app.api.schemas import (
     CourseDraft,
     CoursePatch,
+    CourseView,
     ItemQuery,
     ListQuery,
     PostDraft,
     PostPatch,
     PostQuery,
     PostReplacement,
+    PostView,
     UserDraft,
     UserPatch,
+    UserView,
+    View,
 )
 from app.core.parts import parts
 from app.core.problems import invalid
@@ -46,7 +51,8 @@ class Surface:
         kind: the resource.
         draft: body of POST.
         replacement: body of PUT.
-        patch: body of PATCH; defaults only mean "may be left out".
+        patch: body of PATCH.
+        view: what clients get.
         query: query string of the list.
     """
 
@@ -54,13 +60,14 @@ class Surface:
     draft: type[Strict]
     replacement: type[Strict]
     patch: type[Strict]
+    view: type[View]
     query: type[ListQuery] = ListQuery
 
 
 SURFACES = (
-    Surface(USERS, UserDraft, UserDraft, UserPatch),
-    Surface(POSTS, PostDraft, PostReplacement, PostPatch, PostQuery),
-    Surface(COURSES, CourseDraft, CourseDraft, CoursePatch),
+    Surface(USERS, UserDraft, UserDraft, UserPatch, UserView),
+    Surface(POSTS, PostDraft, PostReplacement, PostPatch, PostView, PostQuery),
+    Surface(COURSES, CourseDraft, CourseDraft, CoursePatch, CourseView),
 )
 
 
@@ -76,6 +83,7 @@ class Crud:
         """Return the routes."""
         routes = Blueprint(self._name, __name__, url_prefix=f"/v1/{self._name}")
         one = "/<uuid:row_id>"
+        contracts = _contracts(self._surface)
         for rule, method, view in (
             ("", "POST", self.create),
             ("", "GET", self.index),
@@ -85,7 +93,8 @@ class Crud:
             (one, "DELETE", self.delete),
         ):
             permission = f"{self._name}:{'read' if method == 'GET' else 'write'}"
-            routes.add_url_rule(rule, view.__name__, needs(permission)(view), methods=[method])
+            guarded = promises(contracts[view.__name__])(needs(permission)(view))
+            routes.add_url_rule(rule, view.__name__, guarded, methods=[method])
         return routes
 
     def create(self) -> Response:
@@ -137,3 +146,36 @@ class Crud:
 
     def _resources(self) -> Resources:
         return Resources(parts().database, parts().cache, self._kind, caller())
+
+
+def _contracts(surface: Surface) -> dict[str, Contract]:
+    """What each of the routes promises, by the name of its view."""
+    name, view, token = surface.kind.name, surface.view, "X-Consistency-Token"
+    fields = {"fields": surface.kind.fields}
+    changed = {200: Gives(f"The changed {name}.", view, headers=("ETag", token))}
+    return {
+        "create": Contract(
+            {201: Gives(f"The new {name}.", view, headers=("ETag", "Idempotency-Replayed", "Location", token))},
+            surface.draft,
+            headers=("Idempotency-Key",),
+            refuses=(409,),
+        ),
+        "index": Contract(
+            {200: Gives("A page.", view, many=True, partial=True, paged=True, headers=("Link",))},
+            query=surface.query,
+            choices=fields | {"sort": tuple(surface.kind.sorts)},
+            headers=(token,),
+        ),
+        "read": Contract(
+            {
+                200: Gives(f"The {name}.", view, partial=True, headers=("ETag",)),
+                304: Gives("Unchanged.", headers=("ETag",)),
+            },
+            query=ItemQuery,
+            choices=fields,
+            headers=("If-None-Match", token),
+        ),
+        "replace": Contract(changed, surface.replacement, headers=("If-Match",), refuses=(409,)),
+        "change": Contract(changed, surface.patch, headers=("If-Match",), refuses=(409,)),
+        "delete": Contract({204: Gives("Deleted.", headers=(token,))}, headers=("If-Match",), refuses=(409,)),
+    }

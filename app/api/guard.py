@@ -9,7 +9,7 @@ from flask import Flask, Response, current_app, g, request
 
 from app.core.bounded_cache import BoundedCache
 from app.core.parts import parts
-from app.core.principals import ANONYMOUS, PERMISSIONS, Principal
+from app.core.principals import ANONYMOUS, PERMISSIONS, PUBLIC, Principal
 from app.core.problems import Problem
 from app.core.tokens import TokenError
 from app.services.access import NotAuthenticatedError, digest, principal_of_key
@@ -50,6 +50,8 @@ def install(app: Flask) -> None:
         if request.endpoint is None or request.method == "OPTIONS":
             return  # no route: 404 or 405 follows; OPTIONS tells nothing but methods
         permission = needed_permission(current_app.view_functions[request.endpoint])
+        if permission == PUBLIC:
+            return  # what is open to nobody in particular asks for no name: a probe needs no database
         secret = _presented()
         if secret is not None:
             g.principal = _identify(secret, believed)

@@ -2,8 +2,10 @@
 
 from flask import Blueprint, Response
 
+from app.api.contract import Contract, Gives, promises
 from app.api.guard import needs
 from app.api.http import answer, problem_response
+from app.api.schemas import Health, VersionView
 from app.core.parts import parts
 from app.core.principals import PUBLIC
 from app.core.problems import unavailable
@@ -13,6 +15,7 @@ health = Blueprint("health", __name__)
 
 @health.get("/livez")
 @needs(PUBLIC)
+@promises(Contract({200: Gives("It answers.", Health)}, asks_database=False))
 def livez() -> Response:
     """The process answers. Looks at nothing else: a restart would not bring a database back."""
     return answer({"status": "alive"})
@@ -20,6 +23,7 @@ def livez() -> Response:
 
 @health.get("/readyz")
 @needs(PUBLIC)
+@promises(Contract({200: Gives("It can do its work.", Health)}))
 def readyz() -> Response:
     """This process can do its work: not draining, and a database with our schema answers, or did a moment ago."""
     if parts().drain.begun:
@@ -33,6 +37,7 @@ def readyz() -> Response:
 
 @health.get("/version")
 @needs(PUBLIC)
+@promises(Contract({200: Gives("The version.", VersionView)}, asks_database=False))
 def version() -> Response:
     """Which version this is."""
     settings = parts().settings

@@ -21,7 +21,8 @@ M = TypeVar("M", bound=BaseModel)
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
-_BODY_TYPES = {JSON, "application/merge-patch+json"}
+MERGE_PATCH = "application/merge-patch+json"
+_BODY_TYPES = {JSON, MERGE_PATCH}
 _TAG = re.compile(r'"v([0-9]{1,9})"')
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response
 
+from app.api.contract import Contract, Gives, promises
 from app.api.guard import needs
 from app.api.http import answer, caller, entity_tag, read_body, shown
 from app.api.schemas import EnrolmentView, ProfileDraft, ProfileView, StudentView
@@ -16,9 +17,12 @@ from app.services.resources import cache_name
 
 learning = Blueprint("learning", __name__, url_prefix="/v1")
 
+_TOKEN = ("X-Consistency-Token",)
+
 
 @learning.get("/users/<uuid:user_id>/profile")
 @needs("profiles:read")
+@promises(Contract({200: Gives("The profile.", ProfileView, headers=("ETag",))}, headers=_TOKEN))
 def read_profile(user_id: UUID) -> Response:
     """Return a user's profile."""
     return _profile(profiles.get_profile(parts().database, user_id))
@@ -26,6 +30,7 @@ def read_profile(user_id: UUID) -> Response:
 
 @learning.put("/users/<uuid:user_id>/profile")
 @needs("profiles:write")
+@promises(Contract({200: Gives("The profile.", ProfileView, headers=("ETag", *_TOKEN))}, ProfileDraft))
 def put_profile(user_id: UUID) -> Response:
     """Make or replace a user's profile."""
     values = read_body(ProfileDraft).model_dump()
@@ -34,6 +39,7 @@ def put_profile(user_id: UUID) -> Response:
 
 @learning.get("/users/<uuid:user_id>/courses")
 @needs("enrolments:read")
+@promises(Contract({200: Gives("The courses; none for a user that does not exist.", EnrolmentView, many=True)}))
 def courses(user_id: UUID) -> Response:
     """Return the courses that a user takes."""
     return _all(enrolments.courses_of(parts().database, user_id), EnrolmentView.model_fields)
@@ -41,6 +47,7 @@ def courses(user_id: UUID) -> Response:
 
 @learning.get("/courses/<uuid:course_id>/students")
 @needs("enrolments:read")
+@promises(Contract({200: Gives("The students.", StudentView, many=True)}))
 def students(course_id: UUID) -> Response:
     """Return the students of a course."""
     return _all(enrolments.students_of(parts().database, course_id), StudentView.model_fields)
@@ -48,6 +55,9 @@ def students(course_id: UUID) -> Response:
 
 @learning.put("/courses/<uuid:course_id>/students/<uuid:user_id>")
 @needs("enrolments:write")
+@promises(
+    Contract({201: Gives("Enrolled.", headers=_TOKEN), 204: Gives("Was enrolled.", headers=_TOKEN)}, refuses=(409,))
+)
 def enrol(course_id: UUID, user_id: UUID) -> Response:
     """Enrol a student; saying it twice changes nothing."""
     try:
@@ -59,6 +69,7 @@ def enrol(course_id: UUID, user_id: UUID) -> Response:
 
 @learning.delete("/courses/<uuid:course_id>/students/<uuid:user_id>")
 @needs("enrolments:write")
+@promises(Contract({204: Gives("Ended.", headers=_TOKEN)}))
 def leave(course_id: UUID, user_id: UUID) -> Response:
     """End an enrolment."""
     try:

@@ -1,10 +1,10 @@
 """What clients send and get, as models; OpenAPI is made from these."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from app.api.http import Strict
 from app.core.principals import PERMISSIONS, Role
@@ -39,6 +39,19 @@ class View(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+def _some_fields(schema: dict[str, Any]) -> None:
+    """At least one field; the defaults are not for clients."""
+    schema["minProperties"] = 1
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class Patch(Strict):
+    """Fields to change; defaults only mean "may be left out"."""
+
+    model_config = ConfigDict(json_schema_extra=_some_fields)
+
+
 class UserDraft(Strict):
     """A user to create, or the whole of one to replace."""
 
@@ -46,7 +59,7 @@ class UserDraft(Strict):
     email: Email
 
 
-class UserPatch(Strict):
+class UserPatch(Patch):
     """The fields of a user to change; those not given stay."""
 
     name: Line = ""
@@ -94,7 +107,7 @@ class PostReplacement(Strict):
     body: Text
 
 
-class PostPatch(Strict):
+class PostPatch(Patch):
     """The fields of a post to change; those not given stay."""
 
     title: Line = ""
@@ -119,7 +132,7 @@ class CourseDraft(Strict):
     seats: Seats
 
 
-class CoursePatch(Strict):
+class CoursePatch(Patch):
     """The fields of a course to change; those not given stay."""
 
     title: Line = ""
@@ -155,7 +168,9 @@ class EnrolmentView(View):
 
 # Long enough to be worth guessing, short enough to hash.
 Password = Annotated[str, StringConstraints(min_length=12, max_length=128)]
-Scope = Annotated[str, AfterValidator(known_scope)]
+Scope = Annotated[
+    str, AfterValidator(known_scope), WithJsonSchema({"type": "string", "enum": sorted(PERMISSIONS)}, mode="validation")
+]
 
 
 class LoginDraft(Strict):
@@ -194,6 +209,29 @@ class KeyView(View):
     created_at: datetime
 
 
+class KeyMadeView(KeyView):
+    """A new API key. Its text is here and nowhere else."""
+
+    key: str
+
+
+class JwkView(View):
+    """A public key (RFC 8037)."""
+
+    kty: str
+    crv: str
+    x: str
+    kid: str
+    use: str
+    alg: str
+
+
+class JwksView(View):
+    """The public keys that tokens are signed with (RFC 7517)."""
+
+    keys: list[JwkView]
+
+
 class SessionView(View):
     """What a login gives."""
 
@@ -221,6 +259,47 @@ class PostQuery(ListQuery):
     """As `ListQuery`, and only the posts of one author."""
 
     author_id: UUID | None = None
+
+
+class MetaView(View):
+    """What is said about every answer."""
+
+    request_id: str
+
+
+class PageMetaView(MetaView):
+    """What is said about a page: the cursor of the next one, null on the last."""
+
+    next_cursor: str | None
+
+
+class FieldErrorView(View):
+    """One thing that is wrong with the request: where (a dotted path), a word for programs, a sentence for people."""
+
+    field: str
+    code: str
+    message: str
+
+
+class ProblemView(View):
+    """An error, RFC 9457; `code` is a stable word for programs."""
+
+    type: str
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    errors: list[FieldErrorView] = []
+
+
+class DocumentView(View):
+    """An OpenAPI document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str
 
 
 class Health(View):

@@ -1,5 +1,6 @@
 """A real Postgres for the whole session, made from the binaries of this machine."""
 
+import functools
 import os
 import pwd
 import shutil
@@ -12,12 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client import CollectorRegistry
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import TestResponse
 
+from app import openapi
+from app.compatibility import resolved
 from app.core.database import Database
 from app.core.parts import parts_of
 from app.core.settings import Settings
@@ -167,13 +175,42 @@ def redis_server() -> Iterator[RedisServer]:
 
 
 class KeyedClient(FlaskClient):
-    """A client that sends the bootstrap key unless a test sends something else."""
+    """A client that sends the bootstrap key unless a test sends something else, and knows what it may be answered."""
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
         headers = dict(kwargs.pop("headers", None) or {})
         if not {"X-API-Key", "Authorization"} & set(headers):
             headers["X-API-Key"] = KEY
-        return super().open(*args, headers=headers, **kwargs)
+        answer = super().open(*args, headers=headers, **kwargs)
+        require_documented(self.application, answer)
+        return answer
+
+
+@functools.cache
+def api() -> Any:
+    return resolved(openapi.described())
+
+
+def require_documented(app: Flask, answer: TestResponse) -> None:
+    """Fail if an answer is not one of those that OpenAPI lists for its route: status, headers, form, body."""
+    method = "GET" if answer.request.method == "HEAD" else answer.request.method
+    try:
+        rule, _ = app.url_map.bind("localhost").match(answer.request.path, method, return_rule=True)
+    except HTTPException:
+        return
+    operation = api()["paths"].get(rule.rule.replace("<uuid:", "{").replace(">", "}"), {}).get(method.lower())
+    if operation is None or method == "OPTIONS":
+        return
+    where = f"{method} {rule.rule}"
+    promised = operation["responses"].get(str(answer.status_code))
+    assert promised is not None, f"{where} answered {answer.status_code}, which is not documented"
+    for name, header in promised["headers"].items():
+        assert not header["required"] or name in answer.headers, f"{where}, {answer.status_code}: no header {name}"
+    if "content" not in promised or answer.request.method == "HEAD":
+        assert answer.data == b"", f"{where}, {answer.status_code} has a body, which is not documented"
+        return
+    schema = promised["content"][answer.mimetype]["schema"]
+    jsonschema.validate(answer.json, schema, cls=jsonschema.Draft202012Validator)
 
 
 @pytest.fixture(autouse=True)
@@ -262,6 +299,19 @@ def database(settings: Settings) -> Iterator[Database]:
     made.close()
 
 
+def make_signing_key() -> str:
+    """A key for tokens, in PEM."""
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "signing.pem"
+    path.write_text(make_signing_key())
+    return path
+
+
 @pytest.fixture
 def client(settings: Settings) -> Iterator[FlaskClient]:
     """A client of an application over the migrated database."""
@@ -289,6 +339,11 @@ def migrate_on() -> Any:
 @pytest.fixture(scope="session")
 def settings_for() -> Any:
     return make_settings
+
+
+@pytest.fixture(scope="session")
+def new_signing_key() -> Any:
+    return make_signing_key
 
 
 @pytest.fixture(scope="session")

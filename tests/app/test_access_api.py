@@ -5,13 +5,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from flask.testing import FlaskClient
 from prometheus_client import CollectorRegistry
 
@@ -25,18 +23,6 @@ from app.factory import create_app
 
 PASSWORD = "correct horse battery staple"
 NOBODY = "00000000-0000-4000-8000-000000000000"
-
-
-def pem() -> str:
-    key = Ed25519PrivateKey.generate()
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-@pytest.fixture
-def key_file(tmp_path) -> Path:
-    path = tmp_path / "signing.pem"
-    path.write_text(pem())
-    return path
 
 
 @pytest.fixture
@@ -82,6 +68,7 @@ def test_only_these_routes_are_open_to_everyone(app):
         "/livez",
         "/readyz",
         "/version",
+        "/openapi.json",
         "/v1/tokens",
         "/v1/tokens/refresh",
         "/.well-known/jwks.json",
@@ -232,10 +219,10 @@ def test_a_header_that_proves_nothing_is_401(admin, header):
     assert admin.get("/v1/users", headers={"Authorization": header}).status_code == 401
 
 
-def test_keys_rotate_without_ending_tokens(settings, admin, key_file):
+def test_keys_rotate_without_ending_tokens(settings, admin, key_file, new_signing_key):
     _, email = person(admin, "viewer")
     token = login(admin, email).json["data"]["access_token"]
-    key_file.write_text(pem() + key_file.read_text())
+    key_file.write_text(new_signing_key() + key_file.read_text())
     rotated = create_app(settings.model_copy(update={"signing_key_file": key_file}), CollectorRegistry())
     client = rotated.test_client()
     assert client.get("/v1/users", headers=bearer(token)).status_code == 200
@@ -319,6 +306,12 @@ def test_nobody_makes_a_key_that_may_more_than_they(admin):
     answer = admin.post("/v1/keys", json={"name": "x", "scopes": ["users:write"]}, headers={"X-API-Key": maker})
     assert (answer.status_code, answer.json["code"]) == (422, "scopes")
     assert admin.post("/v1/keys", json={"name": "x", "scopes": ["everything"]}).status_code == 422
+
+
+def test_what_is_open_to_everybody_asks_for_no_name_and_no_database(app, monkeypatch):
+    monkeypatch.setattr(parts_of(app).database, "read", lambda *_, **__: pytest.fail("was asked"))
+    for header in ({"X-API-Key": "wrong"}, {"Authorization": "Basic x"}):
+        assert app.test_client().get("/livez", headers=header).status_code == 200
 
 
 def test_without_a_signing_key_there_is_no_login(client):

@@ -83,6 +83,10 @@ def test_a_missing_user_is_404_and_a_path_that_is_no_id_too(client):
         assert (answer.status_code, answer.json["code"]) == (404, "not_found")
 
 
+def test_a_path_with_too_many_slashes_is_404_and_no_redirect(client):
+    assert client.get("/v1//users").status_code == 404
+
+
 def test_405_lists_what_is_allowed(client):
     answer = client.post("/v1/users/00000000-0000-4000-8000-000000000000", json=ANN)
     assert answer.status_code == 405
