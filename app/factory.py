@@ -4,7 +4,7 @@ from flask import Flask
 from flask_cors import CORS
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from app.api import errors, guard
+from app.api import errors, guard, limits
 from app.api.access import access_routes, token_routes
 from app.api.crud import SURFACES, Crud
 from app.api.description import description_routes
@@ -17,6 +17,7 @@ from app.core.cursors import CursorSigner
 from app.core.database import Database
 from app.core.drain import Drain
 from app.core.parts import Parts, attach
+from app.core.rate_limit import RateLimiter
 from app.core.readiness import Readiness
 from app.core.secret_files import read_key, read_secret
 from app.core.settings import Settings
@@ -33,6 +34,7 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # a path with too many is not there, like any other: 404, no redirect
     database = Database(settings)
+    redis = None if settings.redis_url_file is None else connect(settings.redis_url_file, settings.threads)
     attach(
         app,
         Parts(
@@ -40,11 +42,8 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
             database=database,
             # One secret that all processes of an environment share already.
             cursors=CursorSigner.from_secret(read_secret(settings.database_url_file)),
-            cache=Cache(
-                None if settings.redis_url_file is None else connect(settings.redis_url_file, settings.threads),
-                settings.environment,
-                registry,
-            ),
+            cache=Cache(redis, settings.environment, registry),
+            limiter=RateLimiter(redis, settings.environment, registry),
             drain=Drain(),
             readiness=Readiness(database.check),
             keyring=None if settings.signing_key_file is None else Keyring.from_file(settings.signing_key_file),
@@ -61,11 +60,13 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
             app,
             resources=r"/v1/.*",
             origins=list(settings.cors_origins),
-            expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
+            expose_headers=["ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"],
             max_age=600,
         )
     app.before_request(refuse_unmet_accept)
-    guard.install(app)
+    guard.install_identification(app)
+    limits.install(app)
+    guard.install_permission(app)
     errors.install(app)
     register_routes(app, tokens=settings.signing_key_file is not None)
     return app

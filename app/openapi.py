@@ -16,7 +16,7 @@ from typing import Any
 
 from flask import Flask
 
-from app.api.openapi import document
+from app.api.openapi import EVERYWHERE, document
 from app.compatibility import breaks
 from app.factory import register_routes
 
@@ -50,7 +50,7 @@ def as_table(description: dict[str, Any]) -> str:
                 if not security
                 else ", ".join(security[0]["token"]) or "to be the user, or `credentials:write`"
             )
-            statuses = " ".join(operation["responses"])
+            statuses = " ".join(status for status in operation["responses"] if int(status) not in EVERYWHERE)
             rows.append(f"| `{method.upper()} {path}` | {needs} | {statuses} | {operation['summary']} |")
     return "\n".join(rows) + "\n"
 

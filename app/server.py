@@ -5,6 +5,7 @@ import threading
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
+from gunicorn import util
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from gunicorn.http import wsgi
@@ -12,7 +13,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import REGISTRY
 from typing_extensions import override
 
-from app.core import metrics, reports
+from app.core import metrics, reports, wire
 from app.core.parts import parts_of
 from app.core.settings import Settings
 from app.factory import create_app
@@ -104,8 +105,10 @@ class PayloadServer(BaseApplication):
 
     @override
     def load_config(self) -> None:
-        wsgi.Response = WholeResponse  # the thread worker has no setting for it
         settings = self._settings
+        # gunicorn has no settings for these two.
+        wsgi.Response = WholeResponse
+        util.write_error = wire.problem_writer(settings)
         values: dict[str, Any] = {
             "bind": f"0.0.0.0:{settings.port}",
             "workers": settings.workers,
@@ -114,6 +117,9 @@ class PayloadServer(BaseApplication):
             "logger_class": _Silent,
             "accesslog": None,  # the application writes the access line, with the request's id
             "keepalive": _KEEPALIVE_SECONDS,
+            "limit_request_line": wire.LINE_BYTES,
+            "limit_request_fields": wire.HEADERS,
+            "limit_request_field_size": wire.HEADER_BYTES,
             "sendfile": False,  # writes past the response class; the service sends no files
             "timeout": _HUNG_WORKER_SECONDS,
             "graceful_timeout": math.ceil(settings.drain_seconds + settings.graceful_seconds),

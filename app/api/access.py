@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify
 from app.api.contract import Contract, Gives, promises
 from app.api.guard import forbidden, needs, principal, unauthenticated
 from app.api.http import answer, caller, read_body, shown
+from app.api.limits import limit_login
 from app.api.schemas import (
     JwksView,
     KeyDraft,
@@ -36,6 +37,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 def login() -> Response:
     """Exchange an address and a password for tokens."""
     draft = read_body(LoginDraft)
+    limit_login(draft.email.lower())
     try:
         session = access.login(parts().database, _keyring(), caller(), draft.email, draft.password)
     except NotAuthenticatedError as error:
@@ -48,8 +50,10 @@ def login() -> Response:
 @promises(Contract({200: Gives("A session.", SessionView)}, RefreshDraft, refuses=(401,)))
 def refresh() -> Response:
     """Exchange a refresh token for new tokens; each works once."""
+    token = read_body(RefreshDraft).refresh_token
+    limit_login(token)
     try:
-        session = access.refresh(parts().database, _keyring(), caller(), read_body(RefreshDraft).refresh_token)
+        session = access.refresh(parts().database, _keyring(), caller(), token)
     except NotAuthenticatedError as error:
         raise unauthenticated() from error
     return _session(session)

@@ -19,6 +19,8 @@ ANSWER_HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "Idempotency-Replayed": ("Only on a repeated request: the answer is the one that the first got.", _TEXT),
     "Link": ('The next page, if there is one: `<address>; rel="next"`.', _TEXT),
     "Location": ("Where the new resource is.", _TEXT),
+    "RateLimit": ('`"requests";r=599;t=60`: how many requests are left, and seconds until there are more.', _TEXT),
+    "RateLimit-Policy": ('`"requests";q=600;w=60`: how many requests are allowed, in how many seconds.', _TEXT),
     "Retry-After": ("Seconds to wait before the next try.", {"type": "integer", "minimum": 1}),
     "WWW-Authenticate": ("How to say who one is.", _TEXT),
     "X-Consistency-Token": ("After a write: send it with a read that must see this write.", _TEXT),
@@ -27,9 +29,12 @@ ANSWER_HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "X-Slipway-Version": ("The version that answered.", _TEXT),
 }
 #: Those that only some answers of a status have.
-OPTIONAL = {"Idempotency-Replayed", "Link", "X-Consistency-Token"}
+OPTIONAL = {"Idempotency-Replayed", "Link", "RateLimit", "RateLimit-Policy", "X-Consistency-Token"}
 #: Those that every answer has.
 ALWAYS = ("X-Request-ID", "X-Slipway-Colour", "X-Slipway-Version")
+
+#: Those that every answer below `/v1` has, unless nobody counts.
+LIMITED = ("RateLimit-Policy", "RateLimit")
 
 #: Header of a request -> what it asks for, and its schema.
 REQUEST_HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -44,7 +49,7 @@ REQUEST_HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 #: Status of a problem -> what it means, and the headers that it carries.
 PROBLEMS: Mapping[int, tuple[str, tuple[str, ...]]] = {
-    400: ("The body cannot be parsed.", ()),
+    400: ("The request, or its body, cannot be parsed.", ()),
     401: ("Nobody, or nobody that we know.", ("WWW-Authenticate",)),
     403: ("Known, and not allowed.", ()),
     404: ("There is no such resource.", ()),
@@ -52,8 +57,11 @@ PROBLEMS: Mapping[int, tuple[str, tuple[str, ...]]] = {
     409: ("Clashes with what is stored; `code` says how.", ()),
     412: ("Changed since it was read.", ()),
     413: ("The body is too long.", ()),
+    414: ("Path and query are too long.", ()),
     415: ("The body is not JSON.", ()),
     422: ("A rule is broken; `errors` names the fields.", ()),
+    429: ("Too many requests.", ("RateLimit", "RateLimit-Policy", "Retry-After")),
+    431: ("There are too many headers, or one is too long.", ()),
     500: ("Something is wrong with the service.", ()),
     503: ("Not now; nothing is wrong with the request.", ("Retry-After",)),
 }
@@ -86,8 +94,8 @@ class Gives:
 class Contract:
     """What a client may send to a route, and every answer it may get.
 
-    What follows from the rest is not repeated: a guarded route answers 401 and 403, one that reads a body 400, 413,
-    415 and 422, one below `/v1` 406, and so on (`app.api.openapi`).
+    What follows from the rest is not repeated: every route answers 400, a guarded one 401 and 403, one that reads a
+    body 413, 415 and 422, one below `/v1` 406, and so on (`app.api.openapi`).
 
     Attributes:
         gives: status -> success.

@@ -19,7 +19,8 @@ V = TypeVar("V", bound=Callable[..., Response])
 _ATTRIBUTE = "needed_permission"
 # How long a verified key or token is believed without looking again; a deleted key works for that long.
 _BELIEVED_SECONDS = 10.0
-_BOOTSTRAP = Principal("key:bootstrap", PERMISSIONS)
+#: The operator's own key; load tests and first steps use it, and it has no limits.
+BOOTSTRAP = Principal("key:bootstrap", PERMISSIONS)
 
 
 def needs(permission: str) -> Callable[[V], Callable[..., Response]]:
@@ -41,24 +42,35 @@ def needed_permission(view: Callable[..., Any]) -> str | None:
     return getattr(view, _ATTRIBUTE, None)
 
 
-def install(app: Flask) -> None:
-    """Guard every route of `app`."""
+def install_identification(app: Flask) -> None:
+    """Find out who asks, before every route of `app`."""
     believed: BoundedCache[bytes, Principal] = BoundedCache()
 
-    def guard() -> None:
-        g.principal = ANONYMOUS
-        if request.endpoint is None or request.method == "OPTIONS":
-            return  # no route: 404 or 405 follows; OPTIONS tells nothing but methods
-        permission = needed_permission(current_app.view_functions[request.endpoint])
-        if permission == PUBLIC:
-            return  # what is open to nobody in particular asks for no name: a probe needs no database
-        secret = _presented()
-        if secret is not None:
-            g.principal = _identify(secret, believed)
+    def identify() -> None:
+        g.principal, g.unknown = ANONYMOUS, None
+        if _permission() == PUBLIC:
+            return  # what is open to everybody asks for no name: a probe needs no database
+        try:
+            secret = _presented()
+            if secret is not None:
+                g.principal = _identify(secret, believed)
+        except NotAuthenticatedError as error:
+            g.unknown = error  # told after it was counted
+
+    app.before_request(identify)
+
+
+def install_permission(app: Flask) -> None:
+    """Let only those into the routes of `app` who may."""
+
+    def permit() -> None:
+        if g.unknown is not None:
+            raise unauthenticated() from g.unknown
+        permission = _permission()
         if permission is None or not principal().may(permission):
             raise _closed()
 
-    app.before_request(guard)
+    app.before_request(permit)
 
 
 def principal() -> Principal:
@@ -83,6 +95,13 @@ def unauthenticated() -> Problem:
     )
 
 
+def _permission() -> str | None:
+    """The permission of the route. Where there is none 404 or 405 follows; OPTIONS tells nothing but methods."""
+    if request.endpoint is None or request.method == "OPTIONS":
+        return PUBLIC
+    return needed_permission(current_app.view_functions[request.endpoint])
+
+
 def _closed() -> Problem:
     return unauthenticated() if principal() == ANONYMOUS else forbidden()
 
@@ -95,7 +114,7 @@ def _presented() -> str | None:
     if not scheme:
         return None
     if scheme.lower() != "bearer" or not token:
-        raise unauthenticated()
+        raise NotAuthenticatedError
     return token.strip()
 
 
@@ -112,10 +131,10 @@ def _identify(secret: str, believed: BoundedCache[bytes, Principal]) -> Principa
 def _look_up(secret: str) -> tuple[Principal, float]:
     bootstrap, keyring = parts().bootstrap_key, parts().keyring
     if bootstrap is not None and hmac.compare_digest(digest(secret), bootstrap):
-        return _BOOTSTRAP, _BELIEVED_SECONDS
-    try:
-        if keyring is not None and secret.count(".") == 2:  # noqa: PLR2004 - a JWT has three parts
+        return BOOTSTRAP, _BELIEVED_SECONDS
+    if keyring is not None and secret.count(".") == 2:  # noqa: PLR2004 - a JWT has three parts
+        try:
             return keyring.verify(secret)
-        return principal_of_key(parts().database, secret), _BELIEVED_SECONDS
-    except (TokenError, NotAuthenticatedError) as error:
-        raise unauthenticated() from error
+        except TokenError as error:
+            raise NotAuthenticatedError from error
+    return principal_of_key(parts().database, secret), _BELIEVED_SECONDS

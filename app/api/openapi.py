@@ -11,7 +11,17 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from typing_extensions import override
 from werkzeug.routing import Rule
 
-from app.api.contract import ALWAYS, ANSWER_HEADERS, OPTIONAL, PROBLEMS, REQUEST_HEADERS, Contract, Gives, contract_of
+from app.api.contract import (
+    ALWAYS,
+    ANSWER_HEADERS,
+    LIMITED,
+    OPTIONAL,
+    PROBLEMS,
+    REQUEST_HEADERS,
+    Contract,
+    Gives,
+    contract_of,
+)
 from app.api.guard import needed_permission
 from app.api.http import JSON, MERGE_PATCH, PROBLEM, Strict
 from app.api.schemas import MetaView, PageMetaView, ProblemView
@@ -23,6 +33,8 @@ Json = dict[str, Any]
 API_VERSION = "1.0.0"
 
 _PART = "Part"
+#: Statuses that every route may answer; the first three come from the server, before there is a route.
+EVERYWHERE = (400, 414, 431, 500)
 _DESCRIPTION = """\
 Users, profiles, posts, courses and enrolments. A success is `{"data": ..., "meta": ...}`, an error a problem document
 (RFC 9457). Routes with GET answer HEAD too, and every route OPTIONS. Beyond what is listed, a path that does not exist
@@ -57,14 +69,18 @@ class _Route:
         return self.rule.rule.replace("<uuid:", "{").replace(">", "}")
 
     @property
+    def limited(self) -> bool:
+        return self.path.startswith("/v1/")
+
+    @property
     def refused(self) -> list[int]:
         """The statuses of all problems that it may answer."""
-        contract, refused = self.contract, {500, *self.contract.refuses}
+        contract, refused = self.contract, {*EVERYWHERE, *self.contract.refuses}
         follows = (
-            (self.path.startswith("/v1/"), {406}),
+            (self.limited, {406, 429}),
             (self.permission != PUBLIC, {401, 403}),
             (contract.asks_database, {503}),
-            (contract.body is not None, {400, 413, 415, 422}),
+            (contract.body is not None, {413, 415, 422}),
             (contract.query is not None or "Idempotency-Key" in contract.headers, {422}),
             (bool(self.rule.arguments), {404}),
             ("If-Match" in contract.headers, {412}),
@@ -135,7 +151,7 @@ def _operation(route: _Route) -> Json:
             ),
         ],
         "responses": {
-            **{str(status): _success(gives) for status, gives in sorted(contract.gives.items())},
+            **{str(status): _success(route, gives) for status, gives in sorted(contract.gives.items())},
             **{str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in route.refused},
         },
         "security": _security(route.permission),
@@ -178,8 +194,9 @@ def _without_null(schema: Json) -> Json:
     return kept
 
 
-def _success(gives: Gives) -> Json:
-    response: Json = {"description": gives.what, "headers": _headers((*ALWAYS, *gives.headers))}
+def _success(route: _Route, gives: Gives) -> Json:
+    names = (*ALWAYS, *gives.headers, *(LIMITED if route.limited else ()))
+    response: Json = {"description": gives.what, "headers": _headers(names)}
     if gives.model is not None:
         data = _reference(gives.model, _PART if gives.partial else "")
         if not gives.bare:

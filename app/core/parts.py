@@ -9,6 +9,7 @@ from app.core.cache import Cache
 from app.core.cursors import CursorSigner
 from app.core.database import Database
 from app.core.drain import Drain
+from app.core.rate_limit import RateLimiter
 from app.core.readiness import Readiness
 from app.core.settings import Settings
 from app.core.tokens import Keyring
@@ -25,6 +26,7 @@ class Parts:
         database: both engines.
         cursors: signs page cursors.
         cache: values that may be a moment old.
+        limiter: counts how often each caller asks.
         drain: whether the process is stopping.
         readiness: whether a database with our schema answers.
         keyring: signs and verifies tokens; None where no signing key is mounted: then there are no tokens.
@@ -35,6 +37,7 @@ class Parts:
     database: Database
     cursors: CursorSigner
     cache: Cache
+    limiter: RateLimiter
     drain: Drain
     readiness: Readiness
     keyring: Keyring | None

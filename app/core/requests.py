@@ -23,7 +23,7 @@ def request_id() -> str:
 
 
 # The API answers programs, never renders pages: a browser is told to do nothing with an answer.
-_SECURITY = {
+SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
@@ -42,7 +42,7 @@ def install(app: Flask, settings: Settings) -> None:
 
     def finish(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.request_id
-        response.headers.extend(_SECURITY)
+        response.headers.extend(SECURITY)
         # What one caller may see is not for shared caches; the caller's own must ask again (ETag).
         response.headers.setdefault("Cache-Control", "private, no-cache")
         if g.consistency.written is not None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, FilePath, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FilePath, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -22,6 +22,22 @@ class SettingsError(Exception):
 
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
+
+
+class RateLimits(BaseModel):
+    """How much one caller may ask for; 0 is without a limit.
+
+    Attributes:
+        requests: to the API by one principal, or from one address without one.
+        logins: by one address for one account.
+        window_seconds: in any that many seconds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    requests: int = Field(default=600, ge=0, le=1_000_000)
+    logins: int = Field(default=10, ge=0, le=1_000_000)
+    window_seconds: int = Field(default=60, ge=1, le=3600)
 
 
 class Settings(BaseSettings):
@@ -44,6 +60,8 @@ class Settings(BaseSettings):
 
     # Origins whose pages may call the API from a browser, as a JSON list; none unless named, and never all.
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")], ...] = ()
+
+    rate_limits: RateLimits = RateLimits()  # SLIPWAY_RATE_LIMITS='{"requests": 100}' changes one of them
 
     # The worker: a file that names the colour whose workers consume (a switch), and where mail goes.
     consume_colour_file: Path | None = None

@@ -44,6 +44,8 @@ def test_a_request_id_is_echoed_and_a_hostile_one_replaced(client):
         ({"name": "x" * 101, "email": "ann@example.test"}, {"name"}),
         ({"name": "a\x00b", "email": "ann@example.test"}, {"name"}),
         ({"name": "Ann", "email": "not an address"}, {"email"}),
+        ({"name": "Ann", "email": "a\x85b@example.test"}, {"email"}),
+        ({"name": "Ann", "email": "a\ufeffb@example.test"}, {"email"}),
         ({**ANN, "admin": True}, {"admin"}),
     ],
 )

@@ -1,0 +1,65 @@
+"""How often one may ask: each principal, each address without one, and each login."""
+
+from flask import Flask, Response, g, request
+
+from app.api.contract import LIMITED
+from app.api.guard import BOOTSTRAP, needed_permission, principal
+from app.core.parts import parts
+from app.core.principals import ANONYMOUS, PUBLIC
+from app.core.problems import Problem
+from app.core.rate_limit import Outcome, Policy
+from app.services.access import digest
+
+
+def install(app: Flask) -> None:
+    """Limit the requests to the API of `app`; runs when it is known who asks, and before they are let in."""
+
+    def limit() -> None:
+        if request.endpoint is None or request.method == "OPTIONS" or not request.path.startswith("/v1/"):
+            return
+        limits = parts().settings.rate_limits
+        view = app.view_functions[request.endpoint]
+        # What is open to everybody has limits of its own: nobody may use up a limit that others need to log in.
+        if needed_permission(view) != PUBLIC and principal() != BOOTSTRAP:
+            _take(Policy("requests", limits.requests, limits.window_seconds), _caller())
+
+    def tell(response: Response) -> Response:
+        taken: Outcome | None = g.get("limited")
+        if taken is not None:
+            policy, remaining = LIMITED
+            name = taken.policy.name
+            response.headers[policy] = f'"{name}";q={taken.policy.requests};w={taken.policy.seconds}'
+            response.headers[remaining] = f'"{name}";r={taken.remaining};t={taken.seconds}'
+        return response
+
+    app.before_request(limit)
+    app.after_request(tell)
+
+
+def limit_login(account: str) -> None:
+    """Limit the tries to become somebody: from one address, for one account (an address of mail, or a token).
+
+    Raises:
+        Problem: 429.
+    """
+    limits = parts().settings.rate_limits
+    _take(Policy("logins", limits.logins, limits.window_seconds), f"{request.remote_addr} {digest(account).hex()}")
+
+
+def _caller() -> str:
+    who = principal()
+    return f"address:{request.remote_addr}" if who == ANONYMOUS else who.name
+
+
+def _take(policy: Policy, caller: str) -> None:
+    if policy.requests == 0:
+        return
+    g.limited = taken = parts().limiter.take(policy, caller)
+    if not taken.allowed:
+        raise Problem(
+            status=429,
+            code="rate_limited",
+            title="Too many requests",
+            detail=f"{policy.requests} {policy.name} in {policy.seconds} s are allowed; wait {taken.seconds} s.",
+            headers={"Retry-After": str(taken.seconds)},
+        )

@@ -1,0 +1,189 @@
+"""How much one caller may ask for: a sliding window, counted in Redis for all processes, and here while Redis is away.
+
+Two fixed windows stand for a sliding one: of the window before, that share counts which the last `seconds` still
+overlap. Refused requests do not count, so that who asks too often is held to the limit and not shut out.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+from prometheus_client import CollectorRegistry, Counter
+from redis import Redis
+from redis.exceptions import RedisError
+
+from app.core.bounded_cache import BoundedCache
+from app.core.breaker import Breaker
+
+_LOG = logging.getLogger(__name__)
+_MILLISECONDS = 1000
+
+# `taken` in Lua: atomic, and one way to Redis and back.
+_SCRIPT = """
+local now, window, requests = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local kept = redis.call('HMGET', KEYS[1], 'window', 'count', 'before')
+local index, count, before = tonumber(kept[1] or -1), tonumber(kept[2] or 0), tonumber(kept[3] or 0)
+local current = math.floor(now / window)
+if current > index then
+  before = current == index + 1 and count or 0
+  index, count = current, 0
+end
+local left = window - math.max(now - index * window, 0)
+local allowed = before * left + (count + 1) * window <= requests * window
+if allowed then
+  count = count + 1
+  redis.call('HSET', KEYS[1], 'window', index, 'count', count, 'before', before)
+  redis.call('PEXPIRE', KEYS[1], 2 * window)
+end
+return {index, count, before, allowed and 1 or 0}
+"""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A limit.
+
+    Attributes:
+        name: as in the headers of answers.
+        requests: how many.
+        seconds: in how long.
+    """
+
+    name: str
+    requests: int
+    seconds: int
+
+    @property
+    def window(self) -> int:
+        """Milliseconds."""
+        return self.seconds * _MILLISECONDS
+
+
+@dataclass(frozen=True)
+class Count:
+    """What one caller has had.
+
+    Attributes:
+        window: number of the current window since 1970.
+        count: requests in it.
+        before: requests in the one before it.
+    """
+
+    window: int
+    count: int
+    before: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a request is told.
+
+    Attributes:
+        policy: the limit that was asked.
+        allowed: whether it may go on.
+        remaining: how many more may follow at once.
+        seconds: until more may; if refused, until the next one may.
+    """
+
+    policy: Policy
+    allowed: bool
+    remaining: int
+    seconds: int
+
+
+def taken(had: Count | None, policy: Policy, now: int) -> tuple[Count, bool]:
+    """Return the count after a request at `now` (milliseconds), and whether it is allowed."""
+    current = now // policy.window
+    if had is None or current > had.window:
+        follows = had is not None and current == had.window + 1
+        had = Count(current, 0, had.count if had is not None and follows else 0)
+    if _used(had, policy, now) + policy.window > policy.requests * policy.window:
+        return had, False
+    return Count(had.window, had.count + 1, had.before), True
+
+
+def outcome(count: Count, allowed: bool, policy: Policy, now: int) -> Outcome:
+    """Return what to tell a request whose count is this by now."""
+    remaining = max(policy.requests * policy.window - _used(count, policy, now), 0) // policy.window
+    wait = _end(count, policy) - now if allowed else until_allowed(count, policy, now)
+    return Outcome(policy, allowed, remaining if allowed else 0, max(math.ceil(wait / _MILLISECONDS), 1))
+
+
+def until_allowed(count: Count, policy: Policy, now: int) -> int:
+    """Return the milliseconds after which one more request is allowed, if no other comes."""
+    free = policy.requests - 1 - count.count
+    if free >= 0:  # in this window, once enough of the one before has slid out
+        latest = _end(count, policy) - (free * policy.window // count.before if count.before else policy.window)
+    else:  # in the next one, where this one slides out
+        latest = _end(count, policy) + policy.window - (policy.requests - 1) * policy.window // count.count
+    return max(latest - now, 0)
+
+
+def _end(count: Count, policy: Policy) -> int:
+    """When the current window ends."""
+    return (count.window + 1) * policy.window
+
+
+def _used(count: Count, policy: Policy, now: int) -> int:
+    """Requests times milliseconds of the window: whole numbers, which Lua and Python agree on."""
+    left = policy.window - max(now - count.window * policy.window, 0)  # the clock of another process may be ahead
+    return count.before * left + count.count * policy.window
+
+
+class RateLimiter:
+    """Counts callers. Without Redis each process counts for itself, each up to the whole limit."""
+
+    def __init__(
+        self,
+        client: Redis | None,
+        environment: str,
+        registry: CollectorRegistry,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._script = None if client is None else client.register_script(_SCRIPT)
+        self._prefix = f"payload:{environment}:limit:"
+        self._breaker = Breaker(failures=5, pause=2.0)
+        self._clock = clock
+        self._own: BoundedCache[str, Count] = BoundedCache()
+        self._lock = Lock()
+        self._requests = Counter(
+            "payload_rate_limit_requests_total",
+            "Requests that were counted, by limit, outcome and place of the count",
+            ["policy", "outcome", "place"],
+            registry=registry,
+        )
+
+    def take(self, policy: Policy, caller: str) -> Outcome:
+        """Count a request of a caller, unless it is one too many."""
+        now = int(self._clock() * _MILLISECONDS)
+        name = f"{policy.name}:{caller}"
+        found, place = self._take_from_redis(policy, name, now), "redis"
+        if found is None:
+            found, place = self._take_here(policy, name, now), "process"
+        count, allowed = found
+        self._requests.labels(policy.name, "allowed" if allowed else "refused", place).inc()
+        return outcome(count, allowed, policy, now)
+
+    def _take_from_redis(self, policy: Policy, name: str, now: int) -> tuple[Count, bool] | None:
+        if self._script is None or not self._breaker.allows():
+            return None
+        try:
+            window, count, before, allowed = self._script(
+                keys=[self._prefix + name], args=[now, policy.window, policy.requests]
+            )
+        except RedisError as error:
+            self._breaker.failed()
+            _LOG.warning("redis did not answer", extra={"error.message": str(error)})
+            return None
+        self._breaker.succeeded()
+        return Count(window, count, before), bool(allowed)
+
+    def _take_here(self, policy: Policy, name: str, now: int) -> tuple[Count, bool]:
+        with self._lock:
+            count, allowed = taken(self._own.get(name), policy, now)
+            self._own.put(name, count, 2 * policy.seconds)
+        return count, allowed
