@@ -33,7 +33,7 @@ prove: $(STAMP) ## Prove that rollouts lose no request, on a cluster that is up 
 	$(SLIPWAY) prove --cluster $(CLUSTER) --form $(if $(SHORT),short,$(if $(FULL),full,usual)) $(ARGS)
 
 ##@ Check
-.PHONY: test lint types contracts unit coverage e2e e2e-smoke
+.PHONY: test lint types contracts unit coverage fuzz e2e e2e-smoke
 test: setup-test lint types contracts unit ## Everything that needs no cluster
 
 lint: $(STAMP) ## Formatting, rules, YAML
@@ -52,6 +52,9 @@ unit: $(STAMP) ## Tests, levels 0 to 3 (ARGS="-k name")
 
 coverage: setup-test ## Which lines and branches the tests reach (slower than `unit`)
 	$(BIN)/pytest -m "not e2e" --cov --cov-report=term:skip-covered $(ARGS)
+
+fuzz: setup-test ## Ten thousand generated requests to the payload's API, with real Postgres and Redis; writes the report `fuzz`
+	FUZZ_EXAMPLES=$(or $(CASES),340) $(BIN)/pytest tests/app/fuzz $(ARGS)
 
 e2e: $(STAMP) ## Tests on real clusters, all
 	$(BIN)/pytest -p no:randomly -m e2e tests/e2e $(ARGS)

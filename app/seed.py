@@ -29,7 +29,7 @@ _POSTS_EACH = 2
 _SEATS = 20
 
 
-def _same(what: str, number: int) -> UUID:
+def same_id(what: str, number: int) -> UUID:
     """The same id in every run, so that a second one makes nothing."""
     return uuid5(NAMESPACE_URL, f"urn:slipway:seed:{what}:{number}")
 
@@ -42,13 +42,13 @@ def seed(database: Database, users: int, now: datetime) -> dict[str, int]:
         return {"version": 1, "created_at": moment, "updated_at": moment}
 
     people = [
-        {"id": _same("user", n), "name": f"Learner {n}", "email": f"learner-{n}@example.test", **stamps(n)}
+        {"id": same_id("user", n), "name": f"Learner {n}", "email": f"learner-{n}@example.test", **stamps(n)}
         for n in range(users)
     ]
     posts = [
         {
-            "id": _same("post", n),
-            "author_id": _same("user", n // _POSTS_EACH),
+            "id": same_id("post", n),
+            "author_id": same_id("user", n // _POSTS_EACH),
             "title": f"Note {n}",
             "body": "What I learned today.",
             **stamps(n),
@@ -56,7 +56,7 @@ def seed(database: Database, users: int, now: datetime) -> dict[str, int]:
         for n in range(users * _POSTS_EACH)
     ]
     courses = [
-        {"id": _same("course", n), "title": f"Course {n}", "seats": _SEATS, "seats_taken": 0, **stamps(n)}
+        {"id": same_id("course", n), "title": f"Course {n}", "seats": _SEATS, "seats_taken": 0, **stamps(n)}
         for n in range(users // 10)
     ]
 
@@ -79,7 +79,7 @@ def make_administrator(database: Database, email: str, password: str, now: datet
         found = connection.execute(select(table.c.id).where(func.lower(table.c.email) == email.lower())).scalar()
         if found is not None:
             return found
-        user_id = _same(email, 0)
+        user_id = same_id(email, 0)
         row = {"id": user_id, "name": "Administrator", "email": email, "version": 1}
         connection.execute(insert(table).values(**row, created_at=now, updated_at=now))
         return user_id

@@ -1,88 +1,23 @@
 """The real process: it serves, drains on SIGTERM, loses nothing and exits with 0."""
 
 import json
-import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from http.client import HTTPResponse
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 
-from app.core.settings import Settings
-
 ROOT = Path(__file__).parents[2]
 
 
-@dataclass
-class Service:
-    process: subprocess.Popen[str]
-    api: str
-    metrics: str
-    key: dict[str, str]
-
-    def output(self) -> list[dict[str, object]]:
-        """All log lines, once the process has ended."""
-        out, _ = self.process.communicate(timeout=30)
-        return [json.loads(line) for line in out.splitlines()]
-
-
-def environment(settings: Settings, **values: str) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": "/nonexistent",
-        "TMPDIR": str(settings.database_url_file.parent),
-        "SLIPWAY_DATABASE_URL_FILE": str(settings.database_url_file),
-        "SLIPWAY_BOOTSTRAP_KEY_FILE": str(settings.bootstrap_key_file),
-        "SLIPWAY_COLOUR": "green",
-        "SLIPWAY_VERSION": "9.9.9",
-        "SLIPWAY_THREADS": "4",
-        **values,
-    }
-
-
-def key_of(settings: Settings) -> dict[str, str]:
-    assert settings.bootstrap_key_file is not None
-    return {"X-API-Key": settings.bootstrap_key_file.read_text()}
-
-
-@contextmanager
-def service(settings, unused_port, **values: str) -> Iterator[Service]:
-    api, metrics = unused_port(), unused_port()
-    env = environment(settings, SLIPWAY_PORT=str(api), SLIPWAY_METRICS_PORT=str(metrics), **values)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.serve"], cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE
-    )
-    try:
-        made = Service(process, f"http://127.0.0.1:{api}", f"http://127.0.0.1:{metrics}", key_of(settings))
-        wait_until(lambda: httpx.get(f"{made.api}/readyz").status_code == 200, process)
-        yield made
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def wait_until(true, process: subprocess.Popen[str]) -> None:
-    """Ask until the answer is yes; the test's timeout ends a hopeless wait, a dead process ends it at once."""
-    while True:
-        assert process.poll() is None, "the service ended"
-        try:
-            if true():
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.02)  # between two questions to another process; nothing depends on how long it is
-
-
-def test_sigterm_fails_readiness_first_serves_on_finishes_and_exits_0(settings, postgres, migrated, unused_port):
-    with service(settings, unused_port, SLIPWAY_DRAIN_SECONDS="1.5") as running, postgres.admin(migrated) as admin:
+def test_sigterm_fails_readiness_first_serves_on_finishes_and_exits_0(serve, wait_until, postgres, migrated):
+    with serve(SLIPWAY_DRAIN_SECONDS="1.5") as running, postgres.admin(migrated) as admin:
         location = httpx.post(
             f"{running.api}/v1/users", json={"name": "Ann", "email": "a@example.test"}, headers=running.key
         ).headers["Location"]
@@ -121,8 +56,8 @@ def waiting_for_lock(server, database: str) -> bool:
     return row is not None and row[0] == 1
 
 
-def test_logs_are_ecs_json_and_metrics_have_a_port_of_their_own(settings, unused_port):
-    with service(settings, unused_port, SLIPWAY_DRAIN_SECONDS="0") as running:
+def test_logs_are_ecs_json_and_metrics_have_a_port_of_their_own(serve):
+    with serve(SLIPWAY_DRAIN_SECONDS="0") as running:
         httpx.get(f"{running.api}/v1/users?limit=1", headers={**running.key, "X-Request-ID": "r-1"})
         httpx.get(f"{running.api}/no/such/path")
         metrics = httpx.get(f"{running.metrics}/metrics").text
@@ -145,8 +80,8 @@ def test_logs_are_ecs_json_and_metrics_have_a_port_of_their_own(settings, unused
     assert all("@timestamp" in line and "ecs.version" in line for line in lines)
 
 
-def test_two_workers_share_one_metrics_port_and_count_together(settings, unused_port):
-    with service(settings, unused_port, SLIPWAY_WORKERS="2", SLIPWAY_DRAIN_SECONDS="0") as running:
+def test_two_workers_share_one_metrics_port_and_count_together(serve):
+    with serve(SLIPWAY_WORKERS="2", SLIPWAY_DRAIN_SECONDS="0") as running:
         for _ in range(20):
             assert httpx.get(f"{running.api}/v1/users", headers=running.key).status_code == 200
         metrics = httpx.get(f"{running.metrics}/metrics").text
@@ -169,7 +104,7 @@ def test_two_workers_share_one_metrics_port_and_count_together(settings, unused_
         ({"SLIPWAY_STATEMENT_SECONDS": "30"}, "SLIPWAY_STATEMENT_SECONDS"),
     ],
 )
-def test_wrong_settings_end_the_process_at_once_with_a_reason(settings, values, named):
+def test_wrong_settings_end_the_process_at_once_with_a_reason(settings, environment, values, named):
     done = subprocess.run(
         [sys.executable, "-m", "app.serve"],
         cwd=ROOT,
@@ -183,7 +118,7 @@ def test_wrong_settings_end_the_process_at_once_with_a_reason(settings, values, 
     assert named in done.stderr
 
 
-def test_a_version_that_crashes_ends_with_70(settings, unused_port):
+def test_a_version_that_crashes_ends_with_70(settings, environment, unused_port):
     done = subprocess.run(
         [sys.executable, "-m", "app.serve"],
         cwd=ROOT,
@@ -215,3 +150,29 @@ def test_the_service_needs_no_other_package_of_this_repository():
 
 def test_psycopg_is_the_binary_build_so_that_the_image_needs_no_libpq():
     assert psycopg.pq.__impl__ == "binary"
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status"),
+    [
+        (f"GET /v1/users?cursor={'x' * 5000} HTTP/1.1", "", 414),
+        ("GET /livez HTTP/1.1", f"X-Long: {'x' * 9000}\r\n", 431),
+        ("GET /livez HTTP/1.1", "".join(f"X-{number}: x\r\n" for number in range(101)), 431),
+        ("GET /livez HTTP/1.1", "X Bad: x\r\n", 400),
+        ("nonsense", "", 400),
+    ],
+)
+def test_what_the_server_refuses_itself_is_a_problem_document_too(serve, request_line, headers, status):
+    with serve(SLIPWAY_DRAIN_SECONDS="0") as running:
+        url = httpx.URL(running.api)
+        with socket.create_connection((url.host, url.port), timeout=10) as wire:
+            wire.sendall(f"{request_line}\r\nHost: x\r\n{headers}\r\n".encode())
+            answer = HTTPResponse(wire)
+            answer.begin()
+            problem = json.loads(answer.read())
+        assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
+        assert (problem["status"], problem["request_id"]) == (status, answer.headers["X-Request-ID"])
+        assert (answer.headers["X-Slipway-Colour"], answer.headers["Connection"]) == ("green", "close")
+        running.process.send_signal(signal.SIGTERM)
+        (line,) = [line for line in running.output() if line["message"] == "request refused before it was read"]
+        assert line["http.request.id"] == problem["request_id"]
