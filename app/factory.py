@@ -3,6 +3,7 @@
 from flask import Flask
 from flask_cors import CORS
 from prometheus_client import REGISTRY, CollectorRegistry
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.api import errors, guard, limits
 from app.api.access import access_routes, token_routes
@@ -52,6 +53,8 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
             ),
         ),
     )
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)
     requests.install(app, settings)
     metrics.install(app, settings, registry)
     faults.install(app, settings.faults)

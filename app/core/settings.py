@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     # Origins whose pages may call the API from a browser, as a JSON list; none unless named, and never all.
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")], ...] = ()
 
+    # Proxies in front, each of which appends the address that it saw to X-Forwarded-For; 0 believes no such header.
+    trusted_proxies: int = Field(default=0, ge=0, le=5)
+
     rate_limits: RateLimits = RateLimits()  # SLIPWAY_RATE_LIMITS='{"requests": 100}' changes one of them
 
     # The worker: a file that names the colour whose workers consume (a switch), and where mail goes.

@@ -102,6 +102,20 @@ def test_tries_to_log_in_are_counted_for_each_account(app_for):
     assert login(emails[1]).status_code == 200
 
 
+@pytest.mark.parametrize(("proxies", "address"), [(0, "127.0.0.1"), (1, "203.0.113.9"), (2, "198.51.100.7")])
+def test_an_address_is_believed_only_from_proxies_that_are_there(settings, postgres, migrated, proxies, address):
+    app = create_app(settings.model_copy(update={"trusted_proxies": proxies}), CollectorRegistry())
+    forwarded = {"X-Forwarded-For": "192.0.2.1, 198.51.100.7, 203.0.113.9"}
+    body = {"title": "C", "seats": 1}
+    assert app.test_client().post("/v1/courses", json=body, headers=forwarded).status_code == 201
+    parts_of(app).database.close()
+    with postgres.admin(migrated) as connection:
+        row = connection.execute(
+            "SELECT host(client_ip::inet) FROM audit_log WHERE action = 'course.create'"
+        ).fetchone()
+    assert row == (address,)
+
+
 def test_a_refresh_token_is_tried_only_so_often(app_for):
     client = app_for(logins=2).test_client()
     answers = [client.post("/v1/tokens/refresh", json={"refresh_token": "x"}) for _ in range(3)]

@@ -140,6 +140,7 @@ def test_the_charts_schema_accepts_the_values(profile, environment):
     jsonschema.validate(merged(defaults, values), schema)
     assert values["env"] == {
         "SLIPWAY_ENVIRONMENT": environment.value,
+        "SLIPWAY_TRUSTED_PROXIES": "1",
         "SLIPWAY_LOG_LEVEL": "DEBUG",
         "SLIPWAY_WORKERS": "4",
         "SLIPWAY_THREADS": "2",
