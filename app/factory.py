@@ -5,7 +5,7 @@ from flask_cors import CORS
 from prometheus_client import REGISTRY, CollectorRegistry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app.api import errors, guard, limits
+from app.api import errors, guard, limits, versions
 from app.api.access import access_routes, token_routes
 from app.api.crud import SURFACES, Crud
 from app.api.description import description_routes
@@ -61,7 +61,7 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
     if settings.cors_origins:
         CORS(
             app,
-            resources=r"/v1/.*",
+            resources=r"/(v[0-9]+|api)/.*",
             origins=list(settings.cors_origins),
             expose_headers=["ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"],
             max_age=600,
@@ -70,6 +70,7 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
     guard.install_identification(app)
     limits.install(app)
     guard.install_permission(app)
+    versions.install(app, {f"{surface.kind.name}s": [surface.version] for surface in SURFACES if surface.version > 1})
     errors.install(app)
     register_routes(app, tokens=settings.signing_key_file is not None)
     return app

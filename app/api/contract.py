@@ -33,7 +33,7 @@ OPTIONAL = {"Idempotency-Replayed", "Link", "RateLimit", "RateLimit-Policy", "X-
 #: Those that every answer has.
 ALWAYS = ("X-Request-ID", "X-Slipway-Colour", "X-Slipway-Version")
 
-#: Those that every answer below `/v1` has, unless nobody counts.
+#: Those that every answer of the API has, unless nobody counts.
 LIMITED = ("RateLimit-Policy", "RateLimit")
 
 #: Header of a request -> what it asks for, and its schema.
@@ -95,7 +95,7 @@ class Contract:
     """What a client may send to a route, and every answer it may get.
 
     What follows from the rest is not repeated: every route answers 400, a guarded one 401 and 403, one that reads a
-    body 413, 415 and 422, one below `/v1` 406, and so on (`app.api.openapi`).
+    body 413, 415 and 422, one of the API 406 and 429, and so on (`app.api.openapi`).
 
     Attributes:
         gives: status -> success.

@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import Blueprint, Response, url_for
 
 from app.api.contract import Contract, Gives, promises
+from app.api.forms import COURSES_V2, Form, plain
 from app.api.guard import needs
 from app.api.http import (
     Strict,
@@ -17,13 +18,15 @@ from app.api.http import (
     not_modified,
     read_body,
     read_query,
-    shown,
 )
 from app.api.listing import page_answer, wanted_fields, wanted_slice
 from app.api.schemas import (
     CourseDraft,
+    CourseDraftV2,
     CoursePatch,
+    CoursePatchV2,
     CourseView,
+    CourseViewV2,
     ItemQuery,
     ListQuery,
     PostDraft,
@@ -54,6 +57,8 @@ class Surface:
         patch: body of PATCH.
         view: what clients get.
         query: query string of the list.
+        version: of the API.
+        form: what that version makes of the rows; the columns themselves if left out.
     """
 
     kind: Kind
@@ -62,26 +67,41 @@ class Surface:
     patch: type[Strict]
     view: type[View]
     query: type[ListQuery] = ListQuery
+    version: int = 1
+    form: Form | None = None
+
+    @property
+    def path(self) -> str:
+        """Where it is."""
+        return f"/v{self.version}/{self.kind.name}s"
 
 
 SURFACES = (
     Surface(USERS, UserDraft, UserDraft, UserPatch, UserView),
     Surface(POSTS, PostDraft, PostReplacement, PostPatch, PostView, PostQuery),
     Surface(COURSES, CourseDraft, CourseDraft, CoursePatch, CourseView),
+    Surface(COURSES, CourseDraftV2, CourseDraftV2, CoursePatchV2, CourseViewV2, version=2, form=COURSES_V2),
 )
 
 
+def form_of(surface: Surface) -> Form:
+    """Return what a surface makes of rows."""
+    return surface.form or plain(surface.kind)
+
+
 class Crud:
-    """Create, read, replace, change, delete and list for one kind, under `/v1/<kind>s`."""
+    """Create, read, replace, change, delete and list for one kind, under `/v<version>/<kind>s`."""
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
         self._kind = surface.kind
+        self._form = form_of(surface)
         self._name = f"{surface.kind.name}s"
+        self._blueprint = self._name if surface.version == 1 else f"{self._name}_v{surface.version}"
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
-        routes = Blueprint(self._name, __name__, url_prefix=f"/v1/{self._name}")
+        routes = Blueprint(self._blueprint, __name__, url_prefix=self._surface.path)
         one = "/<uuid:row_id>"
         contracts = _contracts(self._surface)
         for rule, method, view in (
@@ -100,28 +120,29 @@ class Crud:
     def create(self) -> Response:
         """Create one; repeated with the same Idempotency-Key it answers as the first time."""
         draft = read_body(self._surface.draft)
-        created = self._resources().create(draft.model_dump(), idempotency_claim(f"POST /v1/{self._name}"))
+        values = self._form.stored(draft.model_dump())
+        created = self._resources().create(values, idempotency_claim(f"POST {self._surface.path}"))
         record = created.record
-        location = url_for(f"{self._name}.read", row_id=record["id"])
+        location = url_for(f"{self._blueprint}.read", row_id=record["id"])
         headers = {"Location": location, "ETag": entity_tag(record["version"])}
         if created.replayed:
             headers["Idempotency-Replayed"] = "true"
-        return answer(shown(record, self._kind.fields), status=201, headers=headers)
+        return answer(self._form.show(record, self._form.fields), status=201, headers=headers)
 
     def index(self) -> Response:
         """Return a page of the list."""
         query = read_query(self._surface.query)
-        wanted = wanted_slice(self._kind, query)
-        return page_answer(self._kind, query, wanted, self._resources().page(wanted))
+        wanted = wanted_slice(self._kind, self._form, query)
+        return page_answer(self._kind, self._form, query, wanted, self._resources().page(wanted))
 
     def read(self, row_id: UUID) -> Response:
         """Return one."""
-        fields = wanted_fields(self._kind, read_query(ItemQuery).fields)
+        fields = wanted_fields(self._form, read_query(ItemQuery).fields)
         record = self._resources().get(row_id)
         headers = {"ETag": entity_tag(record["version"])}
         if not_modified(record["version"]):
             return Response(status=304, headers=headers)
-        return answer(shown(record, fields), headers=headers)
+        return answer(self._form.show(record, fields), headers=headers)
 
     def replace(self, row_id: UUID) -> Response:
         """Replace all fields of one."""
@@ -141,8 +162,8 @@ class Crud:
         return Response(status=204)
 
     def _changed(self, row_id: UUID, values: Record) -> Response:
-        record = self._resources().change(row_id, values, allowed_versions())
-        return answer(shown(record, self._kind.fields), headers={"ETag": entity_tag(record["version"])})
+        record = self._resources().change(row_id, self._form.stored(values), allowed_versions())
+        return answer(self._form.show(record, self._form.fields), headers={"ETag": entity_tag(record["version"])})
 
     def _resources(self) -> Resources:
         return Resources(parts().database, parts().cache, self._kind, caller())
@@ -151,7 +172,7 @@ class Crud:
 def _contracts(surface: Surface) -> dict[str, Contract]:
     """What each of the routes promises, by the name of its view."""
     name, view, token = surface.kind.name, surface.view, "X-Consistency-Token"
-    fields = {"fields": surface.kind.fields}
+    fields = {"fields": tuple(form_of(surface).fields)}
     changed = {200: Gives(f"The changed {name}.", view, headers=("ETag", token))}
     return {
         "create": Contract(

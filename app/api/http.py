@@ -24,6 +24,7 @@ PROBLEM = "application/problem+json"
 MERGE_PATCH = "application/merge-patch+json"
 _BODY_TYPES = {JSON, MERGE_PATCH}
 _TAG = re.compile(r'"v([0-9]{1,9})"')
+_VERSIONED = re.compile(r"/v[1-9][0-9]*/")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -39,13 +40,18 @@ def takes_json(accept: MIMEAccept) -> bool:
     return not accept.provided or max(named, default=accept.quality(JSON)) > 0
 
 
+def versioned(path: str) -> bool:
+    """True for what is below `/v1`, `/v2`, ...: the API, not what the platform asks."""
+    return _VERSIONED.match(path) is not None
+
+
 def refuse_unmet_accept() -> None:
     """Refuse a request to the API, before anything is changed, whose answer its client could not read.
 
     Raises:
         Problem: 406, Accept leaves out JSON.
     """
-    if request.url_rule is not None and request.path.startswith("/v1/") and not takes_json(request.accept_mimetypes):
+    if request.url_rule is not None and versioned(request.path) and not takes_json(request.accept_mimetypes):
         raise invalid("not_acceptable", f"Accept leaves out {JSON}, the only form of an answer; add it.", status=406)
 
 

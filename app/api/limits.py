@@ -4,6 +4,7 @@ from flask import Flask, Response, g, request
 
 from app.api.contract import LIMITED
 from app.api.guard import BOOTSTRAP, needed_permission, principal
+from app.api.http import versioned
 from app.core.parts import parts
 from app.core.principals import ANONYMOUS, PUBLIC
 from app.core.problems import Problem
@@ -15,7 +16,7 @@ def install(app: Flask) -> None:
     """Limit the requests to the API of `app`; runs when it is known who asks, and before they are let in."""
 
     def limit() -> None:
-        if request.endpoint is None or request.method == "OPTIONS" or not request.path.startswith("/v1/"):
+        if request.endpoint is None or request.method == "OPTIONS" or not versioned(request.path):
             return
         limits = parts().settings.rate_limits
         view = app.view_functions[request.endpoint]

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from flask import Response, request
 
-from app.api.http import answer, shown
+from app.api.forms import Form
+from app.api.http import answer
 from app.api.schemas import ListQuery
 from app.core.cursors import CursorError
 from app.core.parts import parts
@@ -18,7 +19,7 @@ from app.services.kinds import Kind
 from app.services.resources import Page
 
 
-def wanted_slice(kind: Kind, query: ListQuery) -> Slice:
+def wanted_slice(kind: Kind, form: Form, query: ListQuery) -> Slice:
     """Return the slice of a listing that a query asks for.
 
     Raises:
@@ -28,7 +29,7 @@ def wanted_slice(kind: Kind, query: ListQuery) -> Slice:
         raise _refused("sort", f"Not an allowed order; allowed: {', '.join(kind.sorts)}")
     filters = {name: value for name in kind.filters if (value := getattr(query, name)) is not None}
     return Slice(
-        columns=wanted_fields(kind, query.fields),
+        columns=form.columns(wanted_fields(form, query.fields)),
         sort=kind.sorts[query.sort],
         limit=query.limit,
         after=None if query.cursor is None else _position(kind, query, filters),
@@ -36,24 +37,25 @@ def wanted_slice(kind: Kind, query: ListQuery) -> Slice:
     )
 
 
-def wanted_fields(kind: Kind, fields: str | None) -> Sequence[str]:
-    """Return the fields named in `fields=a,b`, in the order of the kind; all of them for None.
+def wanted_fields(form: Form, fields: str | None) -> Sequence[str]:
+    """Return the fields named in `fields=a,b`, in the order of the form; all of them for None.
 
     Raises:
         Problem: 422, a field does not exist.
     """
     if fields is None:
-        return kind.fields
+        return list(form.fields)
     names = set(fields.split(","))
-    unknown = names - set(kind.fields)
+    unknown = names - set(form.fields)
     if unknown:
-        raise _refused("fields", f"Unknown: {', '.join(sorted(unknown))}; allowed: {', '.join(kind.fields)}")
-    return [name for name in kind.fields if name in names]
+        raise _refused("fields", f"Unknown: {', '.join(sorted(unknown))}; allowed: {', '.join(form.fields)}")
+    return [name for name in form.fields if name in names]
 
 
-def page_answer(kind: Kind, query: ListQuery, wanted: Slice, page: Page) -> Response:
+def page_answer(kind: Kind, form: Form, query: ListQuery, wanted: Slice, page: Page) -> Response:
     """Return a page, with the way to the next one in `meta.next_cursor` and in `Link`."""
-    data = [shown(record, wanted.columns) for record in page.records]
+    names = wanted_fields(form, query.fields)
+    data = [form.show(record, names) for record in page.records]
     if not page.more:
         return answer(data, meta={"next_cursor": None})
     last = page.records[-1]

@@ -23,7 +23,7 @@ from app.api.contract import (
     contract_of,
 )
 from app.api.guard import needed_permission
-from app.api.http import JSON, MERGE_PATCH, PROBLEM, Strict
+from app.api.http import JSON, MERGE_PATCH, PROBLEM, Strict, versioned
 from app.api.schemas import MetaView, PageMetaView, ProblemView
 from app.core.principals import PUBLIC, SELF
 
@@ -69,15 +69,15 @@ class _Route:
         return self.rule.rule.replace("<uuid:", "{").replace(">", "}")
 
     @property
-    def limited(self) -> bool:
-        return self.path.startswith("/v1/")
+    def versioned(self) -> bool:
+        return versioned(self.path)
 
     @property
     def refused(self) -> list[int]:
         """The statuses of all problems that it may answer."""
         contract, refused = self.contract, {*EVERYWHERE, *self.contract.refuses}
         follows = (
-            (self.limited, {406, 429}),
+            (self.versioned, {406, 429}),
             (self.permission != PUBLIC, {401, 403}),
             (contract.asks_database, {503}),
             (contract.body is not None, {413, 415, 422}),
@@ -137,7 +137,7 @@ def _operation(route: _Route) -> Json:
     operation: Json = {
         "operationId": route.rule.endpoint.replace(".", "_"),
         "summary": (inspect.getdoc(route.view) or "").partition("\n")[0],
-        "tags": [words[1] if words[0] == "v1" else "service"],
+        "tags": [words[1] if route.versioned else "service"],
         "parameters": [
             *(
                 {"name": name, "in": "path", "required": True, "schema": _uuid()}
@@ -195,7 +195,7 @@ def _without_null(schema: Json) -> Json:
 
 
 def _success(route: _Route, gives: Gives) -> Json:
-    names = (*ALWAYS, *gives.headers, *(LIMITED if route.limited else ()))
+    names = (*ALWAYS, *gives.headers, *(LIMITED if route.versioned else ()))
     response: Json = {"description": gives.what, "headers": _headers(names)}
     if gives.model is not None:
         data = _reference(gives.model, _PART if gives.partial else "")

@@ -149,6 +149,43 @@ class CourseView(View):
     updated_at: datetime
 
 
+class SeatsDraft(Strict):
+    """How many seats a course has."""
+
+    total: Seats
+
+
+class CourseDraftV2(Strict):
+    """A course to create, or the whole of one to replace."""
+
+    title: Line
+    seats: SeatsDraft
+
+
+class CoursePatchV2(Patch):
+    """The fields of a course to change; those not given stay."""
+
+    title: Line = ""
+    seats: SeatsDraft = SeatsDraft(total=1)
+
+
+class SeatsView(View):
+    """How many seats a course has, and how many are taken."""
+
+    total: int
+    taken: int
+
+
+class CourseViewV2(View):
+    """A course."""
+
+    id: UUID
+    title: str
+    seats: SeatsView
+    created_at: datetime
+    updated_at: datetime
+
+
 class StudentView(View):
     """A student of a course."""
 

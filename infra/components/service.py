@@ -157,7 +157,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
         "rollout": {"enabled": False},
         "env": {
             "SLIPWAY_ENVIRONMENT": config.environment.value,
-            "SLIPWAY_TRUSTED_PROXIES": "1",  # HAProxy, which replaces a client's X-Forwarded-For
+            "SLIPWAY_TRUSTED_PROXIES": "1",  # HAProxy, whose word is the last in X-Forwarded-For
             "SLIPWAY_LOG_LEVEL": settings.log_level.value,
             "SLIPWAY_WORKERS": str(settings.workers),
             "SLIPWAY_THREADS": str(settings.threads),

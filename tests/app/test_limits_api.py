@@ -145,8 +145,13 @@ def test_the_order_of_what_surrounds_a_request_is_pinned(app_for):
         "app.api.limits.limit",  # by who asks, so after that is known; before anything is done for them
         "app.api.guard.permit",
     ]
-    after = [f"{one.__module__}.{one.__name__}" for one in reversed(app.after_request_funcs[None])]
-    assert after == ["app.api.limits.tell", "prometheus_flask_exporter.after_request", "app.core.requests.finish"]
+    after = [f"{one.__module__}.{one.__name__}" for one in app.after_request_funcs[None]]
+    assert after == [
+        "app.core.requests.finish",
+        "prometheus_flask_exporter.after_request",
+        "app.api.limits.tell",
+        "app.api.versions.tell",
+    ]
 
 
 @pytest.mark.parametrize(
