@@ -5,6 +5,7 @@ new optional field of a request and a new status of an error break nobody. Where
 another format) it counts as a break: better asked once too often.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -138,9 +139,13 @@ def narrowings(wide: Json, narrow: Json, place: str = "") -> Iterator[str]:
 
     Both are JSON Schemas without references.
     """
+    if _text(wide) == _text(narrow):
+        return
     if "anyOf" in wide or "anyOf" in narrow:
+        beside = {word: value for word, value in narrow.items() if word != "anyOf"}
         for choice in _choices(wide):
-            if not any(next(narrowings(choice, other), None) is None for other in _choices(narrow)):
+            yield from narrowings(choice, beside, place)
+            if not any(next(narrowings(choice, other), None) is None for other in narrow.get("anyOf", [{}])):
                 yield f"{_at(place)}{choice.get('type', choice)} is refused"
         return
     yield from _values(wide, narrow, _at(place))
@@ -150,6 +155,7 @@ def narrowings(wide: Json, narrow: Json, place: str = "") -> Iterator[str]:
 
 
 def _choices(schema: Json) -> list[Json]:
+    """What a schema allows, one by one; rather too much than too little where a choice and the rest both speak."""
     rest = {word: value for word, value in schema.items() if word != "anyOf"}
     return [{**rest, **choice} for choice in schema["anyOf"]] if "anyOf" in schema else [schema]
 
@@ -159,7 +165,8 @@ def _values(wide: Json, narrow: Json, at: str) -> Iterator[str]:
     if after is not None and (before is None or not _within(before, after)):
         yield f"{at}type {_listed(before)} is now {_listed(after)}"
     if "enum" in narrow:
-        refused = [value for value in wide["enum"] if value not in narrow["enum"]] if "enum" in wide else ["the rest"]
+        kept = {_text(value) for value in narrow["enum"]}
+        refused = [value for value in wide["enum"] if _text(value) not in kept] if "enum" in wide else ["the rest"]
         if refused:
             yield f"{at}{', '.join(map(str, refused))} refused; allowed: {', '.join(map(str, narrow['enum']))}"
     for word in narrow.keys() - _COMPARED - _FOR_PEOPLE:
@@ -183,6 +190,11 @@ def _properties(wide: Json, narrow: Json, prefix: str) -> Iterator[str]:
     if others is not False:
         for name in allowed.keys() - known.keys():
             yield f"{prefix}{name} may be anything, or missing"
+
+
+def _text(value: Any) -> str:
+    """A value for comparing: to Python `true` and 1 are the same."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _at(place: str) -> str:
