@@ -1,30 +1,43 @@
-// Entry of every run: a scenario (what is sent) under a workload (how much), both named by the wrapper.
+// Entry of every run: a scenario (what is sent), named by the wrapper, under its workload (how much).
 
 import http from 'k6/http';
 import { settings } from './lib/settings.js';
-import { seed } from './lib/steps.js';
+import { executor } from './lib/workload.js';
 import { crud } from './scenarios/crud.js';
+import { login } from './scenarios/login.js';
 import { page } from './scenarios/page.js';
+import { readMostly } from './scenarios/read_mostly.js';
+import { search } from './scenarios/search.js';
 import { smoke } from './scenarios/smoke.js';
-import { constant } from './workloads/constant.js';
-import { stairs } from './workloads/stairs.js';
 
-function pick(kind, known, name) {
-  if (!Object.hasOwn(known, name)) {
-    throw new Error(`unknown ${kind} ${name}; known: ${Object.keys(known).join(', ')}`);
-  }
-  return known[name];
+const known = { crud, login, page, 'read-mostly': readMostly, search, smoke };
+if (!Object.hasOwn(known, settings.scenario)) {
+  throw new Error(`unknown scenario ${settings.scenario}; known: ${Object.keys(known).join(', ')}`);
 }
-
-const scenario = pick('scenario', { crud, page, smoke }, settings.scenario);
-const workload = pick('workload', { constant, stairs }, settings.workload);
+const scenario = known[settings.scenario];
 
 http.setResponseCallback(null); // what is expected is judged in lib/judge.js
 
-const zero = { threshold: 'count==0', abortOnFail: settings.stopOnFailure };
+// More than this of failed or dropped requests ends a run that looks for its breaking point.
+const broken = settings.breaksAt ? [{ threshold: `count<${settings.breaksAt}`, abortOnFail: true }] : [];
+const zero = [{ threshold: 'count==0', abortOnFail: settings.stopOnFailure }, ...broken];
+
+// Each kind of the mix was really sent: what never happened passes every other threshold. A hundred iterations walk the whole
+// mix, so the last hundred may be cut anywhere.
+function mixGuards() {
+  const counters = { uncached: 'slipway_uncached_reads', cached: 'slipway_cached_reads', keyed: 'slipway_keyed_writes', unkeyed: 'slipway_unkeyed_writes' };
+  const guards = {};
+  for (const [kind, share] of Object.entries(scenario.shares)) {
+    const least = Math.floor(share * (settings.minRequests - 100));
+    if (least > 0) {
+      guards[counters[kind]] = [`count>=${least}`];
+    }
+  }
+  return guards;
+}
 
 export const options = {
-  scenarios: { [settings.scenario]: workload(settings) },
+  scenarios: { [settings.scenario]: executor(settings) },
   hosts: settings.hosts,
   insecureSkipTLSVerify: false,
   noConnectionReuse: false,
@@ -37,18 +50,18 @@ export const options = {
   thresholds: Object.assign(
     {
       slipway_requests: [`count>=${settings.minRequests}`], // with no traffic at all every other threshold passes
-      slipway_failed: [zero],
-      dropped_iterations: [zero],
+      slipway_failed: zero,
+      dropped_iterations: zero,
     },
-    settings.unkeyedApart ? {} : { slipway_unkeyed_failed: [zero] },
+    mixGuards(),
+    settings.unkeyedApart ? {} : { slipway_unkeyed_failed: zero },
   ),
 };
 
-// Only what reads users needs some to be there.
-export const setup = settings.scenario === 'page' ? () => ({ seeds: [] }) : seed;
+export const setup = scenario.setup;
 
 export default function (data) {
-  scenario(data);
+  scenario.step(data);
 }
 
 export function handleSummary(data) {

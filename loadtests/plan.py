@@ -3,22 +3,25 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-SCENARIOS: Final = ("smoke", "crud", "page")
-#: Scenarios that send the mix of the project's definition; `page` reads one path of any service.
+from loadtests.workloads import WORKLOADS, Workload
+
+SCENARIOS: Final = ("smoke", "crud", "read-mostly", "search", "login", "page")
+#: Scenarios that send the mix of the project's definition, on which a proof may stand.
 MIXED: Final = ("smoke", "crud")
-WORKLOADS: Final = ("constant", "stairs")
 SCRIPT: Final = Path(__file__).parent / "main.js"
 ANSWER_LIMIT: Final = 10.0  # seconds; the project's definition of a failed request
 NETNS_FOLDER: Final = Path("/var/run/netns")
 
 _SETUP_BUDGET: Final = 120.0  # seconds; `setupTimeout` in main.js
-_GRACE: Final = 2.0  # seconds on top of the answer limit; `gracefulStop` in the workloads
+_GRACE: Final = 2.0  # seconds on top of the answer limit; `gracefulStop` in lib/workload.js
+_BROKEN: Final = 100  # one in so many planned requests failed or dropped: it is broken
+_ROUNDING: Final = 1e-6  # shares such as 3/5 are not exact
 _SLACK: Final = 60.0  # seconds that k6 may take to start, to compile and to sum up
 _SECRET_NAMES: Final = ("SLIPWAY_TOKEN",)
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -80,7 +83,7 @@ class LoadPlan:
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
         _one_of("scenario", self.scenario, SCENARIOS)
-        _one_of("workload", self.workload, WORKLOADS)
+        _one_of("workload", self.workload, tuple(WORKLOADS))
         for name, least in (("rate", 1), ("duration", 1), ("min_requests", 1), ("seeds", 1)):
             if getattr(self, name) < least:
                 raise PlanError(f"{name} is {getattr(self, name)}; it must be at least {least}")
@@ -114,11 +117,27 @@ class LoadPlan:
             raise PlanError(f"rate is {rate}; it must be at least 1")
         return cls(rate=rate, duration=float(max(1, math.ceil(requests / rate))), min_requests=requests, **rest)
 
+    def guarded(self) -> Self:
+        """This plan, which fails if requests are missing: nothing that fails would be seen in those.
+
+        Where the rate changes k6 rounds, so there a tenth may be missing.
+        """
+        return replace(self, min_requests=max(1, self.planned if self.shape.flat else self.planned * 9 // 10))
+
     @property
     def planned(self) -> int:
-        """Requests that the plan makes if none is dropped (stairs: the mean step is 3/5 of the rate)."""
-        share = 1.0 if self.workload == "constant" else 0.6
-        return int(self.rate * self.duration * share)
+        """Requests that the plan makes if none is dropped."""
+        return int(self.rate * self.duration * self.shape.mean + _ROUNDING)
+
+    @property
+    def shape(self) -> Workload:
+        """How the rate goes over time."""
+        return WORKLOADS[self.workload]
+
+    @property
+    def breaks_at(self) -> int:
+        """Failed or dropped requests that end the run; 0: none do."""
+        return max(1, self.planned // _BROKEN) if self.shape.until_broken else 0
 
     @property
     def vus(self) -> int:
@@ -169,7 +188,8 @@ def environment(plan: LoadPlan, *, run_id: str, summary: Path, home: Path, path:
         "SLIPWAY_BASE_URL": url,
         "SLIPWAY_HOSTS": json.dumps(hosts),
         "SLIPWAY_SCENARIO": plan.scenario,
-        "SLIPWAY_WORKLOAD": plan.workload,
+        "SLIPWAY_STAGES": json.dumps([asdict(stage) for stage in plan.shape.stages]),
+        "SLIPWAY_BREAKS_AT": str(plan.breaks_at),
         "SLIPWAY_RATE": str(plan.rate),
         "SLIPWAY_SECONDS": f"{plan.duration:g}",
         "SLIPWAY_VUS": str(plan.vus),

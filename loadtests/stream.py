@@ -27,7 +27,9 @@ _KEPT_FAILURES: Final = 200
 _TENTH: Final = 100  # milliseconds; how exactly a gap is known
 _NO_COLOUR: Final = "none"
 _HARM: Final = frozenset({"failed", "unkeyed_failed"})
-_READS: Final = frozenset({"read", "list", "hot", "missing", "page"})  # all other operations write
+_READS: Final = frozenset(  # all other operations write
+    {"read", "list", "hot", "missing", "page", "by_author", "newest", "named", "following", "use"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from loadtests.plan import MIXED, LoadPlan
 MIN_UNCACHED_SHARE: Final = 0.30
 MIN_KEYED_SHARE: Final = 0.20
 _MIX_FROM: Final = 200  # requests; below, rounding of the mix says nothing
-_KEPT_UP: Final = {"constant": 0.98, "stairs": 0.90}  # of the planned requests; each stair rounds its share down
+_KEPT_UP: Final = 0.98  # of the planned requests
+_KEPT_UP_STAGES: Final = 0.90  # where the rate changes, each stage rounds its share down
 
 _THRESHOLDS_FAILED: Final = 99
 _INTERRUPTED: Final = 105
@@ -203,7 +204,7 @@ def _trust(exit_code: int, summary: Summary, plan: LoadPlan, *, finished_early: 
     if exit_code not in {0, _INTERRUPTED}:
         broken = ", ".join(summary.broken_thresholds) or "none"
         return _open(f"k6 says failed (exit code {exit_code}, thresholds broken: {broken}), its counts say passed")
-    if not finished_early and summary.started + summary.dropped < _KEPT_UP[plan.workload] * plan.planned:
+    if not finished_early and summary.started + summary.dropped < _kept_up(plan) * plan.planned:
         return _open(f"k6 began {summary.started} of {plan.planned} planned requests; it did not keep up")
     if summary.requests >= _MIX_FROM and plan.scenario in MIXED:
         uncached, keyed = summary.uncached_reads / summary.requests, summary.keyed_writes / summary.requests
@@ -213,6 +214,10 @@ def _trust(exit_code: int, summary: Summary, plan: LoadPlan, *, finished_early: 
                 f"with a key (at least {MIN_KEYED_SHARE:.0%})"
             )
     return Judgement(ExitClass.PASS)
+
+
+def _kept_up(plan: LoadPlan) -> float:
+    return _KEPT_UP if plan.shape.flat else _KEPT_UP_STAGES
 
 
 def _open(reason: str) -> Judgement:

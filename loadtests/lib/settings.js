@@ -24,7 +24,7 @@ const flag = (name) => text(name, '0') === '1';
 export const settings = Object.freeze({
   baseUrl: text('SLIPWAY_BASE_URL'),
   scenario: text('SLIPWAY_SCENARIO'),
-  workload: text('SLIPWAY_WORKLOAD', 'constant'),
+  stages: JSON.parse(text('SLIPWAY_STAGES')),
   rate: number('SLIPWAY_RATE'),
   seconds: number('SLIPWAY_SECONDS'),
   vus: number('SLIPWAY_VUS'),
@@ -38,5 +38,6 @@ export const settings = Object.freeze({
   allow503: flag('SLIPWAY_ALLOW_503'),
   unkeyedApart: flag('SLIPWAY_UNKEYED_APART'),
   stopOnFailure: flag('SLIPWAY_STOP_ON_FAILURE'),
+  breaksAt: number('SLIPWAY_BREAKS_AT', '0'),
   token: text('SLIPWAY_TOKEN', ''),
 });

@@ -1,38 +1,18 @@
 // The operations on /v1/users: what is sent, and what a right answer is. Nothing here knows which server answers.
 
-import http from 'k6/http';
+import { problem, send, uncached } from './http.js';
 import { settings } from './settings.js';
 
-const ROOT = `${settings.baseUrl}/v1/users`;
+const ROOT = '/v1/users';
 const MISSING = '00000000-0000-4000-8000-000000000000';
 export const LIST_LIMIT = 20;
 
-function parameters(key, extra) {
-  const headers = Object.assign({ Accept: 'application/json' }, extra);
-  if (key) {
-    headers['Idempotency-Key'] = key;
-  }
-  if (settings.token) {
-    headers.Authorization = `Bearer ${settings.token}`;
-  }
-  // The name keeps ids out of the labels; no redirect is followed, so each iteration is one request.
-  return { headers, redirects: 0, timeout: settings.limitMs };
-}
-
-function send(method, name, url, body, key, extra) {
-  const options = parameters(key, body === null ? extra : Object.assign({ 'Content-Type': 'application/json' }, extra));
-  options.tags = { name };
-  return http.request(method, url, body === null ? null : JSON.stringify(body), options);
-}
-
-const uncached = { 'Cache-Control': 'no-cache' };
-
-function isUser(user) {
+export function isUser(user) {
   return user && typeof user.id === 'string' && typeof user.name === 'string' && typeof user.email === 'string';
 }
 
 // The user in the body if it is the wanted one, else a reason.
-function sameUser(response, email, id) {
+export function sameUser(response, email, id) {
   const body = response.json();
   if (!body || !isUser(body.data)) {
     return 'no user';
@@ -46,18 +26,10 @@ function sameUser(response, email, id) {
   return id === undefined || body.data.id === id ? '' : 'other id';
 }
 
-function problem(response) {
-  const type = response.headers['Content-Type'] || '';
-  if (!type.startsWith('application/problem+json')) {
-    return 'no problem+json';
-  }
-  return response.json('status') === response.status ? '' : 'other status';
-}
-
 export const newUser = (mark) => ({ name: `Load ${mark}`, email: `load-${settings.runId}-${mark}@example.test` });
 
 export function create(user, key) {
-  const response = send('POST', 'POST /v1/users', ROOT, user, key);
+  const response = send('POST', 'POST /v1/users', ROOT, { body: user, key });
   const body = (answer) => {
     const wrong = sameUser(answer, user.email);
     if (wrong) {
@@ -69,12 +41,12 @@ export function create(user, key) {
 }
 
 export function read(user, fresh) {
-  const response = send('GET', 'GET /v1/users/:id', `${ROOT}/${user.id}`, null, '', fresh ? uncached : {});
+  const response = send('GET', 'GET /v1/users/:id', `${ROOT}/${user.id}`, { headers: fresh ? uncached : {} });
   return { response, wanted: { statuses: [200], body: (answer) => sameUser(answer, user.email, user.id) } };
 }
 
 export function list() {
-  const response = send('GET', 'GET /v1/users', `${ROOT}?limit=${LIST_LIMIT}`, null, '', uncached);
+  const response = send('GET', 'GET /v1/users', `${ROOT}?limit=${LIST_LIMIT}`, { headers: uncached });
   const body = (answer) => {
     const users = answer.json('data');
     if (!Array.isArray(users) || users.length > LIST_LIMIT) {
@@ -86,26 +58,26 @@ export function list() {
 }
 
 export function replace(user, name, key) {
-  const response = send('PUT', 'PUT /v1/users/:id', `${ROOT}/${user.id}`, { name, email: user.email }, key);
+  const response = send('PUT', 'PUT /v1/users/:id', `${ROOT}/${user.id}`, { body: { name, email: user.email }, key });
   return { response, wanted: { statuses: [200], body: (answer) => sameUser(answer, user.email, user.id) } };
 }
 
 export function edit(user, name, key) {
-  const response = send('PATCH', 'PATCH /v1/users/:id', `${ROOT}/${user.id}`, { name }, key);
+  const response = send('PATCH', 'PATCH /v1/users/:id', `${ROOT}/${user.id}`, { body: { name }, key });
   return { response, wanted: { statuses: [200], body: (answer) => sameUser(answer, user.email, user.id) } };
 }
 
 export function remove(user) {
-  const response = send('DELETE', 'DELETE /v1/users/:id', `${ROOT}/${user.id}`, null, '');
+  const response = send('DELETE', 'DELETE /v1/users/:id', `${ROOT}/${user.id}`);
   return { response, wanted: { statuses: [204], body: (answer) => (answer.body ? 'not empty' : '') } };
 }
 
 export function missing() {
-  const response = send('GET', 'GET /v1/users/:missing', `${ROOT}/${MISSING}`, null, '', uncached);
+  const response = send('GET', 'GET /v1/users/:missing', `${ROOT}/${MISSING}`, { headers: uncached });
   return { response, wanted: { statuses: [404], body: problem } };
 }
 
 export function invalid(key) {
-  const response = send('POST', 'POST /v1/users invalid', ROOT, { name: '' }, key);
+  const response = send('POST', 'POST /v1/users invalid', ROOT, { body: { name: '' }, key });
   return { response, wanted: { statuses: [400, 422], body: problem } };
 }

@@ -9,6 +9,7 @@ import click
 from infra.naming import Environment
 from loadtests import k6, page
 from loadtests.plan import SCENARIOS
+from loadtests.workloads import WORKLOADS
 from slipway import reports
 from slipway.cli.context import Tools, cluster_option, environment_option
 from slipway.cli.progress import Progress
@@ -26,19 +27,31 @@ def command() -> None:
 @click.argument("scenario", type=click.Choice(SCENARIOS))
 @cluster_option
 @environment_option
-@click.option("--rate", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Requests per second.")
-@click.option("--seconds", type=click.IntRange(1, 86_400), default=60, show_default=True, help="How long.")
+@click.option(
+    "--workload",
+    type=click.Choice(tuple(WORKLOADS)),
+    default="constant",
+    show_default=True,
+    help="How the load goes over time.",
+)
+@click.option("--rate", type=click.IntRange(1, 100_000), help="Highest requests per second; else the workload's.")
+@click.option("--seconds", type=click.IntRange(1, 86_400), help="How long; else the workload's.")
 @click.option("--path", default="/", show_default=True, help="What scenario `page` reads.")
-def run(*, scenario: str, cluster: str, environment: str, rate: int, seconds: int, path: str) -> None:
-    """Run SCENARIO at a constant arrival rate against the live host; exits 0 on pass, 1 on fail, 3 if inconclusive."""
+def run(
+    *, scenario: str, cluster: str, environment: str, workload: str, rate: int | None, seconds: int | None, path: str
+) -> None:
+    """Run SCENARIO under a workload against the live host; exits 0 on pass, 1 on fail, 3 if inconclusive."""
+    shape = WORKLOADS[workload]
+    rate, seconds = rate or shape.rate, seconds or shape.seconds
     with Progress() as progress:
         platform, service = running_service(Tools(progress), cluster, Environment(environment))
-        progress.step(f"{scenario}: {rate}/s for {seconds} s")
+        progress.step(f"{scenario}: {workload}, {rate}/s, {seconds} s")
         plan = plan_for(
             platform,
             service,
             Environment(environment),
             scenario=scenario,
+            workload=workload,
             rate=rate,
             seconds=seconds,
             ca=write_ca(platform, FOLDER),

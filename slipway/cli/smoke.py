@@ -42,21 +42,22 @@ def plan_for(
     seconds: int,
     ca: Path,
     workdir: Path,
+    workload: str = "constant",
 ) -> LoadPlan:
-    """A plan against the live host of an environment."""
+    """A plan against the live host of an environment; it fails if requests are missing."""
     host = live_host(environment, platform["domain"])
     return LoadPlan(
         scenario=scenario,
+        workload=workload,
         base_url=f"https://{host}",
         rate=rate,
         duration=seconds,
         host=host,
         ca=ca,
         address=platform["ingressAddress"],
-        min_requests=rate * seconds,
         workdir=workdir,
         secrets={"SLIPWAY_TOKEN": service["accessKey"]},
-    )
+    ).guarded()
 
 
 def running_service(

@@ -22,8 +22,8 @@ def env(made):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"scenario": "crash"}, "scenario is 'crash'; allowed: smoke, crud"),
-        ({"workload": "wild"}, "workload is 'wild'; allowed: constant, stairs"),
+        ({"scenario": "crash"}, "scenario is 'crash'; allowed: smoke, crud, read-mostly, search, login, page"),
+        ({"workload": "wild"}, "workload is 'wild'; allowed: constant, smoke, average"),
         ({"rate": 0}, "rate is 0; it must be at least 1"),
         ({"duration": 0.5}, "duration is 0.5"),
         ({"min_requests": 0}, "min_requests is 0"),

@@ -1,13 +1,14 @@
 """The real k6 against a small server on loopback: a run of one to three seconds each, some 100 requests."""
 
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from loadtests import k6
 from loadtests.page import report, sections
-from loadtests.plan import LoadPlan
+from loadtests.plan import SCRIPT, LoadPlan
 from loadtests.stream import Answered
 from loadtests.verdict import MIN_KEYED_SHARE, MIN_UNCACHED_SHARE, ExitClass
 from slipway.reports import Verdict, render
@@ -37,6 +38,49 @@ def test_a_good_service_passes_over_kept_connections(plan, server, scenario):
     assert sum(second.requests for second in result.timeline) == result.requests
     assert sum(result.statuses.values()) == result.requests
     assert {"GET", "POST", "PUT", "PATCH"} <= {seen[0] for seen in server.requests}
+
+
+def test_read_mostly_reads_mostly(plan):
+    result = k6.run(replace(plan, scenario="read-mostly"))
+    assert (result.exit_class, result.reasons) == (ExitClass.PASS, ()), result.failure_reasons
+    assert result.shares["cached reads"] == pytest.approx(0.55, abs=0.05)
+    assert result.shares["uncached reads"] == pytest.approx(0.35, abs=0.05)
+
+
+@pytest.mark.parametrize(("scenario", "what"), [("search", "wrote a post"), ("login", "set a password")])
+def test_a_service_without_what_a_scenario_needs_fails_by_name(plan, scenario, what):
+    result = k6.run(replace(plan, scenario=scenario, min_requests=50))
+    assert result.exit_class is ExitClass.FAIL
+    assert f"setup {what} for 0 of 4 seed users" in why(result)
+
+
+def test_a_part_of_the_mix_that_never_happened_is_no_pass(plan, monkeypatch):
+    # A third of the counters is lost on the way: every request was good, and yet nobody knows what was sent.
+    assert k6.run(plan).exit_class is ExitClass.PASS
+    broken = shutil.copytree(SCRIPT.parent, plan.workdir / "script", ignore=shutil.ignore_patterns("*.py"))
+    crud = broken / "scenarios" / "crud.js"
+    crud.write_text(crud.read_text() + "\ncrud.shares.cached = 1;\n")
+    monkeypatch.setattr("loadtests.plan.SCRIPT", broken / "main.js")
+    result = k6.run(replace(plan, rate=150, min_requests=148))
+    assert result.exit_class is ExitClass.INCONCLUSIVE
+    assert "slipway_cached_reads count>=48" in " ".join(result.reasons)
+
+
+def test_a_spike_rises_and_falls(plan):
+    result = k6.run(replace(plan, workload="spike", rate=100, duration=5, min_requests=1).guarded())
+    assert (result.exit_class, result.reasons) == (ExitClass.PASS, ())
+    rates = [second.requests for second in result.timeline]
+    assert rates[0] < 30
+    assert max(rates[1:4]) > 60
+    assert rates[-1] < 30
+
+
+def test_a_run_that_looks_for_the_breaking_point_ends_there(plan, server):
+    server.fault = lambda _asked: 500 if len(server.requests) > 200 else None
+    result = k6.run(replace(plan, workload="breakpoint", rate=200, duration=20, min_requests=1))
+    assert result.exit_class is ExitClass.FAIL
+    assert result.seconds < 15
+    assert result.failed >= 20
 
 
 def test_a_page_of_any_service_is_read_and_nothing_is_made(plan, server):
