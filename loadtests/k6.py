@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from loadtests import binary as binaries
+from loadtests import written
 from loadtests.plan import LoadPlan, PlanError, command, described, environment
 from loadtests.stream import Answered, Failure, Gap, Second, Seconds, StreamReader, Totals
 from loadtests.verdict import ExitClass, Judgement, Summary, SummaryError, classify, parse_summary
@@ -107,7 +108,7 @@ class Run:
         """Start k6."""
         home = self.folder / "home"
         home.mkdir(parents=True)
-        (self.folder / "plan.json").write_text(json.dumps(described(self.plan), indent=2) + "\n")
+        (self.folder / written.PLAN).write_text(json.dumps(described(self.plan), indent=2) + "\n")
         with contextlib.ExitStack() as stack:
             pipe = self.folder / "stream"
             stack.enter_context(StreamReader(pipe, self._seconds))
@@ -141,7 +142,7 @@ class Run:
     @property
     def summary(self) -> Path:
         """Where k6 writes its summary."""
-        return self.folder / "summary.json"
+        return self.folder / written.SUMMARY
 
     def totals(self) -> Totals:
         """Counts so far."""
@@ -230,7 +231,8 @@ class Run:
         if trouble and judgement.reasons:
             judgement = Judgement(judgement.exit_class, (*judgement.reasons, trouble))
         result = _result(self, judgement, summary, self._seconds, seconds=time.monotonic() - self._begin)
-        (self.folder / "seconds.json").write_text(json.dumps([asdict(second) for second in result.timeline]) + "\n")
+        (self.folder / written.ANSWER).write_text(written.answer_text(judgement))
+        (self.folder / written.SECONDS).write_text(json.dumps([asdict(second) for second in result.timeline]) + "\n")
         with contextlib.suppress(OSError):
             (self.folder / "home").rmdir()
         return result

@@ -1,21 +1,26 @@
 """`slipway loadtest`: k6 through the ingress, with a verdict."""
 
+import datetime as dt
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from infra.naming import Environment
-from loadtests import k6, page
+from loadtests import k6, page, written
 from loadtests.plan import SCENARIOS
 from loadtests.workloads import WORKLOADS
 from slipway import reports
 from slipway.cli.context import Tools, cluster_option, environment_option
 from slipway.cli.progress import Progress
 from slipway.cli.smoke import plan_for, running_service, write_ca
+from slipway.reports.model import plain
 
 FOLDER = Path("build/loadtests")
+RUN_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.group("loadtest")
@@ -66,6 +71,28 @@ def run(
     for reason in result.reasons:
         click.echo(f"  {reason}", err=True)
     sys.exit(result.exit_class.exit_code)
+
+
+@command.command("compare")
+@click.argument("first", metavar="A", type=RUN_FOLDER)
+@click.argument("second", metavar="B", type=RUN_FOLDER)
+def compare(first: Path, second: Path) -> None:
+    """Compare the runs in the folders A and B; exits 0 if B is no worse, 1 if it is, 3 if that cannot be told."""
+    from loadtests import compare_page  # noqa: PLC0415 - it draws, which takes a second to load
+
+    started = dt.datetime.now(dt.UTC)
+    before, after = written.read(first), written.read(second)
+    made = compare_page.report(before, after, started=started, seconds=0.0)
+    path = reports.write(made, sections=compare_page.sections(before, after))
+    shown = Table(*compare_page.COLUMNS)
+    for name, a, b, ratio in compare_page.table(before, after):
+        shown.add_row(name, plain(a), plain(b), ratio)
+    Console().print(shown)
+    for bar in made.bars:
+        if not bar.holds:
+            click.echo(f"  {bar.what}: {bar.measured}; wanted {bar.bar}", err=True)
+    click.echo(f"{made.verdict.value}: {path.with_suffix('.html')}")
+    sys.exit(made.verdict.exit_code)
 
 
 def _so_far(it: k6.Progress) -> str:

@@ -53,7 +53,8 @@ def test_a_result_has_every_figure_and_every_artefact(plan, fake_k6):
     assert (result.p50, result.p95, result.p99) == (1.0, 2.0, 3.0)
     assert [(s.at, s.requests) for s in result.timeline] == [(1, 1)]
     assert result.summary == result.folder / "summary.json"
-    assert sorted(p.name for p in result.folder.iterdir()) == ["k6.log", "plan.json", "seconds.json", "summary.json"]
+    written = ["answer.json", "k6.log", "plan.json", "seconds.json", "summary.json"]
+    assert sorted(p.name for p in result.folder.iterdir()) == written
     assert "hello log" in (result.folder / "k6.log").read_text()
     assert json.loads((result.folder / "seconds.json").read_text())[0]["requests"] == 1
 
