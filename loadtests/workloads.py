@@ -59,15 +59,6 @@ class Workload:
         """Mean rate, as a share of the highest."""
         return sum((stage.start + stage.end) / 2 * stage.time for stage in self.stages)
 
-    def share_at(self, when: float) -> float:
-        """The rate as a share of the highest, at a share of the time; the later stage holds where two meet."""
-        begun = 0.0
-        for stage in self.stages:
-            if when < begun + stage.time:
-                return stage.start + (stage.end - stage.start) * max(0.0, when - begun) / stage.time
-            begun += stage.time
-        return self.stages[-1].end
-
 
 def _level(share: float, time: float) -> Stage:
     return Stage(share, share, time)

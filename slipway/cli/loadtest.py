@@ -11,6 +11,7 @@ from rich.table import Table
 
 from infra.naming import Environment
 from loadtests import k6, page, written
+from loadtests.capacity import HEADROOM, advise, knee, levels
 from loadtests.plan import SCENARIOS
 from loadtests.workloads import WORKLOADS
 from slipway import reports
@@ -91,6 +92,43 @@ def compare(first: Path, second: Path) -> None:
     for bar in made.bars:
         if not bar.holds:
             click.echo(f"  {bar.what}: {bar.measured}; wanted {bar.bar}", err=True)
+    click.echo(f"{made.verdict.value}: {path.with_suffix('.html')}")
+    sys.exit(made.verdict.exit_code)
+
+
+@command.command("capacity")
+@click.argument("folder", metavar="RUN", type=RUN_FOLDER)
+@click.option("--pods", type=click.IntRange(1), required=True, help="Pods that bore the load.")
+@click.option("--cores", type=click.FloatRange(0, min_open=True), required=True, help="CPU limit of each pod.")
+@click.option(
+    "--usual", type=click.FloatRange(0, min_open=True), help="Requests/s of a usual day; else half of what was borne."
+)
+@click.option(
+    "--peak", type=click.FloatRange(0, min_open=True), help="Most requests/s ever expected; else twice the usual."
+)
+@click.option(
+    "--headroom", type=click.FloatRange(1), default=HEADROOM, show_default=True, help="Growth until new pods serve."
+)
+def capacity(
+    *, folder: Path, pods: int, cores: float, usual: float | None, peak: float | None, headroom: float
+) -> None:
+    """Tell what pods and cores bear, from the run in folder RUN whose rate went up (`--workload breakpoint|stairs`).
+
+    Exits 0 if a knee was found, 1 if requests failed below it, 3 if the rate did not go high enough.
+    """
+    from loadtests import capacity_page  # noqa: PLC0415 - it draws, which takes a second to load
+
+    started = dt.datetime.now(dt.UTC)
+    run = written.read(folder)
+    at = knee(levels(run.timeline))
+    advice = None
+    if at is not None:
+        usual = usual or at.good / 2
+        advice = advise(at.good, pods=pods, usual=usual, peak=peak or 2 * usual, headroom=headroom)
+    made = capacity_page.report(run, advice, pods=pods, cores=cores, started=started, seconds=0.0)
+    path = reports.write(made, sections=capacity_page.sections(run))
+    for name, value in made.figures.items():
+        click.echo(f"{name}: {plain(value)}")
     click.echo(f"{made.verdict.value}: {path.with_suffix('.html')}")
     sys.exit(made.verdict.exit_code)
 
