@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "preview": "Show what `up` would change, and what has drifted.",
     "rollout": "Ask for a version of the service, and see how it goes.",
     "check-service": "Try the service contract on an image.",
+    "audit": "List what we are made of, and judge what is known against it.",
     "loadtest": "Send load through the ingress and judge it.",
     "drill": "Break something under load, and measure what users feel.",
     "prove": "Prove that rollouts lose no request, whatever is killed meanwhile.",

@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from infra.engine import REPOSITORY
+from infra.images import CATALOGUE
 from slipway.cli.context import Tools
 from slipway.cli.progress import Progress
 from slipway.cli.requirements import IMAGE_PACKAGES
@@ -19,6 +20,8 @@ from slipway.rollout.client import UsageError, digest_of
 from slipway.toolchain import debian
 from slipway.toolchain.images import Images
 
+#: The images that only this repository builds.
+OURS: Final = tuple(name for name, image in CATALOGUE.items() if image.upstream is None)
 USER: Final = "SLIPWAY_REGISTRY_USER"
 PASSWORD: Final = "SLIPWAY_REGISTRY_PASSWORD"  # noqa: S105 -- the name of a variable
 AUTH_FILE: Final = "REGISTRY_AUTH_FILE"
@@ -30,7 +33,7 @@ def command() -> None:
 
 
 @command.command("build")
-@click.argument("name", type=click.Choice(["service", "controller"]))
+@click.argument("name", type=click.Choice(OURS))
 def build(name: str) -> None:
     """Build image NAME, and print its digest."""
     with Progress() as progress:
@@ -39,7 +42,7 @@ def build(name: str) -> None:
 
 
 @command.command("push")
-@click.argument("name", type=click.Choice(["service", "controller"]))
+@click.argument("name", type=click.Choice(OURS))
 @click.option("--registry", required=True, help="HOST[:PORT][/PATH]; the image becomes slipway/NAME below it.")
 @click.option("--ca", type=click.Path(exists=True, path_type=Path), help="Authority of the registry's certificate.")
 @click.option(

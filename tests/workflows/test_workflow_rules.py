@@ -1,5 +1,6 @@
 """The workflows as data: each rule on every workflow, and each rule on a made-up workflow that breaks it."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,7 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
+from dashboards.grafana import emit
+from dashboards.grafana.boards import ALL
+from infra import settings_reference
+from infra.naming import PROMETHEUS, PROMETHEUS_PORT, Namespace
+from infra.settings import ExistingSettings
+from loadtests.plan import SCENARIOS
+from loadtests.workloads import WORKLOADS
 from slipway import cli
+from slipway.cli.image import OURS
 from slipway.proof.drills import catalogue
 from slipway.toolchain import Toolchain
 
@@ -121,7 +130,7 @@ def whatever_measures_keeps_its_reports(text: str, data: dict[str, Any]) -> Iter
     del text
     for name, job in jobs(data):
         runs = " ".join(step.get("run", "") for step in job.get("steps", ()))
-        if not re.search(r"rollout (start|rollback)|loadtest run|drill run|slipway preview|make unit", runs):
+        if not re.search(r"rollout (start|rollback)|loadtest run|drill run|slipway preview|make (unit|audit)", runs):
             continue
         uploads = [it for it in job["steps"] if it.get("uses", "").startswith("actions/upload-artifact@")]
         if not any(it.get("if") == "always()" and it["with"]["path"] == "build/reports" for it in uploads):
@@ -145,14 +154,18 @@ def a_job_that_deploys_builds_nothing(text: str, data: dict[str, Any]) -> Iterat
     del text
     for name, job in jobs(data):
         runs = " ".join(step.get("run", "") for step in job.get("steps", ()))
-        if "rollout" in runs and "image push" in runs:
+        if "slipway rollout" in runs and "image push" in runs:
             yield f"{name} builds what it deploys"
 
 
 def a_cluster_is_reached_from_an_environment(text: str, data: dict[str, Any]) -> Iterator[str]:
     del text
     for name, job in jobs(data):
-        if "steps" in job and CLUSTER_SECRETS.search(str(job)) and not job.get("environment"):
+        if (
+            "steps" in job
+            and re.search(r"secrets\.\w*kubeconfig", str(job), re.IGNORECASE)
+            and not job.get("environment")
+        ):
             yield f"{name} holds credentials of a cluster outside an environment"
 
 
@@ -239,7 +252,7 @@ def test_every_rule_has_a_workflow_that_breaks_it():
 
 
 def test_these_are_the_workflows():
-    names = {"ci", "deploy", "drift", "drill", "loadtest", "preview", "release", "rollback"}
+    names = {"ci", "deploy", "drift", "drill", "kind", "loadtest", "preview", "release", "rollback"}
     assert {path.stem for path in FILES} == names
     assert {read(path.read_text())["name"] for path in FILES} == names
 
@@ -278,6 +291,36 @@ def test_a_preview_is_never_made_for_somebody_elses_branch():
 def test_every_drill_of_the_catalogue_is_run():
     data = read((FOLDER / "drill.yml").read_text())
     assert data["jobs"]["drill"]["strategy"]["matrix"]["drill"] == [it.name for it in catalogue().listed()]
+
+
+def test_what_the_load_test_offers_can_be_run():
+    inputs = read((FOLDER / "loadtest.yml").read_text())["on"]["workflow_dispatch"]["inputs"]
+    assert set(inputs["scenario"]["options"]) < set(SCENARIOS)
+    assert set(inputs["workload"]["options"]) < set(WORKLOADS)
+
+
+def test_kind_pushes_what_only_we_build_and_draws_every_dashboard():
+    data = read((FOLDER / "kind.yml").read_text())
+    runs = [step.get("run", "") for _, step in steps(data)]
+    assert {run.split("image push ")[1].split()[0] for run in runs if "image push" in run} == set(OURS)
+    listed = next(step["env"]["BOARDS"] for _, step in steps(data) if "BOARDS" in step.get("env", {}))
+    assert listed == "{" + ",".join(board.uid for board in ALL) + "}"
+    up = next(step for _, step in steps(data) if "slipway up" in step.get("run", ""))
+    assert ExistingSettings.model_validate_json(up["env"]["CLUSTER"]).address_range
+    known = settings_reference.render()
+    assert all(f"`{key}`" in known for key in re.findall(r"--set (\S+)", up["run"]))
+    forwarded = f"--namespace={Namespace.MONITORING.value} port-forward service/{PROMETHEUS} {PROMETHEUS_PORT}"
+    assert any(forwarded in run for run in runs)
+
+
+def test_the_pictures_come_from_the_source_that_the_dashboards_ask():
+    source = yaml.safe_load((ROOT / ".github/kind/provisioning/datasources/prometheus.yaml").read_text())
+    asked = {
+        uid
+        for board in ALL
+        for uid in re.findall(r'"type": "prometheus", "uid": "(\w+)"', json.dumps(emit.emit(board)))
+    }
+    assert asked == {source["datasources"][0]["uid"]}
 
 
 def actionlint(*paths: Path) -> subprocess.CompletedProcess[str]:

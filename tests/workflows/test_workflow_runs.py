@@ -37,7 +37,13 @@ esac
 {fails}
 exit 0
 """
-MAKE = '#!/bin/sh\necho "make $*" >> "$RECORD"\n'
+MAKE = """#!/bin/sh
+echo "make $*" >> "$RECORD"
+case "$*" in sbom) mkdir -p build/sbom && echo '{{}}' > build/sbom/service.cdx.json ;; esac
+{fails}
+exit 0
+"""
+NOTE = '#!/bin/sh\necho "$(basename "$0") $*" >> "$RECORD"\n'
 SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
 GH = '#!/bin/sh\necho "gh $*" >> "$RECORD"\n'
 NOTHING = "runs:\n  using: composite\n  steps:\n    - run: 'true'\n      shell: sh\n"
@@ -77,7 +83,7 @@ class Repository:
         self.programs = folder / "programs"
         self.actions = folder / "actions"
         shutil.copytree(ROOT / ".github", self.folder / ".github")
-        for name, text in (("make", MAKE), ("sudo", SUDO), ("gh", GH)):
+        for name, text in (("sudo", SUDO), ("gh", GH), *((it, NOTE) for it in ("docker", "kind", "kubectl", "curl"))):
             self._program(self.programs / name, text)
         for name in ("checkout", "setup-go", "setup-python", "upload-artifact"):
             path = self.actions / name / "action.yml"
@@ -113,6 +119,7 @@ class Repository:
         inputs: Mapping[str, str] | None = None,
         payload: Mapping[str, object] | None = None,
         fails: Mapping[str, int] | None = None,
+        unmade: str = "",
         pushed: str = IMAGE,
     ) -> Run:
         """Run a workflow.
@@ -123,11 +130,14 @@ class Repository:
             inputs: of a dispatch.
             payload: of the event, if it has more than inputs.
             fails: start of a call of `slipway` -> exit code.
+            unmade: target of `make` that fails.
             pushed: what the build says it has pushed.
         """
         cases = " ".join(f'"{start}"*) exit {code} ;;' for start, code in (fails or {}).items())
         text = SLIPWAY.format(python=self.programs / "python", fails=f'case "$*" in {cases} esac' if cases else "")
         self._program(self.folder / ".venv" / "bin" / "slipway", text)
+        broken = f'case "$*" in {unmade}) exit 1 ;; esac' if unmade else ""
+        self._program(self.programs / "make", MAKE.format(fails=broken))
         # The one real command: the check of the digest is what keeps a bad name away from a cluster.
         python = f'#!/bin/sh\nexport PYTHONPATH={ROOT}\nexec {sys.executable} "$@"\n'
         self._program(self.programs / "python", python)
@@ -218,11 +228,41 @@ def test_ci_checks_tests_and_builds(run):
     result = run("ci", "push")
     assert result.code == 0, result.log[-2000:]
     # act numbers the runs of a matrix.
-    names = ("ci/lint-1", "ci/types-2", "ci/contracts-3", "ci/test", "ci/image")
+    names = ("ci/lint-1", "ci/types-2", "ci/contracts-3", "ci/test", "ci/supply", "ci/image")
     assert result.jobs == dict.fromkeys(names, "success")
-    for target in ("lint", "types", "contracts", "setup-test", "unit"):
+    for target in ("lint", "types", "contracts", "setup-test", "unit", "sbom", "audit"):
         assert f"make {target}" in result.calls
     assert result.calls[-1] == "slipway image build service"
+
+
+def test_a_known_vulnerability_keeps_the_image_from_being_built_and_lists_are_kept(run):
+    result = run("ci", "push", unmade="audit")
+    assert result.code != 0
+    assert result.jobs["ci/supply"] == "failure"
+    assert "ci/image" not in result.jobs
+    assert not result.called("slipway image")
+    assert "upload sbom service.cdx.json " in result.calls
+
+
+def test_kind_makes_a_cluster_loads_it_and_takes_pictures(run):
+    result = run("kind", "workflow_dispatch")
+    assert result.code == 0, result.log[-2000:]
+    assert result.jobs == {"kind/kind": "success"}
+    order = ["docker login", "slipway image push", "kind create cluster", "slipway up", "slipway status",
+             "slipway loadtest run", "slipway dashboards build", "docker compose", "curl"]  # fmt: skip
+    at = [next(index for index, call in enumerate(result.calls) if call.startswith(it)) for it in order]
+    assert at == sorted(at)
+    up = result.called("slipway up")[0]
+    assert up.count(IMAGE) == 3
+    assert result.called("kubectl")
+    assert "upload reports-kind told.json " in result.calls
+
+
+def test_a_load_that_fails_on_kind_is_red_and_keeps_its_report(run):
+    result = run("kind", "workflow_dispatch", fails={"loadtest run": 1})
+    assert result.code != 0
+    assert "upload reports-kind told.json " in result.calls
+    assert not result.called("curl")
 
 
 def test_a_release_promotes_one_digest_from_environment_to_environment(run):
@@ -341,7 +381,7 @@ def test_a_load_test_keeps_its_report_when_it_fails(run):
     result = run("loadtest", "workflow_dispatch", inputs=inputs, fails={"loadtest run": 1})
     assert result.code != 0
     assert "make up TARGET=embedded" in result.calls
-    assert result.called("slipway loadtest") == ["slipway loadtest run crud --rate 50 --seconds 60"]
+    assert result.called("slipway loadtest") == ["slipway loadtest run crud --workload constant --rate 50 --seconds 60"]
     assert result.called("upload") == ["upload reports-loadtest told.json "]
 
 
