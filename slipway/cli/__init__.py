@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "setup": "Install and build what a task needs, without doing it.",
     "image": "Build the service's image, push it, check its name.",
     "preview": "Show what `up` would change, and what has drifted.",
+    "preflight": "Judge an environment before a version goes there.",
     "rollout": "Ask for a version of the service, and see how it goes.",
     "check-service": "Try the service contract on an image.",
     "audit": "List what we are made of, and judge what is known against it.",

@@ -127,6 +127,16 @@ def people() -> list[Manifest]:
         "viewer": [look, templates, _rule("", ["events"], ["get", "list", "watch"])],
         "starter": [look, templates, _rule(GROUP, [PLURAL], ["create", "patch", "update", "start"])],
         "approver": [look, _rule(GROUP, [PLURAL], ["patch", "approve"])],
+        # What `slipway preflight` looks at; no secrets, and nothing that changes anything.
+        "preflight": [
+            look,
+            _rule("", ["pods", "services"], ["list"]),
+            _rule("apps", ["deployments"], ["list"]),
+            _rule("networking.k8s.io", ["ingresses", "networkpolicies"], ["list"]),
+            _rule("policy", ["poddisruptionbudgets"], ["list"]),
+        ],
+        # Bound in Prometheus' namespace: alerts that fire, through the API server.
+        "listener": [_rule("", ["services/proxy"], ["get"], ["prometheus:9090"])],
         "aborter": [look, _rule(GROUP, [PLURAL], ["patch", "abort"])],
     }
     return [_object(rbac, "ClusterRole", f"{NAME}-{name}", rules=rules) for name, rules in roles.items()]

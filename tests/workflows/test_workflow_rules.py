@@ -130,7 +130,9 @@ def whatever_measures_keeps_its_reports(text: str, data: dict[str, Any]) -> Iter
     del text
     for name, job in jobs(data):
         runs = " ".join(step.get("run", "") for step in job.get("steps", ()))
-        if not re.search(r"rollout (start|rollback)|loadtest run|drill run|slipway preview|make (unit|audit)", runs):
+        if not re.search(
+            r"rollout (start|rollback)|loadtest run|drill run|slipway (preview|preflight)|make (unit|audit)", runs
+        ):
             continue
         uploads = [it for it in job["steps"] if it.get("uses", "").startswith("actions/upload-artifact@")]
         if not any(it.get("if") == "always()" and it["with"]["path"] == "build/reports" for it in uploads):
@@ -280,6 +282,7 @@ def test_the_image_is_built_in_one_job_and_everything_else_takes_its_name():
     assert data["jobs"]["staging"]["with"]["proven-in"] == "dev"
     assert data["jobs"]["production"]["with"]["proven-in"] == "staging"
     assert data["jobs"]["production"]["needs"] == ["build", "staging"]
+    assert data["jobs"]["production"]["with"]["preflight"] is True
 
 
 def test_a_preview_is_never_made_for_somebody_elses_branch():

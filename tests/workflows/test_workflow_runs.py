@@ -29,7 +29,7 @@ if [ -n "$KUBECONFIG" ]; then echo "kubeconfig $(stat -c %a "$KUBECONFIG") $(wc 
 case "$*" in
   "image push "*) echo "image=$PUSHED" >> "$GITHUB_OUTPUT" ;;
   "image check "*) exec {python} -m slipway "$@" ;;
-  "rollout start "* | "rollout rollback "* | "loadtest run "* | "drill run "* | "preview "*)
+  "rollout start "* | "rollout rollback "* | "loadtest run "* | "drill run "* | "preflight "* | "preview "*)
     mkdir -p build/reports
     echo '{{}}' > build/reports/told.json
     echo '| stack |' > build/preview.md ;;
@@ -299,6 +299,22 @@ def test_a_bad_version_ends_red_with_its_report_and_goes_no_further(run, code):
     assert not [call for call in result.calls if "production" in call]
     ends = {"release/build": "success", "dev/deploy/deploy": "success", "staging/deploy/deploy": "failure"}
     assert result.jobs == ends
+
+
+def test_production_is_judged_before_anything_is_asked_of_it(run):
+    result = run("release", "push")
+    assert result.called("slipway preflight") == ["slipway preflight --environment production"]
+    at = [index for index, call in enumerate(result.calls) if "--environment production" in call]
+    assert [result.calls[index].split(" --")[0] for index in at] == ["slipway preflight", "slipway rollout start"]
+
+
+@pytest.mark.parametrize("code", [1, 3], ids=["unfit", "cannot be told"])
+def test_an_environment_that_is_not_fit_gets_no_version(run, code):
+    result = run("release", "push", fails={"preflight --environment production": code})
+    assert result.code != 0
+    assert result.jobs["production/deploy/deploy"] == "failure"
+    assert len(result.called("slipway rollout start")) == 2
+    assert "upload reports-production told.json " in result.calls
 
 
 def test_another_digest_than_the_proven_one_is_not_rolled_out(run):

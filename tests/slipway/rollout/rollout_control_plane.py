@@ -24,7 +24,7 @@ from slipway.toolchain.modules import SETS
 
 NEEDED = ("etcd", "kube-apiserver")
 CONTROLLER = "system:serviceaccount:slipway-system:slipway-rollout"
-USERS = {"admin": "system:masters", "ada": "", "erin": "", "sam": "", "stranger": "", CONTROLLER: ""}
+USERS = {"admin": "system:masters", "ada": "", "erin": "", "sam": "", "pia": "", "stranger": "", CONTROLLER: ""}
 
 
 def programs() -> Mapping[str, Path]:
@@ -185,7 +185,7 @@ def wait_for_crd(running: ControlPlane) -> None:
 INSTALLATION = Installation(
     image="registry.test/controller@sha256:" + "c" * 64, environments=("dev",), secrets=("payload",)
 )
-PEOPLE = {"sam": "starter", "ada": "approver", "erin": "aborter"}
+PEOPLE = {"sam": "starter", "ada": "approver", "erin": "aborter", "pia": "preflight"}
 PATHS = {
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
