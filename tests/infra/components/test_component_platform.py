@@ -83,7 +83,7 @@ CONTROLLER = {
     "kubernetes:core/v1:ServiceAccount": 1,
     "kubernetes:networking.k8s.io/v1:NetworkPolicy": 1,
     "kubernetes:policy/v1:PodDisruptionBudget": 1,
-    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": 6,
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": 8,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": 1,
     "kubernetes:rbac.authorization.k8s.io/v1:Role": 2,
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": 2,
