@@ -69,7 +69,15 @@ POSTGRES: Final = "postgres"
 POSTGRES_PORT: Final = 5432
 REDIS: Final = "redis"
 REDIS_PORT: Final = 6379
+SENTINEL_PORT: Final = 26379
+#: What Sentinels call the set of members, and how many there are, in every profile: a majority of two outlives one.
+REDIS_SET: Final = "state"
+REDIS_MEMBERS: Final = 3
 REDIS_AUTH_SECRET: Final = "redis-auth"  # noqa: S105  # the name of a Secret, not a secret
+REDIS_CACHE: Final = "redis-cache"
+REDIS_CACHE_AUTH_SECRET: Final = "redis-cache-auth"  # noqa: S105  # the name of a Secret, not a secret
+#: Who services are to Redis and to its Sentinels.
+REDIS_USER: Final = "service"
 
 PROMETHEUS: Final = "prometheus"
 PROMETHEUS_PORT: Final = 9090
@@ -180,9 +188,15 @@ def cluster_host(service: str, namespace: str) -> str:
     return f"{service}.{namespace}.svc.{CLUSTER_DOMAIN}"
 
 
+def redis_member(number: int) -> str:
+    """Name of a member of the replicated Redis: of its pod, and of the Service with its address."""
+    return f"{REDIS}-{number}"
+
+
 POSTGRES_PRIMARY_HOST: Final = cluster_host(f"{POSTGRES}-rw", Namespace.DATA)
 POSTGRES_REPLICA_HOST: Final = cluster_host(f"{POSTGRES}-ro", Namespace.DATA)
 REDIS_HOST: Final = cluster_host(REDIS, Namespace.DATA)
+REDIS_CACHE_HOST: Final = cluster_host(REDIS_CACHE, Namespace.DATA)
 PROMETHEUS_URL: Final = f"http://{cluster_host(PROMETHEUS, Namespace.MONITORING)}:{PROMETHEUS_PORT}"
 ELASTICSEARCH_HOST: Final = cluster_host(ELASTICSEARCH, Namespace.LOGS)
 ELASTICSEARCH_URL: Final = f"https://{ELASTICSEARCH_HOST}:{ELASTICSEARCH_PORT}"

@@ -1,0 +1,119 @@
+"""`python -m infra.redis_keeper`: keeps one member of a replicated Redis in its role until it is told to stop.
+
+Exit codes: 0 stopped in order, 2 wrong arguments.
+"""
+
+import argparse
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Event
+from types import FrameType
+
+from infra.redis_keeper.keeper import Group, introduce, round_of
+from infra.redis_keeper.wire import Access, Place
+
+_EVERY = 0.5  # seconds; a master that was started again has to lead before its Sentinels hold it for down
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    given = _parser().parse_args(arguments)
+    stop = Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    try:
+        group = group_of(given, lambda name: _resolved(name, stop))
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"the keeper does not start: {error}\n")
+        return 2
+    keep(group, stop, given.alive)
+    return 0
+
+
+def keep(group: Group, stop: Event, alive: Path | None) -> None:
+    """Go round until `stop` is set; each new decision is one line of the log.
+
+    Args:
+        group: The set.
+        stop: Ends it.
+        alive: A file that is touched in every round, for a probe.
+    """
+    last, introduced = "", False
+    while not stop.is_set():
+        introduced = introduced or introduce(group)
+        decision = str(round_of(group))
+        if decision != last:
+            print(f"member {group.ordinal}: {decision}", flush=True)  # noqa: T201  # its log
+            last = decision
+        if alive is not None:
+            alive.touch()
+        stop.wait(_EVERY)
+
+
+def group_of(given: argparse.Namespace, resolve: Callable[[str], str]) -> Group:
+    """The group from the command line.
+
+    Raises:
+        ValueError: A place or the ordinal is wrong.
+        OSError: The password cannot be read.
+    """
+    redis, sentinels = (
+        tuple(Place(resolve(it.host), it.port) for it in map(Place.parse, text.split(",")))
+        for text in (given.redis, given.sentinels)
+    )
+    ordinal = int(given.ordinal.rpartition("-")[2])
+    if len(redis) != len(sentinels) or not 0 <= ordinal < len(redis):
+        raise ValueError(
+            f"{len(redis)} members, {len(sentinels)} Sentinels, ordinal {ordinal}; allowed are as many of the one as "
+            "of the other, and an ordinal below that"
+        )
+    password = given.password_file.read_text("utf-8").strip() if given.password_file else ""
+    own = given.own_host
+    return Group(
+        name=given.name,
+        ordinal=ordinal,
+        redis=redis,
+        sentinels=sentinels,
+        own_redis=Place(own, redis[ordinal].port),
+        own_sentinel=Place(own, sentinels[ordinal].port),
+        access=Access(given.user if password else "", password),
+        down_after=given.down_after,
+        failover_timeout=given.failover_timeout,
+    )
+
+
+def _resolved(name: str, stop: Event) -> str:
+    """The address of a name. Asked once, at the start: Services keep their addresses, name servers may be away."""
+    while not stop.is_set():
+        try:
+            return socket.gethostbyname(name)
+        except OSError as error:
+            print(f"{name} has no address yet: {error}", flush=True)  # noqa: T201  # its log
+            stop.wait(_EVERY)
+    return name
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m infra.redis_keeper", description=__doc__)
+    parser.add_argument("--name", required=True, help="what Sentinels call the set")
+    parser.add_argument("--ordinal", required=True, help="this member's number, or a name that ends in it: redis-2")
+    parser.add_argument("--redis", required=True, help="host:port of every member, with commas between them")
+    parser.add_argument("--sentinels", required=True, help="host:port of every Sentinel, with commas between them")
+    parser.add_argument("--own-host", default="127.0.0.1", help="where this member's own Redis and Sentinel listen")
+    parser.add_argument("--user", default="keeper", help="who the keeper is to Redis and Sentinel")
+    parser.add_argument("--password-file", type=Path, help="its password; without one it gives none")
+    parser.add_argument("--down-after", type=int, default=5000, help="milliseconds of silence of a member that is down")
+    parser.add_argument("--failover-timeout", type=int, default=5000, help="milliseconds that a failover may take")
+    parser.add_argument("--alive", type=Path, help="file that is touched in every round")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
