@@ -35,7 +35,9 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # a path with too many is not there, like any other: 404, no redirect
     database = Database(settings)
-    redis = None if settings.redis_url_file is None else connect(settings.redis_url_file, settings.threads)
+    # Counts of requests may be lost as what is cached may: they are beside it, not among what must be kept.
+    cache_url_file = settings.cache_url_file or settings.redis_url_file
+    redis = None if cache_url_file is None else connect(cache_url_file, settings.threads)
     attach(
         app,
         Parts(

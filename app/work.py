@@ -16,9 +16,10 @@ from types import FrameType
 
 import orjson
 from prometheus_client import REGISTRY
-from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from app.core import metrics
+from app.core import metrics, redis_places
 from app.core.database import Database
 from app.core.logs import configure_logs
 from app.core.secret_files import read_redis_url
@@ -29,6 +30,7 @@ from app.worker.loop import TROUBLE, Worker
 
 _LOG = logging.getLogger(__name__)
 _REDIS_SECONDS = 5.0  # longer than a blocking read
+_CONNECT_SECONDS = 1.0  # a Sentinel that does not answer is passed over after that
 
 
 def may_consume(settings: Settings) -> bool:
@@ -87,7 +89,12 @@ def _work(settings: Settings, redis_url_file: Path, database: Database) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     metrics.serve(settings.metrics_port, REGISTRY)
-    with Redis.from_url(read_redis_url(redis_url_file), socket_timeout=_REDIS_SECONDS) as redis:
+    with redis_places.connect(
+        read_redis_url(redis_url_file),
+        socket_timeout=_REDIS_SECONDS,
+        socket_connect_timeout=_CONNECT_SECONDS,
+        retry=Retry(NoBackoff(), 0),  # the worker goes round again anyway, and asks anew who is master
+    ) as redis:
         worker = Worker(
             database=database,
             redis=redis,

@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from app.core import redis_places
 from app.core.breaker import Breaker
 from app.core.secret_files import read_redis_url
 
@@ -38,7 +39,7 @@ Value = dict[str, Any]
 
 def connect(url_file: Path, connections: int) -> Redis:
     """Return a client that gives up at once instead of retrying: what waits for a cache needs no cache."""
-    return Redis.from_url(
+    return redis_places.connect(
         read_redis_url(url_file),
         retry=Retry(NoBackoff(), 0),
         socket_timeout=_TIMEOUT_SECONDS,

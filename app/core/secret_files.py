@@ -5,6 +5,8 @@ from pathlib import Path
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.core.redis_places import SENTINEL_FORM, parse_sentinels
+
 _PLACEHOLDERS = ("changeme", "change-me", "changethis", "placeholder", "replace-me", "xxxx")
 _DRIVER = "postgresql+psycopg"
 _SHORTEST_KEY = 32
@@ -50,8 +52,11 @@ def read_redis_url(path: Path) -> str:
         SecretError: as `read_secret`, or the text is not a Redis address.
     """
     url = read_secret(path)
-    if not url.startswith(("redis://", "rediss://")):
-        raise SecretError(f"secret file {path}: is not a Redis address; allowed: redis(s)://[:password@]host[:port]/0")
+    if not url.startswith(("redis://", "rediss://")) and parse_sentinels(url) is None:
+        raise SecretError(
+            f"secret file {path}: is not a Redis address; allowed: redis(s)://[:password@]host[:port]/0 "
+            f"or {SENTINEL_FORM}"
+        )
     return url
 
 

@@ -53,7 +53,8 @@ class Settings(BaseSettings):
 
     database_url_file: FilePath
     replica_url_file: FilePath | None = None
-    redis_url_file: FilePath | None = None  # without it nothing is cached, and there is no worker
+    redis_url_file: FilePath | None = None  # carries messages; without it there is no worker
+    cache_url_file: FilePath | None = None  # a Redis that may forget; without it, the one above caches too
     sentry_dsn_file: FilePath | None = None  # without it no error is reported anywhere but in the log
     signing_key_file: FilePath | None = None  # without it: no login, no tokens, API keys only
     bootstrap_key_file: FilePath | None = None  # a key that may do everything: first steps and load tests
@@ -125,6 +126,7 @@ class Settings(BaseSettings):
             (self.database_url_file, read_database_url),
             (self.replica_url_file, read_database_url),
             (self.redis_url_file, read_redis_url),
+            (self.cache_url_file, read_redis_url),
             (self.sentry_dsn_file, read_secret),
             (self.signing_key_file, Keyring.from_file),
             (self.bootstrap_key_file, read_key),
