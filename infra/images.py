@@ -96,6 +96,8 @@ _TABLE: Final = (
         local_tag=versions.POSTGRES_MAJOR,
     ),
     Image("redis", f"docker.io/library/redis:{versions.REDIS_UPSTREAM}"),
+    # A bare interpreter, for the keepers of Redis, whose own image has none.
+    Image("python", f"docker.io/library/python:{versions.PYTHON_UPSTREAM}"),
     # Ours alone; HAProxy's pods cannot be without it, so on clusters without a registry it must come from one.
     Image("ingress-observer", None),
     Image("prometheus-operator", f"quay.io/prometheus-operator/prometheus-operator:v{versions.PROMETHEUS_OPERATOR}"),
@@ -129,6 +131,7 @@ PLATFORM_IMAGES: Final = (
     "cloudnative-pg",
     "postgres",
     "redis",
+    "python",
 )
 
 #: What the platform runs besides if it keeps metrics.

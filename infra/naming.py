@@ -195,7 +195,6 @@ def redis_member(number: int) -> str:
 
 POSTGRES_PRIMARY_HOST: Final = cluster_host(f"{POSTGRES}-rw", Namespace.DATA)
 POSTGRES_REPLICA_HOST: Final = cluster_host(f"{POSTGRES}-ro", Namespace.DATA)
-REDIS_HOST: Final = cluster_host(REDIS, Namespace.DATA)
 REDIS_CACHE_HOST: Final = cluster_host(REDIS_CACHE, Namespace.DATA)
 PROMETHEUS_URL: Final = f"http://{cluster_host(PROMETHEUS, Namespace.MONITORING)}:{PROMETHEUS_PORT}"
 ELASTICSEARCH_HOST: Final = cluster_host(ELASTICSEARCH, Namespace.LOGS)

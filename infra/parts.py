@@ -82,6 +82,9 @@ class ExternalRedis(BaseModel):
     url_key: Annotated[str, AfterValidator(_key)] = Field(
         default="url", description="Its key with the address: `redis://...` or `rediss://...`."
     )
+    cache_url_key: Annotated[str, AfterValidator(_key)] | None = Field(
+        default=None, description="Its key with the address of a Redis for the cache; left out, the same one caches."
+    )
     network: Annotated[str, AfterValidator(_range)] = Field(
         description="Addresses that services may connect to for it, such as 192.0.2.0/24."
     )
@@ -129,10 +132,11 @@ class Parts(BaseModel):
         postgres, redis = self.postgres_external, self.redis_external
         if postgres and redis and postgres.secret == redis.secret:
             keys = {postgres.url_key, postgres.replica_url_key}
-            if redis.url_key in keys:
+            shared = keys & {redis.url_key, redis.cache_url_key} - {None}
+            if shared:
                 raise ValueError(
-                    f"postgresExternal and redisExternal both name the key {redis.url_key} of {redis.secret}; one of "
-                    "them needs another key, since it cannot be the address of both"
+                    f"postgresExternal and redisExternal both name the key {min(map(str, shared))} of {redis.secret}; "
+                    "one of them needs another key, since it cannot be the address of both"
                 )
         return self
 

@@ -61,10 +61,14 @@ class Profile:
         postgres_storage: Volume of each Postgres instance.
         postgres_connections: Connections that an instance accepts.
         postgres_shared_buffers: Postgres's own cache.
-        redis: The Redis pod.
-        redis_storage: Volume of Redis.
-        redis_maxmemory: Data that Redis holds before it refuses writes, in its own notation; well below its limit,
+        redis: Each Redis of the state role.
+        redis_storage: Volume of each of them.
+        redis_maxmemory: Data that it holds before it refuses writes, in its own notation; well below its limit,
             since a rewrite of the append-only file copies pages.
+        redis_sentinel: Each Sentinel.
+        redis_keeper: Each keeper, which is a small Python program.
+        redis_cache: The Redis of the cache role.
+        redis_cache_maxmemory: Data that it holds before it forgets what is read least.
         ingress_observer: The observer beside each HAProxy.
         prometheus_operator: The operator of Prometheus.
         prometheus: Each Prometheus.
@@ -102,6 +106,10 @@ class Profile:
     redis: Size
     redis_storage: str
     redis_maxmemory: str
+    redis_sentinel: Size
+    redis_keeper: Size
+    redis_cache: Size
+    redis_cache_maxmemory: str
     ingress_observer: Size
     prometheus_operator: Size
     prometheus: Size
@@ -146,6 +154,10 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             redis=Size("10m", "48Mi", "500m", "256Mi"),
             redis_storage="1Gi",
             redis_maxmemory="128mb",
+            redis_sentinel=Size("5m", "16Mi", "200m", "64Mi"),
+            redis_keeper=Size("10m", "24Mi", "200m", "64Mi"),
+            redis_cache=Size("10m", "32Mi", "500m", "160Mi"),
+            redis_cache_maxmemory="96mb",
             ingress_observer=Size("10m", "24Mi", "500m", "128Mi"),
             prometheus_operator=Size("5m", "48Mi", "500m", "256Mi"),
             prometheus=Size("50m", "384Mi", "1", "1Gi"),
@@ -183,6 +195,10 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             redis=Size("100m", "256Mi", "1", "1Gi"),
             redis_storage="4Gi",
             redis_maxmemory="512mb",
+            redis_sentinel=Size("20m", "16Mi", "200m", "64Mi"),
+            redis_keeper=Size("20m", "24Mi", "200m", "64Mi"),
+            redis_cache=Size("100m", "256Mi", "1", "768Mi"),
+            redis_cache_maxmemory="512mb",
             ingress_observer=Size("50m", "32Mi", "1", "128Mi"),
             prometheus_operator=Size("20m", "64Mi", "500m", "256Mi"),
             prometheus=Size("250m", "1Gi", "2", "3Gi"),
@@ -220,6 +236,10 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             redis=Size("250m", "512Mi", "2", "2Gi"),
             redis_storage="10Gi",
             redis_maxmemory="1gb",
+            redis_sentinel=Size("20m", "32Mi", "200m", "128Mi"),
+            redis_keeper=Size("20m", "32Mi", "200m", "64Mi"),
+            redis_cache=Size("250m", "512Mi", "2", "2Gi"),
+            redis_cache_maxmemory="1gb",
             ingress_observer=Size("100m", "32Mi", "1", "128Mi"),
             prometheus_operator=Size("50m", "128Mi", "500m", "512Mi"),
             prometheus=Size("500m", "4Gi", "4", "8Gi"),

@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from infra.naming import ACCESS_SECRET, DATABASE_SECRET, POSTGRES_PORT, REDIS_PORT, REDIS_SECRET, Namespace
+from infra import naming
+from infra.naming import (
+    ACCESS_SECRET,
+    DATABASE_SECRET,
+    POSTGRES_PORT,
+    REDIS_PORT,
+    REDIS_SECRET,
+    SENTINEL_PORT,
+    Namespace,
+)
 from infra.parts import Parts, Store
 
 
@@ -34,6 +43,7 @@ class Mount:
 _PRIMARY = ("database-url", "SLIPWAY_DATABASE_URL_FILE")
 _REPLICA = ("replica-url", "SLIPWAY_REPLICA_URL_FILE")
 _REDIS = ("redis-url", "SLIPWAY_REDIS_URL_FILE")
+_CACHE = ("cache-url", "SLIPWAY_CACHE_URL_FILE")
 
 
 def mounts(parts: Parts) -> tuple[Mount, ...]:
@@ -53,8 +63,11 @@ def mounts(parts: Parts) -> tuple[Mount, ...]:
             add(postgres.secret, postgres.replica_url_key, _REPLICA)
     if parts.redis is Store.MANAGED:
         add(REDIS_SECRET, "url", _REDIS)
+        add(REDIS_SECRET, "cache-url", _CACHE)
     if (redis := parts.redis_external) is not None:
         add(redis.secret, redis.url_key, _REDIS)
+        if redis.cache_url_key is not None:
+            add(redis.secret, redis.cache_url_key, _CACHE)
     return tuple(Mount(secret, files) for secret, files in found.items())
 
 
@@ -65,11 +78,25 @@ def secrets(parts: Parts) -> tuple[str, ...]:
 
 def openings(parts: Parts) -> list[dict[str, Any]]:
     """Where a service may connect to, as the chart takes it."""
-    inside = [
-        port for where, port in ((parts.postgres, POSTGRES_PORT), (parts.redis, REDIS_PORT)) if where is Store.MANAGED
-    ]
+    places = ((parts.postgres, (POSTGRES_PORT,)), (parts.redis, (REDIS_PORT, SENTINEL_PORT)))
+    inside = [port for where, ports in places if where is Store.MANAGED for port in ports]
     outside = [it for it in (parts.postgres_external, parts.redis_external) if it is not None]
     return [
         *([{"namespace": Namespace.DATA.value, "ports": inside}] if inside else []),
         *({"network": it.network, "ports": [it.port]} for it in outside),
     ]
+
+
+def redis_urls(password: str) -> dict[str, str]:
+    """The addresses of Redis that the platform brings along, by the key of the Secret that they stand under.
+
+    Args:
+        password: Of the user for services; its characters need no quoting.
+    """
+    login = f"{naming.REDIS_USER}:{password}"
+    hosts = (naming.cluster_host(naming.redis_member(n), Namespace.DATA) for n in range(naming.REDIS_MEMBERS))
+    sentinels = ",".join(f"{host}:{SENTINEL_PORT}" for host in hosts)
+    return {
+        "url": f"redis+sentinel://{login}@{sentinels}/{naming.REDIS_SET}/0",
+        "cache-url": f"redis://{login}@{naming.REDIS_CACHE_HOST}:{REDIS_PORT}/0",
+    }

@@ -52,3 +52,11 @@ def from_namespaces(namespaces: Sequence[str], ports: Sequence[int]) -> NetworkP
         ],
         "ports": [{"port": port, "protocol": "TCP"} for port in ports],
     }
+
+
+def from_workload(workload: str, ports: Sequence[int]) -> NetworkPolicyIngressRuleArgsDict:
+    """Pods of a workload in the same namespace may reach these TCP ports."""
+    return {
+        "from_": [{"pod_selector": {"match_labels": selector(workload)}}],
+        "ports": [{"port": port, "protocol": "TCP"} for port in ports],
+    }

@@ -21,7 +21,7 @@ from infra.components.namespace import Namespace, NamespaceConfig
 from infra.components.postgres import Postgres, PostgresConfig
 from infra.components.postgres_operator import PostgresOperator, PostgresOperatorConfig
 from infra.components.priorities import Priorities
-from infra.components.redis import Redis, RedisConfig
+from infra.components.redis import Redis, RedisConfig, RedisPasswords
 from infra.components.rollout_controller import RolloutController, RolloutControllerConfig
 from infra.handover import Capabilities
 from infra.handover import Platform as PlatformHandover
@@ -36,6 +36,7 @@ ReadRelease = Callable[[versions.ReleaseFile], list[dict[str, Any]]]
 _OBSERVER_IMAGE = "ingress-observer"
 _CONTROLLER_IMAGE = "controller"
 _METALLB_IMAGES = frozenset({"metallb-controller", "metallb-speaker"})
+_REDIS_IMAGES = frozenset({"redis", "python"})
 _POSTGRES_IMAGES = frozenset({"cloudnative-pg", "postgres"})
 
 
@@ -62,7 +63,7 @@ class PlatformResources:
     """What was made.
 
     `metallb` only where the cluster has no load balancer of its own, `observer` and `controller` only where their image
-    can be had, `metrics`, `logs`, `postgres` with its operator, and `redis` with its password only if the platform
+    can be had, `metrics`, `logs`, `postgres` with its operator, and `redis` with its service's password only if the platform
     brings them.
     """
 
@@ -200,14 +201,16 @@ class Platform(Component):
         redis_password = redis = None
         if settings.redis is Store.MANAGED:
             redis_password = GeneratedPassword("redis-password", opts=self.child())
+            others = [GeneratedPassword(f"redis-{user}-password", opts=self.child()) for user in ("keeper", "metrics")]
             redis = Redis(
                 "redis",
                 RedisConfig(
                     namespaces[naming.Namespace.DATA],
                     images.references["redis"],
+                    images.references["python"],
                     profile,
                     capabilities.storage_class,
-                    redis_password.password,
+                    RedisPasswords(redis_password.password, *(it.password for it in others)),
                     node_loss,
                 ),
                 self.child(depends_on=[priorities]),
@@ -315,7 +318,7 @@ def image_names(settings: PlatformSettings, capabilities: Capabilities) -> list[
     if settings.postgres is not Store.MANAGED:
         away |= _POSTGRES_IMAGES
     if settings.redis is not Store.MANAGED:
-        away |= {naming.REDIS}
+        away |= _REDIS_IMAGES
     names = [name for name in PLATFORM_IMAGES if name not in away]
     source = resolve_source(ImagesConfig(names, settings.image_source, capabilities))
     if source is ImageSource.LOCAL and settings.ingress_observer_image is None:

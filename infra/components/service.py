@@ -106,8 +106,10 @@ class Service(Component):
                 naming.DATABASE_SECRET, where, {"url": database.url, "replica-url": database.replica_url}, namespace
             )
         if redis_password is not None:
-            redis_url = pulumi.Output.concat("redis://:", redis_password, f"@{naming.REDIS_HOST}:{naming.REDIS_PORT}/0")
-            redis_secret = self._secret(naming.REDIS_SECRET, where, {"url": redis_url}, namespace)
+            urls = pulumi.Output.from_input(redis_password).apply(connections.redis_urls)
+            redis_secret = self._secret(
+                naming.REDIS_SECRET, where, {key: urls[key] for key in ("url", "cache-url")}, namespace
+            )
         access_key = GeneratedPassword("access-key", opts=self.child())
         access_secret = self._secret(naming.ACCESS_SECRET, where, {"bootstrap-key": access_key.password}, namespace)
         chart = Chart(

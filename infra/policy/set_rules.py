@@ -23,6 +23,7 @@ from infra.policy.model import (
 
 # A CronJob's Jobs and a StatefulSet's revision label carry 11 characters more than its name.
 _NAME_LIMITS: Mapping[str, int] = {"CronJob": 52, "StatefulSet": 52}
+_POD_NAME = "statefulset.kubernetes.io/pod-name"
 # Their names are paths in the API and never become a label or a host: Kubernetes allows 253.
 _LONG_NAMES = frozenset(
     {
@@ -120,6 +121,8 @@ def _services(manifests: Sequence[Manifest]) -> Iterator[Finding]:
             continue
         # A colour may have no version yet, so its Service may select nothing: what counts is the family.
         selector.pop(COLOUR_LABEL, None)
+        # The StatefulSet's controller gives each pod its own name as a label; no template can have it.
+        selector.pop(_POD_NAME, None)
         found = {
             _family(workload)
             for workload in every

@@ -66,7 +66,8 @@ def test_hosts_are_those_of_the_contract():
 def test_addresses_inside_the_cluster_are_full_names():
     assert naming.POSTGRES_PRIMARY_HOST == "postgres-rw.data.svc.cluster.local"
     assert naming.POSTGRES_REPLICA_HOST == "postgres-ro.data.svc.cluster.local"
-    assert naming.REDIS_HOST == "redis.data.svc.cluster.local"
+    assert naming.REDIS_CACHE_HOST == "redis-cache.data.svc.cluster.local"
+    assert naming.redis_member(2) == "redis-2"
 
 
 def test_a_database_has_one_name_for_each_environment():

@@ -94,11 +94,14 @@ def test_a_service_is_told_of_all_that_is_managed():
         },
         {
             "secret": "payload-redis",
-            "items": [{"key": "url", "file": "redis-url", "env": "SLIPWAY_REDIS_URL_FILE"}],
+            "items": [
+                {"key": "url", "file": "redis-url", "env": "SLIPWAY_REDIS_URL_FILE"},
+                {"key": "cache-url", "file": "cache-url", "env": "SLIPWAY_CACHE_URL_FILE"},
+            ],
         },
     ]
     assert connections.secrets(Parts()) == naming.SERVICE_SECRETS
-    assert connections.openings(Parts()) == [{"namespace": "data", "ports": [5432, 6379]}]
+    assert connections.openings(Parts()) == [{"namespace": "data", "ports": [5432, 6379, 26379]}]
 
 
 def test_a_service_is_told_of_nothing_that_is_off():

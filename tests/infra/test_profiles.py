@@ -79,6 +79,8 @@ def test_caches_fit_into_their_memory_limits(name):
     profile = PROFILES[name]
     # Redis copies pages while it rewrites its file: at worst all of them.
     assert 2 * octets(profile.redis_maxmemory) <= octets(profile.redis.memory_limit)
+    # The cache writes no file; what it needs beside its data is for connections and fragments.
+    assert 1.3 * octets(profile.redis_cache_maxmemory) <= octets(profile.redis_cache.memory_limit)
     # Java needs as much again for files that it reads, and beside its heap.
     assert 2 * profile.elasticsearch_heap * 2**20 <= octets(profile.elasticsearch.memory_limit)
     assert 2 * octets(profile.postgres_shared_buffers) <= octets(profile.postgres.memory_limit)
@@ -99,7 +101,10 @@ def test_the_small_profile_fits_the_smallest_machine():
         (it.ingress, it.ingress_replicas),
         (it.operator, it.operator_replicas),
         (it.postgres, 3),
-        (it.redis, 1),
+        (it.redis, 3),
+        (it.redis_sentinel, 3),
+        (it.redis_keeper, 3),
+        (it.redis_cache, 1),
         (it.service, 2 * it.service_replicas),
     ]
     assert sum(cores(size.cpu) * count for size, count in counted) <= 1

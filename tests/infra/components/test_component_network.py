@@ -3,7 +3,7 @@
 import pulumi
 
 from infra.components import network
-from infra.components.redis import Redis, RedisConfig
+from infra.components.redis import Redis, RedisConfig, RedisPasswords
 from infra.profiles import PROFILES, ProfileName
 
 
@@ -21,28 +21,27 @@ def test_a_rule_without_a_source_is_for_everyone():
     assert network.from_anywhere([80]) == {"ports": [{"port": 80, "protocol": "TCP"}]}
 
 
-def test_redis_is_reached_by_services_and_by_nobody_else(deploy):
+def test_redis_is_reached_by_services_and_by_its_own_members_and_by_nobody_else(deploy):
     def program():
         namespace = pulumi.CustomResource("kubernetes:core/v1:Namespace", "data", {})
         small = PROFILES[ProfileName.SMALL]
-        Redis("redis", RedisConfig(namespace, "redis@sha256:0", small, "standard", "password", 10))
+        passwords = RedisPasswords("service", "keeper", "metrics")
+        Redis("redis", RedisConfig(namespace, "redis@sha256:0", "python@sha256:0", small, "standard", passwords, 10))
 
-    rules = deploy(program).one("kubernetes:networking.k8s.io/v1:NetworkPolicy").inputs["spec"]
-    assert rules["ingress"] == [
-        {
-            "from": [
-                {
-                    "namespaceSelector": {
-                        "matchExpressions": [
-                            {
-                                "key": "kubernetes.io/metadata.name",
-                                "operator": "In",
-                                "values": ["dev", "staging", "production"],
-                            }
-                        ]
-                    }
-                }
-            ],
-            "ports": [{"port": 6379, "protocol": "TCP"}],
+    run = deploy(program)
+    services = {
+        "namespaceSelector": {
+            "matchExpressions": [
+                {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["dev", "staging", "production"]}
+            ]
         }
+    }
+    redis, sentinel = ({"port": port, "protocol": "TCP"} for port in (6379, 26379))
+    members = run.one("kubernetes:apps/v1:StatefulSet").inputs["spec"]["selector"]
+    rules = run.one("kubernetes:networking.k8s.io/v1:NetworkPolicy", "redis").inputs["spec"]
+    assert rules["ingress"] == [
+        {"from": [services], "ports": [redis, sentinel]},
+        {"from": [{"podSelector": members}], "ports": [redis, sentinel]},
     ]
+    rules = run.one("kubernetes:networking.k8s.io/v1:NetworkPolicy", "redis-cache").inputs["spec"]
+    assert rules["ingress"] == [{"from": [services], "ports": [redis]}]

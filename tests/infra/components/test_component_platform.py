@@ -29,16 +29,16 @@ COMMON = {
     "kubernetes:admissionregistration.k8s.io/v1:MutatingWebhookConfiguration": 1,
     "kubernetes:admissionregistration.k8s.io/v1:ValidatingWebhookConfiguration": 1,
     "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition": 11,
-    "kubernetes:apps/v1:Deployment": 2,
+    "kubernetes:apps/v1:Deployment": 3,
     "kubernetes:apps/v1:StatefulSet": 1,
-    "kubernetes:core/v1:ConfigMap": 3,
+    "kubernetes:core/v1:ConfigMap": 5,
     "kubernetes:core/v1:Namespace": 3,
-    "kubernetes:core/v1:Secret": 2,
-    "kubernetes:core/v1:Service": 3,
+    "kubernetes:core/v1:Secret": 3,
+    "kubernetes:core/v1:Service": 7,
     "kubernetes:core/v1:ServiceAccount": 2,
     "kubernetes:networking.k8s.io/v1:IngressClass": 1,
-    "kubernetes:networking.k8s.io/v1:NetworkPolicy": 2,
-    "kubernetes:policy/v1:PodDisruptionBudget": 2,
+    "kubernetes:networking.k8s.io/v1:NetworkPolicy": 3,
+    "kubernetes:policy/v1:PodDisruptionBudget": 3,
     "kubernetes:postgresql.cnpg.io/v1:Cluster": 1,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": 8,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": 2,
@@ -47,7 +47,7 @@ COMMON = {
     "kubernetes:scheduling.k8s.io/v1:PriorityClass": 4,
     "pulumi-python:dynamic/slipway:GeneratedAuthority": 1,
     "pulumi-python:dynamic/slipway:GeneratedCertificate": 1,
-    "pulumi-python:dynamic/slipway:GeneratedPassword": 1,
+    "pulumi-python:dynamic/slipway:GeneratedPassword": 3,
 }
 METALLB = {
     "kubernetes:admissionregistration.k8s.io/v1:ValidatingWebhookConfiguration": 1,
@@ -66,12 +66,13 @@ METALLB = {
     "kubernetes:rbac.authorization.k8s.io/v1:Role": 2,
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": 2,
 }
+OWN_NAME = {f"redis-{number}": {"statefulset.kubernetes.io/pod-name": f"redis-{number}"} for number in range(3)}
 #: The observer beside HAProxy, where its image can be built; the rollout controller reads it.
 OBSERVER = {
     "kubernetes:core/v1:Secret": 2,
     "pulumi-python:dynamic/slipway:GeneratedCertificate": 1,
     "pulumi-python:dynamic/slipway:GeneratedPassword": 1,
-    "pulumi-python:dynamic/slipway:LocalImage": 8,
+    "pulumi-python:dynamic/slipway:LocalImage": 9,
 }
 CONTROLLER = {
     "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy": 1,
@@ -144,7 +145,7 @@ def test_no_pod_uses_an_image_outside_the_catalogue(platform, source):
         if variable["name"] == "OPERATOR_IMAGE_NAME"
     ]
     # Nobody publishes the observer and the rollout controller, so they are there only where they can be built.
-    assert len(used) == (13 if source is ImageSource.LOCAL else 11)
+    assert len(used) == (16 if source is ImageSource.LOCAL else 14)
     assert {images.repository(it) for it in used} <= allowed
     assert not [it for it in used if it.endswith(":latest")]
     if source is ImageSource.LOCAL:
@@ -172,7 +173,7 @@ def test_whatever_is_chosen_every_pod_is_safe_and_sized(platform, profile, timeo
         PlatformSettings(profile=profile, timeouts=timeouts, logs=Part.OFF),
         CLOUD if with_load_balancer else OWN_REGISTRY,
     )
-    assert len(run.pods()) == (7 if with_load_balancer else 10)
+    assert len(run.pods()) == (8 if with_load_balancer else 11)
     for name, pod in run.pods():
         for container in pod["containers"]:
             where = f"{name}/{container['name']}"
@@ -201,7 +202,12 @@ def test_every_replicated_workload_is_spread_and_has_a_disruption_budget(platfor
     replicated = [
         it for it in run.objects() if (it.get("spec") or {}).get("replicas", 1) > 1 and "template" in it["spec"]
     ]
-    assert {it["metadata"]["name"] for it in replicated} == {"haproxy", "cnpg-controller-manager", "slipway-rollout"}
+    assert {it["metadata"]["name"] for it in replicated} == {
+        "haproxy",
+        "cnpg-controller-manager",
+        "slipway-rollout",
+        "redis",
+    }
     for it in replicated:
         labels = it["spec"]["template"]["metadata"]["labels"]
         assert len([budget for budget in budgets if budget.items() <= labels.items()]) == 1
@@ -218,12 +224,14 @@ def test_every_service_finds_the_pods_of_exactly_one_workload(platform):
         if "template" in (it.get("spec") or {})
     ]
     services = [it for it in run.objects() if it["kind"] == "Service"]
-    assert len(services) == 5
+    assert len(services) == 9
     for it in services:
         found = [
             labels
             for namespace, labels in workloads
-            if namespace == it["metadata"]["namespace"] and it["spec"]["selector"].items() <= labels.items()
+            if namespace == it["metadata"]["namespace"]
+            # A StatefulSet's controller gives each pod its own name as a label.
+            and it["spec"]["selector"].items() <= {**labels, **OWN_NAME.get(it["metadata"]["name"], {})}.items()
         ]
         assert len(found) == 1, it["metadata"]["name"]
 

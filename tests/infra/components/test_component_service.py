@@ -75,7 +75,11 @@ def test_the_service_is_told_where_its_database_is_by_files_only(run):
     redis = run.one("kubernetes:core/v1:Secret", "payload-redis").inputs
     access = run.one("kubernetes:core/v1:Secret", "payload-access").inputs
     assert access["stringData"] == {"bootstrap-key": "plain-password-of-access-key"}
-    assert redis["stringData"] == {"url": "redis://:plain-redis@redis.data.svc.cluster.local:6379/0"}
+    sentinels = ",".join(f"redis-{number}.data.svc.cluster.local:26379" for number in range(3))
+    assert redis["stringData"] == {
+        "url": f"redis+sentinel://service:plain-redis@{sentinels}/state/0",
+        "cache-url": "redis://service:plain-redis@redis-cache.data.svc.cluster.local:6379/0",
+    }
 
 
 def test_no_secret_is_in_plain_text(run):
