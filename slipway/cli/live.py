@@ -1,5 +1,6 @@
 """A living cluster as drills see it: the surroundings that `slipway.proof` works on."""
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from slipway.proof.surroundings import Place, Surroundings
 from slipway.proof.users import Users, Way
 
 RUN_SECONDS: Final = 60
+_ROLE: Final = 'REDISCLI_AUTH="$(cat /run/secrets/redis/probe)" redis-cli --user metrics INFO replication'
 
 
 @final
@@ -78,8 +80,25 @@ def surroundings(cluster: str, environment: Environment, plan: LoadPlan, supplie
         connect=lambda: Users(way),
         without_protection=unprotected.service(kubectl, environment.value, colour),
         without_ingress_drain=unprotected.ingress(kubectl),
-        others={"postgres": Place(naming.Namespace.DATA.value, {"cnpg.io/cluster": naming.POSTGRES}, "postgres")},
+        others={
+            "postgres": Place(naming.Namespace.DATA.value, {"cnpg.io/cluster": naming.POSTGRES}, "postgres"),
+            "redis": Place(naming.Namespace.DATA.value, {"app.kubernetes.io/name": naming.REDIS}, "redis"),
+        },
+        redis_master=lambda: redis_master(kubectl),
     )
+
+
+def redis_master(kubectl: Callable[..., str]) -> str:
+    """Name of the pod whose Redis leads, as the members say; empty if none does. One that does not answer is none."""
+    for number in range(naming.REDIS_MEMBERS):
+        pod = naming.redis_member(number)
+        with contextlib.suppress(NodeError):
+            told = kubectl(
+                "exec", pod, f"--namespace={naming.Namespace.DATA.value}", "--container=redis", "--", "sh", "-c", _ROLE
+            )
+            if "role:master" in told:
+                return pod
+    return ""
 
 
 def stable_colour(kubectl: Callable[..., str], namespace: str) -> str:

@@ -7,7 +7,16 @@ from slipway.proof.bars import Limits
 from slipway.proof.catalogue import DRAIN_CONTROL, LEDGER_CONTROL, PROTECTION_CONTROL, Catalogue, DrillInfo
 from slipway.proof.drill import Drill, Shape
 from slipway.proof.faults import DeletePod, Fault, KillContainer, Switch
-from slipway.proof.surroundings import ENOUGH, Restart, Surroundings, all_back, busiest_node, victim
+from slipway.proof.surroundings import (
+    ENOUGH,
+    NothingToBreakError,
+    Restart,
+    Surroundings,
+    all_back,
+    busiest_node,
+    steady_pods,
+    victim,
+)
 
 _DRAIN_WITHIN: Final = 180.0
 _LOST_FOR: Final = 20.0  # seconds that connections may hang on a lost node, twice the answer limit
@@ -56,6 +65,37 @@ def _haproxy_deleted(surroundings: Surroundings) -> Drill:
         next_fault=lambda number: DeletePod(surroundings.kube, victim(surroundings.kube, surroundings.ingress, number)),
         ready=all_back(surroundings),
         without_protection=surroundings.without_ingress_drain,
+    )
+
+
+def _redis_master(surroundings: Surroundings) -> Drill:
+    """Killed and deleted in turn: a process that is back at once leads again, a pod that is gone is replaced."""
+    kube, place, master = surroundings.kube, surroundings.others.get("redis"), surroundings.redis_master
+    if place is None or master is None:
+        raise NothingToBreakError("this platform brings no replicated Redis along; see slipway-platform:redis")
+    killed = Restart(kube)
+
+    def next_fault(number: int) -> Fault:
+        name = master()
+        pod = next((it for it in steady_pods(kube, place) if it.name == name), None)
+        if pod is None:
+            raise NothingToBreakError(
+                f"no ready pod in {place.namespace} leads Redis; who leads is {name or 'nobody'!r}"
+            )
+        killed.expect(pod)
+        if number % 2:
+            return DeletePod(kube, pod, at_once=True)
+        return KillContainer(surroundings.on_node, pod, place.container)
+
+    back = all_back(surroundings)
+    return Drill(
+        name="redis-master",
+        plan=surroundings.plan,
+        limits=Limits(requests=surroundings.requests, lost=0),
+        shape=Shape(times=4, recovered_within=180.0),
+        next_fault=next_fault,
+        ready=lambda: killed.seen() and back() and bool(master()),
+        connect=surroundings.connect,
     )
 
 
@@ -117,6 +157,8 @@ def catalogue() -> Catalogue:
                   (none_failed, none_lost), (PROTECTION_CONTROL, LEDGER_CONTROL), 8, _pod_killed),
         DrillInfo("haproxy-pod-deleted", "A HAProxy pod is deleted, twice, under load.",
                   (none_failed,), (DRAIN_CONTROL,), 8, _haproxy_deleted),
+        DrillInfo("redis-master", "The Redis that leads is killed or its pod deleted, in turn, four times, under load.",
+                  (none_failed, none_lost), (LEDGER_CONTROL,), 10, _redis_master),
         DrillInfo("node-drain", "The node with most pods of the service is drained and given back.",
                   (none_failed, none_lost), (PROTECTION_CONTROL, LEDGER_CONTROL), 10, _node_drained),
         DrillInfo("node-lost", "The node with most pods of the service is lost for a minute and comes back.",

@@ -56,6 +56,7 @@ class Surroundings:
         without_protection: turns off ingress retries and preStop, and on again.
         without_ingress_drain: turns off the wait of a HAProxy that is told to stop, and on again.
         others: further kinds of pods by name, such as `postgres`.
+        redis_master: name of the pod whose Redis leads, empty if none does; None where there is no such Redis.
         requests: at least so many under load, where a drill counts failures; the proof asks for `ENOUGH`.
     """
 
@@ -70,6 +71,7 @@ class Surroundings:
     without_protection: Fault
     without_ingress_drain: Fault
     others: Mapping[str, Place] = field(default_factory=dict[str, Place])
+    redis_master: Callable[[], str] | None = None
     requests: int = ENOUGH
 
 

@@ -19,6 +19,7 @@ from slipway.proof.surroundings import (
 )
 
 APP = Place("dev", {"app": "x"}, "web")
+REDIS = Place("data", {"app": "x"}, "web")
 INGRESS = Place("ingress", {"app": "x"}, "haproxy")
 
 
@@ -44,6 +45,8 @@ def surroundings(kube, plan, records):
     for number, node in enumerate(["node-1", "node-2", "node-2"]):
         kube.add(f"web-{number}", node=node)
     kube.add("haproxy-0", namespace="ingress", node="node-3")
+    for number in range(3):
+        kube.add(f"redis-{number}", namespace="data", node=f"node-{number + 1}")
     ran = []
 
     def on_node(node, command):
@@ -54,6 +57,7 @@ def surroundings(kube, plan, records):
         kube=kube, on_node=on_node, on_machine=lambda command: "", nodes=Nodes(), app=APP, ingress=INGRESS,  # noqa: ARG005 -- the shape of it
         plan=plan, connect=records.connect, without_protection=Switch("no protection", lambda: None, lambda: None),
         without_ingress_drain=Switch("no drain", lambda: None, lambda: None),
+        others={"redis": REDIS}, redis_master=lambda: "redis-1",
     )  # fmt: skip
     ran.clear()
     return made
@@ -62,7 +66,8 @@ def surroundings(kube, plan, records):
 def test_the_list_names_every_drill_with_bars_and_controls():
     described = json.loads(json.dumps(catalogue().described()))
     assert [one["name"] for one in described] == [
-        "app-pod-deleted", "app-pod-killed", "haproxy-pod-deleted", "node-drain", "node-lost", "control-plane",
+        "app-pod-deleted", "app-pod-killed", "haproxy-pod-deleted", "redis-master", "node-drain", "node-lost",
+        "control-plane",
     ]  # fmt: skip
     for one in described:
         assert one["bars"]
@@ -90,7 +95,7 @@ def test_each_drill_can_be_built_and_broken_and_is_ready_again(info, surrounding
     fault = drill.next_fault(0)
     fault.inject()
     fault.heal()
-    if info.name == "app-pod-killed":
+    if info.name in {"app-pod-killed", "redis-master"}:
         assert not drill.ready()  # ready only when the container was started again
         kube.all = [replace(p, containers=(replace(p.containers[0], restarts=1),)) for p in kube.all]
     assert drill.ready()
@@ -102,6 +107,23 @@ def test_what_the_drills_hold(surroundings):
     assert limits["app-pod-killed"] == Limits(requests=20_000, failed=0, unkeyed_failed=None, lost=0)
     assert (limits["node-lost"].reads_stall, limits["node-lost"].writes_stall) == (15.0, 30.0)
     assert catalogue().get("node-lost").build(surroundings).plan.stall == 20.0
+
+
+def test_who_leads_redis_is_killed_and_deleted_in_turn(surroundings):
+    drill = catalogue().get("redis-master").build(surroundings)
+    names = [drill.next_fault(number).name for number in range(3)]
+    assert names == ["kill -9 redis-1/web", "delete pod redis-1 at once", "kill -9 redis-1/web"]
+    assert drill.limits == Limits(requests=20_000, failed=0, unkeyed_failed=0, lost=0)
+
+
+def test_without_a_master_there_is_nothing_to_kill_and_nothing_is_ready(surroundings):
+    nobody = replace(surroundings, redis_master=lambda: "")
+    drill = catalogue().get("redis-master").build(nobody)
+    assert not drill.ready()
+    with pytest.raises(NothingToBreakError, match="who leads is 'nobody'"):
+        drill.next_fault(0)
+    with pytest.raises(NothingToBreakError, match="no replicated Redis"):
+        catalogue().get("redis-master").build(replace(surroundings, redis_master=None))
 
 
 def test_nodes_are_lost_and_given_back(surroundings, kube):
