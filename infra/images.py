@@ -96,7 +96,7 @@ _TABLE: Final = (
         local_tag=versions.POSTGRES_MAJOR,
     ),
     Image("redis", f"docker.io/library/redis:{versions.REDIS_UPSTREAM}"),
-    # A bare interpreter, for the keepers of Redis, whose own image has none.
+    # A bare interpreter, for the keepers of Redis and of logs: images of their own would have to be published.
     Image("python", f"docker.io/library/python:{versions.PYTHON_UPSTREAM}"),
     # Ours alone; HAProxy's pods cannot be without it, so on clusters without a registry it must come from one.
     Image("ingress-observer", None),
@@ -107,6 +107,7 @@ _TABLE: Final = (
     ),
     Image("prometheus", f"quay.io/prometheus/prometheus:v{versions.PROMETHEUS}"),
     Image("alertmanager", f"quay.io/prometheus/alertmanager:v{versions.ALERTMANAGER}"),
+    Image("redis-exporter", f"docker.io/oliver006/redis_exporter:v{versions.REDIS_EXPORTER}"),
     Image("node-exporter", f"quay.io/prometheus/node-exporter:v{versions.NODE_EXPORTER}"),
     Image("metrics-server", f"registry.k8s.io/metrics-server/metrics-server:v{versions.METRICS_SERVER}"),
     Image(
@@ -114,8 +115,6 @@ _TABLE: Final = (
     ),
     Image("elasticsearch", f"docker.elastic.co/elasticsearch/elasticsearch:{versions.ELASTICSEARCH}"),
     Image("otel-collector", f"docker.io/otel/opentelemetry-collector-contrib:{versions.OTEL_COLLECTOR}"),
-    # Runs a program of ours that is told to it: an image of its own would have to be published.
-    Image("python", f"docker.io/library/python:{versions.PYTHON_UPSTREAM}"),
     # Ours alone, as the observer; without it no service is rolled out.
     Image("controller", None),
     Image("service", None),
@@ -140,6 +139,7 @@ METRICS_IMAGES: Final = (
     "prometheus-config-reloader",
     "prometheus",
     "alertmanager",
+    "redis-exporter",
     "node-exporter",
     "metrics-server",
     "kube-state-metrics",

@@ -67,6 +67,7 @@ class Profile:
             since a rewrite of the append-only file copies pages.
         redis_sentinel: Each Sentinel.
         redis_keeper: Each keeper, which is a small Python program.
+        redis_exporter: The exporter beside each Redis, of either role.
         redis_cache: The Redis of the cache role.
         redis_cache_maxmemory: Data that it holds before it forgets what is read least.
         ingress_observer: The observer beside each HAProxy.
@@ -108,6 +109,7 @@ class Profile:
     redis_maxmemory: str
     redis_sentinel: Size
     redis_keeper: Size
+    redis_exporter: Size
     redis_cache: Size
     redis_cache_maxmemory: str
     ingress_observer: Size
@@ -156,6 +158,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             redis_maxmemory="128mb",
             redis_sentinel=Size("5m", "16Mi", "200m", "64Mi"),
             redis_keeper=Size("10m", "24Mi", "200m", "64Mi"),
+            redis_exporter=Size("5m", "16Mi", "200m", "64Mi"),
             redis_cache=Size("10m", "32Mi", "500m", "160Mi"),
             redis_cache_maxmemory="96mb",
             ingress_observer=Size("10m", "24Mi", "500m", "128Mi"),
@@ -197,6 +200,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             redis_maxmemory="512mb",
             redis_sentinel=Size("20m", "16Mi", "200m", "64Mi"),
             redis_keeper=Size("20m", "24Mi", "200m", "64Mi"),
+            redis_exporter=Size("10m", "24Mi", "200m", "96Mi"),
             redis_cache=Size("100m", "256Mi", "1", "768Mi"),
             redis_cache_maxmemory="512mb",
             ingress_observer=Size("50m", "32Mi", "1", "128Mi"),
@@ -238,6 +242,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             redis_maxmemory="1gb",
             redis_sentinel=Size("20m", "32Mi", "200m", "128Mi"),
             redis_keeper=Size("20m", "32Mi", "200m", "64Mi"),
+            redis_exporter=Size("20m", "32Mi", "200m", "96Mi"),
             redis_cache=Size("250m", "512Mi", "2", "2Gi"),
             redis_cache_maxmemory="1gb",
             ingress_observer=Size("100m", "32Mi", "1", "128Mi"),

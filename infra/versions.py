@@ -45,8 +45,8 @@ POSTGRES_UPSTREAM: Final = "17.5"
 PYTHON_UPSTREAM: Final = "3.13-slim"
 # renovate: datasource=docker depName=docker.io/library/redis
 REDIS_UPSTREAM: Final = "8.0.3"
-# renovate: datasource=docker depName=docker.io/library/python
-PYTHON_UPSTREAM: Final = "3.13-slim"
+# renovate: datasource=docker depName=docker.io/oliver006/redis_exporter
+REDIS_EXPORTER: Final = "1.69.0"
 
 
 @dataclass(frozen=True)

@@ -292,7 +292,7 @@ SERVICE: Final = Dashboard(
 DATA: Final = Dashboard(
     "slipway-data",
     "Data",
-    "Postgres: who leads, who follows how far behind, and what it does.",
+    "Postgres and Redis: who leads, who follows how far behind, and what they do.",
     (
         Row(
             "Replication",
@@ -357,6 +357,46 @@ DATA: Final = Dashboard(
                         Query(
                             'max by (datname) (cnpg_pg_database_size_bytes{datname!~"template.*|postgres"})',
                             "{{datname}}",
+                        ),
+                    ),
+                    _LOAD,
+                ),
+            ),
+        ),
+        Row(
+            "Redis",
+            (
+                Panel(
+                    "Masters",
+                    "Exactly one leads; the cache is counted apart.",
+                    Unit.COUNT,
+                    (Query('count(redis_instance_info{job="redis", role="master"})', "masters"),),
+                    "slipway drill run redis-master",
+                ),
+                Panel(
+                    "Replicas of Redis",
+                    "As each member counts them; with none the master takes no writes.",
+                    Unit.COUNT,
+                    (Query('max by (pod) (redis_connected_slaves{job="redis"})', "{{pod}}"),),
+                    "slipway drill run redis-master",
+                ),
+                Panel(
+                    "Data in memory",
+                    "Of each Redis; the cache forgets at its limit, the others refuse writes.",
+                    Unit.BYTES,
+                    (Query("max by (pod) (redis_memory_used_bytes)", "{{pod}}"),),
+                    _LOAD,
+                ),
+                Panel(
+                    "Found in the cache",
+                    "Share of the look-ups.",
+                    Unit.SHARE,
+                    (
+                        Query(
+                            'sum(rate(redis_keyspace_hits_total{job="redis-cache"}[1m])) / (sum(rate('
+                            'redis_keyspace_hits_total{job="redis-cache"}[1m])) + sum(rate('
+                            'redis_keyspace_misses_total{job="redis-cache"}[1m])))',
+                            "hits",
                         ),
                     ),
                     _LOAD,

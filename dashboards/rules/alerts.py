@@ -155,6 +155,43 @@ DATA: Final = (
     ),
 )
 
+REDIS: Final = (
+    Alert(
+        "RedisNotOneMaster",
+        'count(redis_instance_info{job="redis", role="master"}) != 1 '
+        'or absent(redis_instance_info{job="redis", role="master"})',
+        30,
+        _PAGE,
+        "Redis has no master, or more than one",
+        "Without one, messages wait in Postgres; requests go on. With two, what one of them takes may be lost.",
+    ),
+    Alert(
+        "RedisReplicaMissing",
+        'max(redis_connected_slaves{job="redis"}) < 2',
+        10 * _MINUTE,
+        _TICKET,
+        "Fewer than two replicas follow the master of Redis",
+        "Users notice nothing; with none left, the master takes no writes and messages wait in Postgres.",
+    ),
+    Alert(
+        "RedisConnectionsRejected",
+        "sum by (job, pod) (increase(redis_rejected_connections_total[5m])) > 0",
+        0,
+        _TICKET,
+        "{{ $labels.pod }} has refused connections",
+        "Its limit of clients is reached: to whom it refuses one, it is away.",
+    ),
+    Alert(
+        "RedisMemoryHigh",
+        'max by (pod) (redis_memory_used_bytes{job="redis"}) > '
+        '0.9 * max by (pod) (redis_memory_max_bytes{job="redis"})',
+        5 * _MINUTE,
+        _TICKET,
+        "{{ $labels.pod }} holds more than 90 % of the data that it may",
+        "When it is full it refuses writes: messages wait in Postgres.",
+    ),
+)
+
 LOGS: Final = (
     Alert(
         "LogStoreDown",
@@ -293,7 +330,7 @@ WATCHING: Final = (
 
 
 def groups(
-    *, observed: bool = True, rolled_out: bool = True, postgres: bool = True, logs: bool = True
+    *, observed: bool = True, rolled_out: bool = True, postgres: bool = True, redis: bool = True, logs: bool = True
 ) -> tuple[RuleGroup, ...]:
     """One group a subject. What a platform does not have is not missed.
 
@@ -301,12 +338,14 @@ def groups(
         observed: Whether observers run beside HAProxy.
         rolled_out: Whether there is a rollout controller.
         postgres: Whether the platform brings Postgres along.
+        redis: Whether it brings Redis along.
         logs: Whether it keeps logs.
     """
     return (
         *((RuleGroup("slipway-ingress-alerts", EVERY, INGRESS),) if observed else ()),
         *((RuleGroup("slipway-rollout-alerts", EVERY, ROLLOUTS),) if rolled_out else ()),
         *((RuleGroup("slipway-data-alerts", EVERY, DATA),) if postgres else ()),
+        *((RuleGroup("slipway-redis-alerts", EVERY, REDIS),) if redis else ()),
         *((RuleGroup("slipway-logs-alerts", EVERY, LOGS),) if logs else ()),
         RuleGroup("slipway-cluster-alerts", EVERY, CLUSTER),
         RuleGroup("slipway-watching-alerts", EVERY, WATCHING),

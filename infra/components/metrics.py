@@ -40,6 +40,7 @@ class MetricsConfig:
         rolled_out: Whether the rollout controller is there.
         alert_receiver: Secret with the address of whom alerts are told to; None tells nobody.
         postgres: Whether the platform brings Postgres along.
+        redis: Whether it brings Redis along.
         logs: Whether it keeps logs.
         node_loss: Seconds that a pod stays bound to a lost node.
     """
@@ -54,6 +55,7 @@ class MetricsConfig:
     rolled_out: bool
     alert_receiver: str | None
     postgres: bool
+    redis: bool
     logs: bool
     node_loss: int
 
@@ -106,10 +108,15 @@ class Metrics(Component):
                     observed=config.observed,
                     rolled_out=config.rolled_out,
                     postgres=config.postgres,
+                    redis=config.redis,
                     logs=config.logs,
                 ),
                 rules(
-                    observed=config.observed, rolled_out=config.rolled_out, postgres=config.postgres, logs=config.logs
+                    observed=config.observed,
+                    rolled_out=config.rolled_out,
+                    postgres=config.postgres,
+                    redis=config.redis,
+                    logs=config.logs,
                 ),
                 config.node_loss,
             ),
@@ -150,12 +157,13 @@ class Metrics(Component):
 
 
 def targets(
-    capabilities: Capabilities, *, observed: bool, rolled_out: bool, postgres: bool, logs: bool
+    capabilities: Capabilities, *, observed: bool, rolled_out: bool, postgres: bool, redis: bool, logs: bool
 ) -> tuple[scrapes.PodTarget, ...]:
     """What is scraped on a cluster: only parts that are there, so that an absent target is always a fault."""
     return (
         *scrapes.POD_TARGETS,
         *(scrapes.POSTGRES_TARGETS if postgres else ()),
+        *(scrapes.REDIS_TARGETS if redis else ()),
         *(scrapes.LOGS_TARGETS if logs else ()),
         *((scrapes.OBSERVER,) if observed else ()),
         *((scrapes.ROLLOUT_CONTROLLER,) if rolled_out else ()),
@@ -164,12 +172,12 @@ def targets(
 
 
 def rules(
-    *, observed: bool = True, rolled_out: bool = True, postgres: bool = True, logs: bool = True
+    *, observed: bool = True, rolled_out: bool = True, postgres: bool = True, redis: bool = True, logs: bool = True
 ) -> Mapping[str, Sequence[RuleGroup]]:
     """Name of the object that holds them -> groups of rules; about parts that are there only."""
     return {
         "colours": colours.groups(),
         "services": services.groups(),
         "promises": slo.groups(),
-        "alerts": alerts.groups(observed=observed, rolled_out=rolled_out, postgres=postgres, logs=logs),
+        "alerts": alerts.groups(observed=observed, rolled_out=rolled_out, postgres=postgres, redis=redis, logs=logs),
     }

@@ -36,7 +36,7 @@ ReadRelease = Callable[[versions.ReleaseFile], list[dict[str, Any]]]
 _OBSERVER_IMAGE = "ingress-observer"
 _CONTROLLER_IMAGE = "controller"
 _METALLB_IMAGES = frozenset({"metallb-controller", "metallb-speaker"})
-_REDIS_IMAGES = frozenset({"redis", "python"})
+_REDIS_IMAGES = frozenset({"redis", "redis-exporter", "python"})
 _POSTGRES_IMAGES = frozenset({"cloudnative-pg", "postgres"})
 
 
@@ -63,8 +63,8 @@ class PlatformResources:
     """What was made.
 
     `metallb` only where the cluster has no load balancer of its own, `observer` and `controller` only where their image
-    can be had, `metrics`, `logs`, `postgres` with its operator, and `redis` with its service's password only if the platform
-    brings them.
+    can be had, `metrics`, `logs`, `postgres` with its operator, and `redis` with its service's password only if the
+    platform brings them.
     """
 
     images: Images
@@ -212,6 +212,7 @@ class Platform(Component):
                     capabilities.storage_class,
                     RedisPasswords(redis_password.password, *(it.password for it in others)),
                     node_loss,
+                    images.references.get("redis-exporter"),
                 ),
                 self.child(depends_on=[priorities]),
             )
@@ -244,6 +245,7 @@ class Platform(Component):
                     controller is not None,
                     settings.alert_receiver,
                     postgres is not None,
+                    redis is not None,
                     settings.logs is Part.MANAGED,
                     node_loss,
                 ),
@@ -326,7 +328,7 @@ def image_names(settings: PlatformSettings, capabilities: Capabilities) -> list[
     if source is ImageSource.LOCAL and settings.rollout_controller_image is None:
         names.append(_CONTROLLER_IMAGE)
     if settings.metrics is Part.MANAGED:
-        names += METRICS_IMAGES
+        names += [it for it in METRICS_IMAGES if it not in away]
     if settings.logs is Part.MANAGED:
         names += LOGS_IMAGES
-    return names
+    return list(dict.fromkeys(names))

@@ -39,6 +39,7 @@ from infra.naming import (
     REDIS_CACHE,
     REDIS_CACHE_AUTH_SECRET,
     REDIS_MEMBERS,
+    REDIS_METRICS_PORT,
     REDIS_PORT,
     REDIS_SET,
     SENTINEL_PORT,
@@ -85,6 +86,7 @@ class RedisConfig:
         storage_class: Class of the members' volumes.
         passwords: Of its users.
         node_loss: Seconds that a pod stays bound to a lost node.
+        exporter_image: Reference of the image `redis-exporter`; None where nobody measures.
     """
 
     namespace: pulumi.Resource
@@ -94,6 +96,7 @@ class RedisConfig:
     storage_class: pulumi.Input[str]
     passwords: RedisPasswords
     node_loss: int
+    exporter_image: pulumi.Input[str] | None = None
 
 
 @final
@@ -133,7 +136,7 @@ class Redis(Component):
         )
         members = tuple(self._member(number, options) for number in range(REDIS_MEMBERS))
         services = (self._headless(options), self._service(options))
-        policies = tuple(self._policy(name, options) for name in (REDIS, REDIS_CACHE))
+        policies = tuple(self._policy(name, config, options) for name in (REDIS, REDIS_CACHE))
         budget = PodDisruptionBudget(
             "redis",
             metadata=_metadata(REDIS),
@@ -182,6 +185,7 @@ class Redis(Component):
         users = pulumi.Output.all(given.service, given.keeper, given.metrics)
         data: dict[str, pulumi.Input[str]] = {
             "probe": given.metrics,
+            "exporter.json": pulumi.Output.from_input(given.metrics).apply(redis_files.exporter_passwords),
             "users.acl": users.apply(lambda all_: redis_files.users(*all_)),
         }
         if name == REDIS_AUTH_SECRET:
@@ -237,13 +241,15 @@ class Redis(Component):
         )
 
     @staticmethod
-    def _policy(name: str, options: pulumi.ResourceOptions) -> NetworkPolicy:
-        """Services may reach both roles; members of the state role reach each other."""
+    def _policy(name: str, config: RedisConfig, options: pulumi.ResourceOptions) -> NetworkPolicy:
+        """Services may reach both roles; members of the state role reach each other; Prometheus reaches exporters."""
         services = [environment.value for environment in Environment]
         ports = [REDIS_PORT, SENTINEL_PORT] if name == REDIS else [REDIS_PORT]
         rules = [network.from_namespaces(services, ports)]
         if name == REDIS:
             rules.append(network.from_workload(REDIS, ports))
+        if config.exporter_image is not None:
+            rules.append(network.from_namespaces([Namespace.MONITORING.value], [REDIS_METRICS_PORT]))
         return NetworkPolicy(name, metadata=_metadata(name), spec=network.reached_by(name, rules), opts=options)
 
 
@@ -294,7 +300,7 @@ def state_pod_spec(config: RedisConfig) -> PodSpecArgsDict:
         {"name": "tmp", "empty_dir": {"size_limit": "16Mi"}},
     ]
     return {
-        **_pod(config, [_redis(config), _sentinel(config), _keeper(config)], volumes),
+        **_pod(config, [_redis(config), _sentinel(config), _keeper(config), *_exporter(config)], volumes),
         # As even as the nodes that take pods allow, so it holds on one node too. A member is replaced in its place, so
         # no room for an extra pod is needed.
         "topology_spread_constraints": [
@@ -332,7 +338,7 @@ def cache_pod_spec(config: RedisConfig) -> PodSpecArgsDict:
         {"name": "auth", "secret": {"secret_name": REDIS_CACHE_AUTH_SECRET, "default_mode": 0o440}},
         {"name": "tmp", "empty_dir": {"size_limit": "16Mi"}},
     ]
-    return _pod(config, [container], volumes)
+    return _pod(config, [container, *_exporter(config)], volumes)
 
 
 def _pod(config: RedisConfig, containers: list[ContainerArgsDict], volumes: list[VolumeArgsDict]) -> PodSpecArgsDict:
@@ -429,6 +435,25 @@ def _keeper(config: RedisConfig) -> ContainerArgsDict:
             {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108  # a folder of the container
         ],
     }
+
+
+def _exporter(config: RedisConfig) -> list[ContainerArgsDict]:
+    if config.exporter_image is None:
+        return []
+    return [
+        {
+            "name": "exporter",
+            "image": config.exporter_image,
+            "image_pull_policy": _PULL,
+            "args": redis_files.exporter_arguments(),
+            "ports": [{"name": "metrics", "container_port": REDIS_METRICS_PORT}],
+            "resources": pods.resources(config.profile.redis_exporter),
+            "security_context": pods.container_security(),
+            "readiness_probe": {"tcp_socket": {"port": "metrics"}, "period_seconds": 5, "timeout_seconds": 3},
+            "liveness_probe": {"tcp_socket": {"port": "metrics"}, "period_seconds": 10, "timeout_seconds": 5},
+            "volume_mounts": [{"name": "auth", "mount_path": AUTH, "read_only": True}],
+        }
+    ]
 
 
 def _asks(command: str, expected: str) -> ExecActionArgsDict:

@@ -1,8 +1,9 @@
 """What Redis and Sentinel are told: their configuration and their users, as texts. No secret is in a configuration."""
 
+import json
 from typing import Final
 
-from infra.naming import REDIS_PORT, REDIS_USER, SENTINEL_PORT
+from infra.naming import REDIS_METRICS_PORT, REDIS_PORT, REDIS_USER, SENTINEL_PORT
 
 #: Where a pod of either role has its secrets, its configuration and its volume.
 AUTH: Final = "/run/secrets/redis"
@@ -114,6 +115,26 @@ def sentinel_users(service: str, keeper: str) -> str:
         " +sentinel|get-master-addr-by-name +sentinel|master +sentinel|masters +sentinel|replicas +sentinel|slaves"
         " +sentinel|sentinels",
     )
+
+
+def exporter_passwords(metrics: str) -> str:
+    """The exporter's password file: by whom it logs in where. It finds a password under this very address only.
+
+    Args:
+        metrics: Password of the exporter.
+    """
+    return json.dumps({f"redis://{METRICS}@127.0.0.1:{REDIS_PORT}": metrics})
+
+
+def exporter_arguments() -> list[str]:
+    """The exporter's arguments: whose figures, as whom, and none that there is a series of for each command."""
+    return [
+        f"--redis.addr=redis://127.0.0.1:{REDIS_PORT}",
+        f"--redis.user={METRICS}",
+        f"--redis.password-file={AUTH}/exporter.json",
+        f"--web.listen-address=:{REDIS_METRICS_PORT}",
+        "--exclude-latency-histogram-metrics",
+    ]
 
 
 def replication(keeper: str) -> str:

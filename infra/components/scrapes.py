@@ -16,6 +16,8 @@ from infra.naming import (
     LOG_COLLECTOR,
     LOG_KEEPER,
     POSTGRES,
+    REDIS,
+    REDIS_CACHE,
     Namespace,
 )
 
@@ -186,6 +188,23 @@ POSTGRES_TARGETS: Final = (
         namespace=Namespace.POSTGRES_OPERATOR.value,
         endpoints=(Endpoint("postgres-operator", "metrics", SLOW, keep="controller_runtime_.*|process_.*"),),
     ),
+)
+
+#: Of the exporter's numbers those that are read: it has some for every command.
+_REDIS: Final = (
+    "redis_(up|instance_info|connected_slaves|connected_clients|rejected_connections_total|memory_used_bytes"
+    "|memory_max_bytes|evicted_keys_total|keyspace_hits_total|keyspace_misses_total|commands_processed_total)"
+)
+
+#: Where the platform brings Redis along: the state role, and the cache.
+REDIS_TARGETS: Final = tuple(
+    PodTarget(
+        name,
+        labels=selector(name),
+        namespace=Namespace.DATA.value,
+        endpoints=(Endpoint(name, "metrics", WATCHED, keep=_REDIS),),
+    )
+    for name in (REDIS, REDIS_CACHE)
 )
 
 #: Where the platform keeps logs.

@@ -104,6 +104,7 @@ def test_the_small_profile_fits_the_smallest_machine():
         (it.redis, 3),
         (it.redis_sentinel, 3),
         (it.redis_keeper, 3),
+        (it.redis_exporter, 4),
         (it.redis_cache, 1),
         (it.service, 2 * it.service_replicas),
     ]

@@ -151,6 +151,14 @@ _TABLE: Final = (
         estimate=60,
     ),
     Recipe(
+        name="redis-exporter",
+        base="debian-13",
+        user="65534:65534",
+        packages=(Package("prometheus-redis-exporter", "the exporter"),),
+        entrypoint=("/usr/bin/prometheus-redis-exporter",),
+        estimate=15,
+    ),
+    Recipe(
         name="cloudnative-pg",
         base=SCRATCH,
         user="10001:10001",

@@ -66,6 +66,7 @@ API = 'apiserver_request_total{code="%s"}'
 REFUSED = 'slipway_rollout_ended_total{namespace="dev", rollout="payload", result="RolledBack", reason="%s"}'
 
 REFUSED_LINES = 'otelcol_elasticsearch_docs_processed_total{pod="p", outcome="failed_client", error_type="%s"}'
+REDIS = 'redis_instance_info{job="redis", pod="%s", role="%s"}'
 
 CASES = {
     "ServiceFailing": Case(requests(ok=90, failed=10), requests(ok=10_000, failed=1)),
@@ -119,6 +120,27 @@ CASES = {
     "PostgresLongTransaction": Case(
         steady('cnpg_backends_max_tx_duration_seconds{pod="p", datname="d"}', 900),
         steady('cnpg_backends_max_tx_duration_seconds{pod="p", datname="d"}', 9),
+    ),
+    "RedisNotOneMaster": Case(
+        steady(REDIS % ("a", "master"), 1) | steady(REDIS % ("b", "master"), 1),
+        steady(REDIS % ("a", "master"), 1) | steady(REDIS % ("b", "slave"), 1),
+    ),
+    "RedisReplicaMissing": Case(
+        steady('redis_connected_slaves{job="redis", pod="a"}', 1),
+        steady('redis_connected_slaves{job="redis", pod="a"}', 2)
+        | steady('redis_connected_slaves{job="redis-cache", pod="c"}', 0),
+    ),
+    "RedisConnectionsRejected": Case(
+        {'redis_rejected_connections_total{job="redis", pod="a"}': "0x110 9x400"},
+        steady('redis_rejected_connections_total{job="redis", pod="a"}', 9),
+    ),
+    "RedisMemoryHigh": Case(
+        steady('redis_memory_used_bytes{job="redis", pod="a"}', 95)
+        | steady('redis_memory_max_bytes{job="redis", pod="a"}', 100),
+        steady('redis_memory_used_bytes{job="redis", pod="a"}', 50)
+        | steady('redis_memory_max_bytes{job="redis", pod="a"}', 100)
+        | steady('redis_memory_used_bytes{job="redis-cache", pod="c"}', 99)
+        | steady('redis_memory_max_bytes{job="redis-cache", pod="c"}', 100),
     ),
     "LogStoreDown": Case(
         steady("slipway_logs_health", 0) | steady("slipway_logs_round_timestamp_seconds", 1e9),
@@ -200,6 +222,13 @@ def test_it_fires_when_it_must_and_not_otherwise(name, evaluate):
 def test_every_alert_has_its_cases_and_the_watchdog_always_barks(evaluate):
     assert set(CASES) == set(NAMES) - {"Watchdog"}
     evaluate(GROUPS, {}, {fires("Watchdog"): {"{}": 1}}, at="1m", every="15s")
+
+
+def test_a_redis_without_a_master_pages_too(evaluate):
+    series = steady(REDIS % ("a", "slave"), 1) | steady(REDIS % ("b", "slave"), 1)
+    name = "RedisNotOneMaster"
+    some = f'count by (alertname) (ALERTS{{alertname="{name}", alertstate="firing", severity="page"}}) > bool 0'
+    evaluate(GROUPS, series, {some: {f'{{alertname="{name}"}}': 1}}, at="30m", every="15s")
 
 
 def test_an_outage_pages_within_a_minute(evaluate):

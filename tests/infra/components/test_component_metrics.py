@@ -38,7 +38,7 @@ METRICS = {
     "kubernetes:core/v1:Service": 4,
     "kubernetes:core/v1:ServiceAccount": 5,
     "kubernetes:monitoring.coreos.com/v1:Alertmanager": 1,
-    "kubernetes:monitoring.coreos.com/v1:PodMonitor": 13,
+    "kubernetes:monitoring.coreos.com/v1:PodMonitor": 15,
     "kubernetes:monitoring.coreos.com/v1:Prometheus": 1,
     "kubernetes:monitoring.coreos.com/v1:PrometheusRule": 4,
     "kubernetes:networking.k8s.io/v1:NetworkPolicy": 5,
@@ -294,12 +294,15 @@ def test_an_image_that_is_named_brings_the_observer_to_any_cluster(platform):
 
 
 def test_only_what_is_there_is_scraped():
-    everything = {"observed": True, "rolled_out": True, "postgres": True, "logs": True}
+    everything = {"observed": True, "rolled_out": True, "postgres": True, "redis": True, "logs": True}
     assert scrapes.ROLLOUT_CONTROLLER in targets(CLOUD, **everything)
     assert scrapes.ROLLOUT_CONTROLLER not in targets(CLOUD, **{**everything, "rolled_out": False})
     assert not [it for it in targets(CLOUD, **{**everything, "postgres": False}) if it in scrapes.POSTGRES_TARGETS]
+    assert all(it in targets(CLOUD, **everything) for it in scrapes.POSTGRES_TARGETS)
+    assert not [it for it in targets(CLOUD, **{**everything, "redis": False}) if it in scrapes.REDIS_TARGETS]
+    assert all(it in targets(CLOUD, **everything) for it in scrapes.REDIS_TARGETS)
     assert not [it for it in targets(CLOUD, **{**everything, "logs": False}) if it in scrapes.LOGS_TARGETS]
-    assert all(it in targets(CLOUD, **everything) for it in (*scrapes.POSTGRES_TARGETS, *scrapes.LOGS_TARGETS))
+    assert all(it in targets(CLOUD, **everything) for it in scrapes.LOGS_TARGETS)
     assert scrapes.METALLB not in targets(CLOUD, **everything)
     assert scrapes.METALLB in targets(SHARED, **everything)
     check(targets(SHARED, **everything))

@@ -145,7 +145,7 @@ def test_no_pod_uses_an_image_outside_the_catalogue(platform, source):
         if variable["name"] == "OPERATOR_IMAGE_NAME"
     ]
     # Nobody publishes the observer and the rollout controller, so they are there only where they can be built.
-    assert len(used) == (16 if source is ImageSource.LOCAL else 14)
+    assert len(used) == (18 if source is ImageSource.LOCAL else 16)
     assert {images.repository(it) for it in used} <= allowed
     assert not [it for it in used if it.endswith(":latest")]
     if source is ImageSource.LOCAL:

@@ -1,6 +1,7 @@
 """Redis: three members that survive, a cache that may not, passwords in no command line, new pods for new programs."""
 
 import ast
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_passwords_are_in_secrets_and_nowhere_else(run):
     assert state["users.acl"] == redis_files.users(*SECRET_PASSWORDS)
     assert state["replication.conf"] == "masteruser keeper\nmasterauth plain-keeper\n"
     cache = run.one("kubernetes:core/v1:Secret", "redis-cache-auth").inputs["stringData"]
-    assert set(cache) == {"users.acl", "probe"}
+    assert set(cache) == {"users.acl", "probe", "exporter.json"}
     assert not [text for text in run.plain_texts() if any(it in text for it in SECRET_PASSWORDS)]
 
 
@@ -152,6 +153,16 @@ def test_the_keeper_needs_nothing_but_the_standard_library_and_itself(run):
                 assert {it.name.split(".")[0] for it in node.names} <= sys.stdlib_module_names
     (mount,) = [it for it in container("keeper")["volume_mounts"] if it["name"] == "keeper"]
     assert mount["mount_path"] == "/opt/keeper/infra/redis_keeper"
+
+
+def test_figures_are_told_to_prometheus_only_where_somebody_measures(run):
+    assert "exporter" not in {it["name"] for _, pod in run.pods() for it in pod["containers"]}
+    measured = replace(CONFIG, exporter_image="exporter@sha256:0")
+    for pod in (redis.state_pod_spec(measured), redis.cache_pod_spec(measured)):
+        exporter = pod["containers"][-1]
+        assert exporter["ports"] == [{"name": "metrics", "container_port": 9121}]
+        assert "--redis.password-file=/run/secrets/redis/exporter.json" in exporter["args"]
+    assert json.loads(redis_files.exporter_passwords("secret")) == {"redis://metrics@127.0.0.1:6379": "secret"}
 
 
 def test_no_container_may_do_more_than_it_needs(run):

@@ -63,7 +63,9 @@ def test_profiles_only_grow_part_by_part(counted, settings):
 def test_what_is_off_requests_nothing(counted):
     everything, without = counted(PlatformSettings()), counted(PlatformSettings(metrics=Part.OFF))
     assert set(everything.parts()) - set(without.parts()) == {"metrics"}
-    assert without.total + everything.parts()["metrics"][1] == everything.total
+    redis, bare = everything.parts()["redis"][1], without.parts()["redis"][1]
+    assert bare.cpu < redis.cpu  # its exporters go with who reads them
+    assert without.total + everything.parts()["metrics"][1] + redis == everything.total + bare
 
 
 def test_a_cluster_with_a_load_balancer_needs_no_metallb(counted):

@@ -21,6 +21,7 @@ PROMISED = {
     "cloudnative-pg",
     "postgres",
     "redis",
+    "redis-exporter",
     "python",
     "ingress-observer",
     "prometheus-operator",
