@@ -21,6 +21,8 @@ from slipway.proof.surroundings import Place, Surroundings
 from slipway.proof.users import Users, Way
 
 RUN_SECONDS: Final = 60
+#: HAProxy and its controller, which are one container.
+INGRESS: Final = Place(naming.Namespace.INGRESS.value, {"app.kubernetes.io/name": naming.INGRESS}, "haproxy-ingress")
 _ROLE: Final = 'REDISCLI_AUTH="$(cat /run/secrets/redis/probe)" redis-cli --user metrics INFO replication'
 
 
@@ -75,7 +77,7 @@ def surroundings(cluster: str, environment: Environment, plan: LoadPlan, supplie
         on_machine=on_machine,
         nodes=EmbeddedNodes(spec, supplies),
         app=Place(environment.value, service_labels(colour), "service"),
-        ingress=Place(naming.Namespace.INGRESS.value, {"app.kubernetes.io/name": naming.INGRESS}, "haproxy-ingress"),
+        ingress=INGRESS,
         plan=plan,
         connect=lambda: Users(way),
         without_protection=unprotected.service(kubectl, environment.value, colour),

@@ -16,6 +16,7 @@ from infra import naming
 from infra.components.ingress import CONTROLLER_METRICS_PORT
 from infra.naming import Environment
 from slipway.cli.following import Where, attached
+from slipway.cli.unprotected import ROLLOUT_SECONDS
 from slipway.proof.prove.stage import Follower
 from slipway.rollout.client import Client
 from slipway.rollout.loop import Unavailable
@@ -121,21 +122,11 @@ class LiveStage:
         """Replace the pods of a colour one by one, and wait for the end."""
         deployment = f"deployment/{naming.SERVICE}-{colour.value}"
         self._kubectl("rollout", "restart", deployment, self._namespace)
-        self._kubectl("rollout", "status", deployment, self._namespace, "--timeout=300s")
+        self._kubectl("rollout", "status", deployment, self._namespace, f"--timeout={ROLLOUT_SECONDS}s")
 
     def reloads(self) -> Mapping[str, float]:
         """Configurations that each router has loaded anew since it started, by pod."""
-        namespace = naming.Namespace.INGRESS.value
-        selector = f"--selector=app.kubernetes.io/name={naming.INGRESS}"
-        found = json.loads(self._kubectl("get", "pods", f"--namespace={namespace}", selector, "--output=json"))
-        counts: dict[str, float] = {}
-        for pod in found["items"]:
-            name = pod["metadata"]["name"]
-            path = f"/api/v1/namespaces/{namespace}/pods/{name}:{CONTROLLER_METRICS_PORT}/proxy/metrics"
-            for line in self._kubectl("get", "--raw", path).splitlines():
-                if line.startswith(_RELOADS):
-                    counts[name] = float(line.split()[-1])
-        return counts
+        return reloads(self._kubectl)
 
     def _patch(self, kind: str, name: str, change: Mapping[str, Any]) -> None:
         self._kubectl("patch", kind, name, self._namespace, "--type=merge", f"--patch={json.dumps(change)}")
@@ -161,3 +152,18 @@ class LiveStage:
                     version = found.version
                     self._moments.append(Moment(time.time(), found))
                 await asyncio.sleep(_EVERY)
+
+
+def reloads(kubectl: Callable[..., str]) -> Mapping[str, float]:
+    """Configurations that each HAProxy has loaded anew since it started, by pod."""
+    namespace = naming.Namespace.INGRESS.value
+    selector = f"--selector=app.kubernetes.io/name={naming.INGRESS}"
+    found = json.loads(kubectl("get", "pods", f"--namespace={namespace}", selector, "--output=json"))
+    counts: dict[str, float] = {}
+    for pod in found["items"]:
+        name = pod["metadata"]["name"]
+        path = f"/api/v1/namespaces/{namespace}/pods/{name}:{CONTROLLER_METRICS_PORT}/proxy/metrics"
+        for line in kubectl("get", "--raw", path).splitlines():
+            if line.startswith(_RELOADS):
+                counts[name] = float(line.split()[-1])
+    return counts

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from infra import naming
-from slipway.cli.live import service_labels
+from slipway.cli.live import INGRESS, service_labels
 from slipway.node import supervise
 from slipway.node.spec import ClusterSpec
 from slipway.proof.faults import Fault, FaultError, KillContainer, KillProgram, Switch, Together
@@ -26,7 +26,6 @@ Kubectl = Callable[..., str]
 
 def victims(kubectl: Kubectl, kube: Kube, on_node: OnNode, spec: ClusterSpec, environment: str) -> Mapping[str, Made]:
     """How each victim is killed; the pods are looked for at the moment of the kill."""
-    ingress = Place(naming.Namespace.INGRESS.value, {"app.kubernetes.io/name": naming.INGRESS}, "haproxy-ingress")
 
     def kill(place: Place) -> Fault:
         return KillContainer(on_node, victim(kube, place, 0), place.container)
@@ -37,7 +36,7 @@ def victims(kubectl: Kubectl, kube: Kube, on_node: OnNode, spec: ClusterSpec, en
         )
 
     def program(name: str) -> Fault:
-        return KillProgram(on_node, victim(kube, ingress, 0), ingress.container, name)
+        return KillProgram(on_node, victim(kube, INGRESS, 0), INGRESS.container, name)
 
     return {
         "controller": lambda _old, _new: KillContainer(on_node, leader(kubectl, kube), _CONTROLLER.container),
@@ -45,7 +44,7 @@ def victims(kubectl: Kubectl, kube: Kube, on_node: OnNode, spec: ClusterSpec, en
             tuple(KillContainer(on_node, pod, _CONTROLLER.container) for pod in _pods(kube, _CONTROLLER))
         ),
         "haproxy": lambda _old, _new: program("haproxy"),
-        "ingress-controller": lambda _old, _new: kill(ingress),
+        "ingress-controller": lambda _old, _new: kill(INGRESS),
         "prometheus": lambda _old, _new: kill(_PROMETHEUS),
         "app-old": lambda old, _new: app(old),
         "app-new": lambda _old, new: app(new),

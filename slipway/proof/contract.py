@@ -1,12 +1,12 @@
 """Whether a running pod keeps docs/reference/service-contract.md: the pod to try, and the judgement. Pure."""
 
 import copy
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from slipway.reports import Bar
+from slipway.rollout.client import BY_DIGEST
 
 #: Keeps the pod's last state readable after its deletion.
 FINALIZER: Final = "slipway.dev/check-service"
@@ -17,7 +17,6 @@ GRACE: Final = 45
 #: Seconds in which readiness may still say yes. SIGTERM is not seen from outside: it is taken to come `PRE_STOP` after
 #: the deletion was accepted, and the kubelet begins to count up to a second later.
 TURNS_WITHIN: Final = 2.0
-_BY_DIGEST: Final = re.compile(r".+@sha256:[0-9a-f]{64}")
 _USER: Final = 10001
 _MIGRATION_CODES: Final = {0: "nothing to do", 3: "pending", 4: "unsafe"}
 _UNAVAILABLE: Final = 503
@@ -134,7 +133,7 @@ def unanswered(bars: Sequence[Bar]) -> tuple[str, ...]:
 
 
 def _by_digest(image: str) -> Bar:
-    holds = _BY_DIGEST.fullmatch(image) is not None
+    holds = BY_DIGEST.fullmatch(image) is not None
     return Bar(what="1 named by digest", measured=image, bar="NAME@sha256:<64 digits>", holds=holds)
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from infra.components.ingress import CONTROLLER_METRICS_PORT
 from infra.engine import Engine, Place
-from infra.naming import INGRESS, Environment, Namespace, Project, live_host, service_stack
+from infra.naming import Environment, Project, live_host, service_stack
 from loadtests.plan import LoadPlan
 from slipway.cli import twin
+from slipway.cli.stage import reloads
 from slipway.node.cluster import kubectl_of, load
 from slipway.node.stock import Stock
 from slipway.toolchain import Toolchain
@@ -88,15 +88,7 @@ class Running:
 
     def full_updates(self):
         """Reloads so far, of every HAProxy pod."""
-        counts = {}
-        namespace = Namespace.INGRESS.value
-        for pod in self.kubectl.get("pods", f"--namespace={namespace}", f"--selector=app.kubernetes.io/name={INGRESS}"):
-            name = pod["metadata"]["name"]
-            path = f"/api/v1/namespaces/{namespace}/pods/{name}:{CONTROLLER_METRICS_PORT}/proxy/metrics"
-            for line in self.kubectl("get", "--raw", path).splitlines():
-                if line.startswith('haproxyingress_updates_total{status="full"}'):
-                    counts[name] = float(line.split()[-1])
-        return counts
+        return dict(reloads(self.kubectl))
 
     def stacks(self):
         """Every project with its stack, in the order of making."""
