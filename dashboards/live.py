@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +12,7 @@ from dashboards.grafana.model import VARIABLES, Dashboard, Panel, filled
 
 #: Points of a drawn line at most.
 POINTS: Final = 240
+_LABEL: Final = re.compile(r"\{\{\w+\}\}")
 
 
 class PrometheusError(RuntimeError):
@@ -112,4 +114,5 @@ def legend(text: str, labels: Mapping[str, str]) -> str:
     """A line's name with its labels filled in."""
     for name, value in labels.items():
         text = text.replace(f"{{{{{name}}}}}", value)
-    return text
+    # A label that this line has not.
+    return _LABEL.sub("", text).strip()

@@ -33,6 +33,8 @@ _STATE: Final = "/var/lib/log-collector"
 _ETC: Final = "/etc/log-collector"
 _ACCESS: Final = "/run/secrets/elasticsearch"
 _NODE: Final = "NODE_NAME"
+#: A line is in the queue before it is noted as read; else some are noted that are in memory only when the end comes.
+_IN_STEP: Final = "stanza.synchronousLogEmitter"
 #: Batches that wait for Elasticsearch on a node's disk, of at most `_BATCH` bytes each. When they are full no more is
 #: read; the kubelet keeps the newest files of each container (60 MiB on the embedded cluster).
 _QUEUE: Final = 100
@@ -156,15 +158,20 @@ def pipeline() -> dict[str, Any]:
                 "password": f"${{file:{_ACCESS}/password}}",
                 "tls": {"ca_file": f"{_ACCESS}/ca.crt"},
                 "mapping": {"mode": "bodymap"},
-                "logs_index": "",
+                # Tells what is wrong with a line that is refused, without the line.
+                "include_source_on_error": False,
                 "logstash_format": {"enabled": True},
                 "logs_dynamic_id": {"enabled": True},
+                # Whatever is wrong with Elasticsearch ends some time; what the exporter gives up on it throws away. So it
+                # has no limit of time (its own is 90 s, retries included), and asks again also when it is not let in:
+                # a password that changes reaches collectors and Elasticsearch at different moments.
+                "timeout": "0s",
                 "retry": {
                     "enabled": True,
                     "max_retries": 1_000_000,
                     "initial_interval": "200ms",
                     "max_interval": "10s",
-                    "retry_on_status": [429, 502, 503, 504],
+                    "retry_on_status": [401, 403, 404, 408, 429, 500, 502, 503, 504],
                 },
                 "sending_queue": {
                     "enabled": True,
@@ -223,11 +230,17 @@ def operators() -> list[dict[str, Any]]:
             "default": "text",
         },
         {"type": "move", "id": "ecs", "from": "attributes.ecs", "to": "body"},
-        {**_add('body["labels.format"]', "ecs"), "output": "known"},
+        _add('body["labels.format"]', "ecs"),
+        {
+            **_add('body["@timestamp"]', _PRINTED),
+            # A time that Elasticsearch could not read would make it refuse the line.
+            "if": f'not (type(body["@timestamp"]) == "string" and body["@timestamp"] matches "{_RFC3339}")',
+        },
+        {"type": "noop", "output": "known"},
         {"type": "move", "id": "text", "from": "body", "to": "attributes.line"},
         {"type": "move", "from": "attributes.line", "to": "body.message"},
         _add('body["labels.format"]', "text"),
-        _add('body["@timestamp"]', 'EXPR(timestamp.Format("2006-01-02T15:04:05.000000000Z07:00"))'),
+        _add('body["@timestamp"]', _PRINTED),
         {**_add('body["kubernetes.namespace"]', 'EXPR(resource["k8s.namespace.name"])'), "id": "known"},
         _add('body["kubernetes.pod.name"]', 'EXPR(resource["k8s.pod.name"])'),
         _add('body["kubernetes.pod.uid"]', 'EXPR(resource["k8s.pod.uid"])'),
@@ -245,6 +258,10 @@ _IDENTIFIER: Final = (
     'resource["k8s.container.restart_count"] + "." + string(timestamp.UnixNano()) + "." + '
     'string(attributes["log.file.record_offset"]))'
 )
+
+#: When the runtime took the line, to the nanosecond.
+_PRINTED: Final = 'EXPR(timestamp.Format("2006-01-02T15:04:05.000000000Z07:00"))'
+_RFC3339: Final = r"^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?(Z|[+-]\\d\\d:?\\d\\d)$"
 
 
 def _add(field: str, value: str) -> dict[str, Any]:
@@ -276,7 +293,7 @@ def _container(config: LogCollectorConfig) -> ContainerArgsDict:
         "name": LOG_COLLECTOR,
         "image": config.image,
         "image_pull_policy": "IfNotPresent",
-        "args": [f"--config={_ETC}/collector.yaml"],
+        "args": [f"--config={_ETC}/collector.yaml", f"--feature-gates={_IN_STEP}"],
         "env": [
             {"name": _NODE, "value_from": {"field_ref": {"field_path": "spec.nodeName"}}},
             # In bytes: Go frees memory more eagerly from there on, well before the kernel would end it.

@@ -27,6 +27,7 @@ _LOOK: Final = 1.0
 _BACK: Final = 60.0
 _AT_ONCE: Final = 1000
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SHORT: Final = {"warning": "warn", "critical": "fatal"}
 _COLOURS: Final = {"warn": "yellow", "warning": "yellow", "error": "red", "critical": "bold red", "fatal": "bold red"}
 
 
@@ -137,7 +138,7 @@ class _Screen:
     def __call__(self, line: Line) -> None:
         text = Text(no_wrap=False)
         text.append(f"{line.at} ", "dim")
-        text.append(f"{line.level[:5]:<5} ", _COLOURS.get(line.level, ""))
+        text.append(f"{_SHORT.get(line.level, line.level):<5} ", _COLOURS.get(line.level, ""))
         text.append(f"{line.source} ", "cyan")
         text.append(line.message)
         text.append("".join(f" {name}={value}" for name, value in line.others.items()), "dim")

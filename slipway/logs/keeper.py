@@ -81,7 +81,8 @@ def template(replicas: int) -> dict[str, Any]:
                 "number_of_replicas": replicas,
                 "refresh_interval": "5s",
             },
-            "mappings": {"dynamic": False, "properties": properties},
+            # Names with dots stay names: a program that writes `error` as a text cannot clash with `error.type`.
+            "mappings": {"dynamic": False, "subobjects": False, "properties": properties},
         },
     }
 

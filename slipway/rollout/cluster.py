@@ -231,7 +231,7 @@ class ClusterPorts:
         try:
             await self._api.create(self._path(CORE, "events"), body)
         except (Unavailable, Refused, Conflict) as error:
-            LOG.warning("an event was lost", extra={"error": str(error)})
+            LOG.warning("an event was lost", extra={"error.message": str(error)})
 
     async def act(self, rollout: Rollout, action: Action) -> None:
         """Do one action; every one carries the version it was decided on, or is a creation."""

@@ -103,7 +103,7 @@ class Controller:
                 self._telemetry.leading.set(leads is not None)
             except (Unavailable, Refused) as error:
                 self._telemetry.leading.set(0)
-                LOG.warning("no election", extra={"error": str(error)})
+                LOG.warning("no election", extra={"error.message": str(error)})
             self._last_sign = time.monotonic()
             await asyncio.sleep(2 * BUSY)
 
@@ -117,7 +117,7 @@ class Controller:
                         break
                     self._noticed(metadata["namespace"], metadata["name"], gone=event["type"] == "DELETED")
             except (Unavailable, Refused) as error:
-                LOG.warning("the watch broke", extra={"error": str(error)})
+                LOG.warning("the watch broke", extra={"error.message": str(error)})
             await asyncio.sleep(BUSY)
 
     async def _list(self) -> None:
@@ -160,11 +160,11 @@ class Controller:
             done = await turn(ports)
         except Unavailable as error:
             self._telemetry.turns.labels(*labels, "unavailable").inc()
-            LOG.warning("no answer", extra={"rollout": ports.name, "error": str(error)})
+            LOG.warning("no answer", extra={"rollout": ports.name, "error.message": str(error)})
             return BUSY / 2
         except (Refused, ValidationError) as error:
             self._telemetry.turns.labels(*labels, "refused").inc()
-            LOG.error("refused", extra={"rollout": ports.name, "error": str(error)})  # noqa: TRY400 - no bug of ours
+            LOG.error("refused", extra={"rollout": ports.name, "error.message": str(error)})  # noqa: TRY400 - no bug of ours
             return 5 * BUSY
         except Exception:
             self._telemetry.turns.labels(*labels, "error").inc()

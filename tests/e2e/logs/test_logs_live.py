@@ -24,7 +24,7 @@ from slipway.cli.logs import store
 from slipway.logs.keeper import template
 from slipway.logs.query import SEARCH
 from slipway.node.stock import Stock
-from slipway.proof.faults import KillContainer, KillProgram
+from slipway.proof.faults import KillContainer, KillProgram, PauseContainer
 from slipway.proof.kube import Kubectl
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
@@ -33,14 +33,16 @@ DEV, LOGS = Environment.DEV.value, Namespace.LOGS.value
 LINES = 100_000
 #: Lines are sent every second and can be found some seconds later.
 FOUND_WITHIN = 60
-#: Prints lines of ECS with a number each, and one that only looks so, for about a minute.
+#: Prints lines of ECS with a number each, some with fields of other types than ECS's, and one that only looks so; for
+#: about three minutes.
 WRITER = f"""
 import json, time
+odd = [{{}}, {{"error": "a text"}}, {{"log": "a text"}}, {{"service": {{"name": {{"a": 1}}}}}}, {{"@timestamp": "soon"}}]
 for number in range({LINES}):
     print(json.dumps({{"@timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "ecs.version": "8.17.0",
-        "log.level": "info", "service.name": "writer", "message": f"line {{number}}", "labels.number": str(number)}}))
-    if number % 200 == 199:
-        time.sleep(0.1)
+        "message": f"line {{number}}", "labels.number": str(number), **odd[number % len(odd)]}}))
+    if number % 100 == 99:
+        time.sleep(0.15)
 print('{{"ecs.version": "8.17.0", broken')
 """
 
@@ -189,9 +191,10 @@ def test_no_line_is_lost_though_collector_and_elasticsearch_are_killed(running, 
         store_pod = next(it for it in kube.pods(LOGS, {"app.kubernetes.io/name": ELASTICSEARCH}))
         KillProgram(machine, store_pod, ELASTICSEARCH, "java").inject()
         time.sleep(5)
+        _pause_longer_than_any_patience(kube, machine)
         # Again, with lines that are read and were not taken: they must be on the disk.
         _kill_collector(kube, machine, place.node)
-        until(300, lambda: _phase(running, name) == "Succeeded")
+        until(600, lambda: _phase(running, name) == "Succeeded")
         found = until(300, lambda: _whole(running, name), every=5)
     finally:
         running.kubectl("delete", "pod", name, f"--namespace={DEV}", "--wait=false")
@@ -202,6 +205,19 @@ def test_no_line_is_lost_though_collector_and_elasticsearch_are_killed(running, 
         it for it in shown(running, "--pod", name, "--format", "text", "--since", "1h") if "broken" in it["message"]
     ]
     assert broken["message"] == '{"ecs.version": "8.17.0", broken'
+
+
+def _pause_longer_than_any_patience(kube, machine):
+    """Elasticsearch takes connections and answers nothing; an exporter's usual patience is 90 s."""
+    pod = until(
+        180, lambda: next((it for it in kube.pods(LOGS, {"app.kubernetes.io/name": ELASTICSEARCH}) if it.ready), None)
+    )
+    fault = PauseContainer(machine, pod, ELASTICSEARCH)
+    fault.inject()
+    try:
+        time.sleep(110)
+    finally:
+        fault.heal()
 
 
 def _kill_collector(kube, machine, node):

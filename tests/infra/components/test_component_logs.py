@@ -145,6 +145,14 @@ def test_nothing_is_given_up_and_everything_survives_the_collectors_end():
     assert exporter["sending_queue"]["block_on_overflow"] is True
     assert exporter["logs_dynamic_id"] == {"enabled": True}
     assert receiver["start_at"] == "beginning"
+    # The exporter throws away what takes longer than this, and what is answered with another status.
+    assert exporter["timeout"] == "0s"
+    assert {401, 403, 429, 503} <= set(exporter["retry"]["retry_on_status"])
+
+
+def test_a_line_is_in_the_queue_before_it_counts_as_read(platform):
+    (container,) = dict(platform().pods())["DaemonSet/log-collector"]["containers"]
+    assert "--feature-gates=stanza.synchronousLogEmitter" in container["args"]
 
 
 def test_the_collector_does_not_collect_itself():
