@@ -115,4 +115,4 @@ def legend(text: str, labels: Mapping[str, str]) -> str:
     for name, value in labels.items():
         text = text.replace(f"{{{{{name}}}}}", value)
     # A label that this line has not.
-    return _LABEL.sub("", text).strip()
+    return _LABEL.sub("", text).strip() or "all"

@@ -162,9 +162,9 @@ def pipeline() -> dict[str, Any]:
                 "include_source_on_error": False,
                 "logstash_format": {"enabled": True},
                 "logs_dynamic_id": {"enabled": True},
-                # Whatever is wrong with Elasticsearch ends some time; what the exporter gives up on it throws away. So it
-                # has no limit of time (its own is 90 s, retries included), and asks again also when it is not let in:
-                # a password that changes reaches collectors and Elasticsearch at different moments.
+                # What the exporter gives up on it throws away. So it has no limit of time (its own is 90 s, retries
+                # included), and asks again also when it is not let in: a password that changes reaches collectors and
+                # Elasticsearch at different moments.
                 "timeout": "0s",
                 "retry": {
                     "enabled": True,

@@ -108,3 +108,5 @@ def test_pages_are_served_with_times_and_links(prometheus, answers):
 
 def test_a_legend_is_filled_in():
     assert legend("{{colour}} {{quantile}}", {"colour": "blue", "quantile": "0.95"}) == "blue 0.95"
+    assert legend("{{outcome}} {{error_type}}", {"outcome": "success"}) == "success"
+    assert legend("{{job}}", {}) == "all"

@@ -37,7 +37,7 @@ FOUND_WITHIN = 60
 #: about three minutes.
 WRITER = f"""
 import json, time
-odd = [{{}}, {{"error": "a text"}}, {{"log": "a text"}}, {{"service": {{"name": {{"a": 1}}}}}}, {{"@timestamp": "soon"}}]
+odd = [{{}}, {{"error": "text"}}, {{"log": "text"}}, {{"service": {{"name": {{"a": 1}}}}}}, {{"@timestamp": "soon"}}]
 for number in range({LINES}):
     print(json.dumps({{"@timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "ecs.version": "8.17.0",
         "message": f"line {{number}}", "labels.number": str(number), **odd[number % len(odd)]}}))

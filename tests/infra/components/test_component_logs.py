@@ -15,7 +15,7 @@ from infra import naming
 from infra.components import elasticsearch, log_collector, log_keeper
 from infra.components.platform import Platform, PlatformConfig
 from infra.handover import Capabilities
-from infra.images import LOGS_IMAGES, ImageSource
+from infra.images import LOGS_IMAGES, PLATFORM_IMAGES, ImageSource
 from infra.parts import Part
 from infra.profiles import PROFILES, ProfileName
 from infra.quantities import octets
@@ -40,7 +40,8 @@ LOGS = {
     "kubernetes:networking.k8s.io/v1:NetworkPolicy": 3,
     "pulumi-python:dynamic/slipway:GeneratedCertificate": 1,
     "pulumi-python:dynamic/slipway:GeneratedPassword": 3,
-    "pulumi-python:dynamic/slipway:LocalImage": len(LOGS_IMAGES),
+    # The keepers of Redis run in one of them too.
+    "pulumi-python:dynamic/slipway:LocalImage": len(set(LOGS_IMAGES) - set(PLATFORM_IMAGES)),
 }
 #: Where the password of each user is, besides where it is checked.
 READERS = (("logs", "log-keeper"), ("logs", "log-reader"), ("node-logs", "log-collector"))
