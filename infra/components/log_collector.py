@@ -35,9 +35,9 @@ _ACCESS: Final = "/run/secrets/elasticsearch"
 _NODE: Final = "NODE_NAME"
 #: A line is in the queue before it is noted as read; else some are noted that are in memory only when the end comes.
 _IN_STEP: Final = "stanza.synchronousLogEmitter"
-#: Batches that wait for Elasticsearch on a node's disk, of at most `_BATCH` bytes each. When they are full no more is
-#: read; the kubelet keeps the newest files of each container (60 MiB on the embedded cluster).
-_QUEUE: Final = 100
+#: Bytes that wait for Elasticsearch on a node's disk. When it is full no more is read; the kubelet keeps the newest
+#: files of each container (60 MiB on the embedded cluster).
+_QUEUE: Final = 200_000_000
 _BATCH: Final = 2_000_000
 
 
@@ -177,6 +177,7 @@ def pipeline() -> dict[str, Any]:
                     "enabled": True,
                     "storage": "file_storage",
                     "num_consumers": 2,
+                    "sizer": "bytes",
                     "queue_size": _QUEUE,
                     "block_on_overflow": True,
                     "batch": {"flush_timeout": "1s", "min_size": _BATCH // 4, "max_size": _BATCH, "sizer": "bytes"},
