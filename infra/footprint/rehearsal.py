@@ -5,6 +5,7 @@ object: nothing here knows which parts there are.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -48,13 +49,24 @@ def rehearse(program: Callable[[], None]) -> tuple[Declared, ...]:
         Exception: Whatever the program raises.
     """
     monitor = _Monitor()
-    with _event_loop():
+    with _event_loop(), deep():
         try:
             mocks.set_mocks(_Answers(), project=_PLACEHOLDER, stack=_PLACEHOLDER, preview=False, monitor=monitor)
             mocks.test(program)()
         finally:
             settings.reset_options()
     return tuple(monitor.declared)
+
+
+@contextmanager
+def deep() -> Generator[None]:
+    """Under mocks, which answer at once, a whole platform goes deeper than Python's usual limit."""
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(10 * usual)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(usual)
 
 
 class _Answers(mocks.Mocks):

@@ -18,6 +18,7 @@ from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime import set_all_config, settings
 
 from infra import releases, versions
+from infra.footprint.rehearsal import deep
 from infra.images import image
 
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
@@ -259,7 +260,8 @@ def deploy(_event_loop: None) -> Iterator[Deploy]:
             assert root is not None
             root.register_outputs(dict(root.outputs))
 
-        pulumi_mocks.test(body)()
+        with deep():
+            pulumi_mocks.test(body)()
         return Run(tuple(monitor.registered), monitor.exported, result[0])
 
     yield run
