@@ -404,5 +404,5 @@ def test_a_load_test_keeps_its_report_when_it_fails(run):
 def test_one_drill_that_fails_stops_no_other(run):
     result = run("drill", "workflow_dispatch", fails={"drill run node-drain": 1})
     assert result.code != 0
-    assert len(result.called("slipway drill run")) == 6
-    assert len(result.called("upload reports-drill-")) == 6
+    assert len(result.called("slipway drill run")) == 7
+    assert len(result.called("upload reports-drill-")) == 7
