@@ -37,7 +37,8 @@ def test_the_knee_is_where_the_service_stops_keeping_up(highest, share):
     bears = round(highest * share)
     found = knee(levels(ramp(highest, bears)))
     assert found is not None
-    assert abs(found.good - bears) <= highest / LEVELS
+    # It is the level with the end in it or the one below, and a level is told by its mean: half a level more.
+    assert abs(found.good - bears) <= 1.5 * highest / LEVELS
     assert abs(found.offered - bears) <= 2 * highest / LEVELS
 
 
