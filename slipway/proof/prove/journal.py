@@ -1,6 +1,6 @@
 """What was proven so far: a file a scenario, so that an interrupted proof goes on where it was."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -51,13 +51,13 @@ class Journal:
         partial.write_text(entry.model_dump_json(indent=2) + "\n")
         partial.replace(self._path(entry.scenario))
 
-    def find(self, scenario: str, subject: str, form: Form) -> Entry | None:
-        """The entry that still counts: it held, on the same subject, in no smaller form, in the last day."""
+    def find(self, scenario: str, subject: str, form: Form, now: datetime) -> Entry | None:
+        """The entry that still counts at `now`: it held, on the same subject, in no smaller form, in the day before."""
         try:
             entry = Entry.model_validate_json(self._path(scenario).read_text())
         except (FileNotFoundError, ValidationError):
             return None
-        old = (datetime.now(UTC) - entry.started).total_seconds() > _FORGETS_AFTER
+        old = (now - entry.started).total_seconds() > _FORGETS_AFTER
         if entry.subject != subject or entry.form < form or old or not all(bar.holds for bar in entry.bars):
             return None
         return entry

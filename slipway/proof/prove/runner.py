@@ -58,7 +58,7 @@ class Proof:
         done: dict[str, Entry] = {}
         report = self._sum_up(scenarios, done)
         for number, scenario in enumerate(scenarios, 1):
-            known = self.journal.find(scenario.name, self.subject, self.form)
+            known = self.journal.find(scenario.name, self.subject, self.form, self.setting.clock.now())
             self.say(f"[{number}/{len(scenarios)}] {scenario.name}: {'known' if known else scenario.about}")
             done[scenario.name] = known or self._play(scenario)
             for bar in done[scenario.name].bars:

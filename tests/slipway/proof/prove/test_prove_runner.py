@@ -38,6 +38,10 @@ def ends(how):
     return play
 
 
+def found(proof, name, form=Form.SHORT):
+    return proof.journal.find(name, SUBJECT, form, proof.setting.clock.now())
+
+
 CONTROL = scenario("control-unprotected", ends(""), control=True)
 
 
@@ -70,14 +74,14 @@ def test_what_was_proven_is_not_played_again_and_a_failure_is(proof, runs, good,
     runs.outcomes[:] = [good, replace(good, failed=1), good]
     first, second = scenario("canary", play), scenario("rollback", play)
     assert proof.run([first, second]).verdict is Verdict.FAIL
-    assert proof.journal.find("rollback", SUBJECT, Form.SHORT) is None
+    assert found(proof, "rollback") is None
     again = replace(proof, subject="another/dev at 100/s")
     proof.run([first])
     assert len(played) == 2
     assert "[1/1] canary: known" in said
     again.run([first])
     assert len(played) == 3
-    assert proof.journal.find("canary", SUBJECT, Form.USUAL) is None
+    assert found(proof, "canary", Form.USUAL) is None
 
 
 def test_an_interrupted_proof_leaves_its_report(proof, tmp_path):
@@ -143,8 +147,16 @@ def test_what_a_form_leaves_out_stands_in_the_report_as_not_run():
 def test_a_torn_journal_is_no_proof(proof, tmp_path):
     proof.run([scenario("canary", ends("promoted"))])
     (tmp_path / "journal" / "canary.json").write_text('{"scenario": "can')
-    assert proof.journal.find("canary", SUBJECT, Form.SHORT) is None
+    assert found(proof, "canary") is None
     proof.run([scenario("canary", ends("promoted"))])
-    assert proof.journal.find("canary", SUBJECT, Form.SHORT) is not None
+    assert found(proof, "canary") is not None
     proof.journal.forget()
-    assert proof.journal.find("canary", SUBJECT, Form.SHORT) is None
+    assert found(proof, "canary") is None
+
+
+def test_what_was_proven_counts_for_a_day(proof):
+    proof.run([scenario("canary", ends("promoted"))])
+    proof.setting.clock.wait(23 * 3600)
+    assert found(proof, "canary") is not None
+    proof.setting.clock.wait(2 * 3600)
+    assert found(proof, "canary") is None
