@@ -4,6 +4,7 @@ Selectors hold two labels that never change: a changed selector would make Kuber
 named Deployment means downtime.
 """
 
+import hashlib
 from enum import StrEnum
 from typing import Final
 
@@ -25,6 +26,11 @@ class PodSecurity(StrEnum):
     RESTRICTED = "restricted"
     BASELINE = "baseline"
     PRIVILEGED = "privileged"
+
+
+def content_hash(*texts: str) -> str:
+    """The value of `CONTENT_HASH` for what pods are started with."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 def selector(name: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ Every expression yields nothing on an idle platform. Each alert has a runbook of
 from typing import Final
 
 from dashboards.rules.groups import Alert, RuleGroup, Severity
+from dashboards.rules.present import Present
 
 EVERY: Final = 15
 _PAGE, _TICKET = Severity.PAGE, Severity.TICKET
@@ -329,24 +330,14 @@ WATCHING: Final = (
 )
 
 
-def groups(
-    *, observed: bool = True, rolled_out: bool = True, postgres: bool = True, redis: bool = True, logs: bool = True
-) -> tuple[RuleGroup, ...]:
-    """One group a subject. What a platform does not have is not missed.
-
-    Args:
-        observed: Whether observers run beside HAProxy.
-        rolled_out: Whether there is a rollout controller.
-        postgres: Whether the platform brings Postgres along.
-        redis: Whether it brings Redis along.
-        logs: Whether it keeps logs.
-    """
+def groups(present: Present) -> tuple[RuleGroup, ...]:
+    """One group a subject. What a platform does not have is not missed."""
     return (
-        *((RuleGroup("slipway-ingress-alerts", EVERY, INGRESS),) if observed else ()),
-        *((RuleGroup("slipway-rollout-alerts", EVERY, ROLLOUTS),) if rolled_out else ()),
-        *((RuleGroup("slipway-data-alerts", EVERY, DATA),) if postgres else ()),
-        *((RuleGroup("slipway-redis-alerts", EVERY, REDIS),) if redis else ()),
-        *((RuleGroup("slipway-logs-alerts", EVERY, LOGS),) if logs else ()),
+        *((RuleGroup("slipway-ingress-alerts", EVERY, INGRESS),) if present.observed else ()),
+        *((RuleGroup("slipway-rollout-alerts", EVERY, ROLLOUTS),) if present.rolled_out else ()),
+        *((RuleGroup("slipway-data-alerts", EVERY, DATA),) if present.postgres else ()),
+        *((RuleGroup("slipway-redis-alerts", EVERY, REDIS),) if present.redis else ()),
+        *((RuleGroup("slipway-logs-alerts", EVERY, LOGS),) if present.logs else ()),
         RuleGroup("slipway-cluster-alerts", EVERY, CLUSTER),
         RuleGroup("slipway-watching-alerts", EVERY, WATCHING),
     )

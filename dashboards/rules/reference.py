@@ -5,6 +5,7 @@ from typing import Final
 
 from dashboards.rules import alerts, slo
 from dashboards.rules.groups import Alert
+from dashboards.rules.present import Present
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "reference" / "alerts.md"
 _HEAD: Final = f"""# Alerts
@@ -41,7 +42,7 @@ def render() -> str:
     """The whole page."""
     objectives = (f"| `{it.name}` | {100 * it.target:g} % | {it.meaning} |" for it in slo.OBJECTIVES)
     burns = (f"| {it.severity.value} | {it.long} | {it.short} | {it.rate:g} |" for it in slo.BURNS)
-    every = [alert for group in (*slo.groups(), *alerts.groups()) for alert in group.alerts]
+    every = [alert for group in (*slo.groups(), *alerts.groups(Present())) for alert in group.alerts]
     return _HEAD.format(
         objectives="\n".join(objectives),
         burns="\n".join(burns),

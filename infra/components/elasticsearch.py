@@ -24,7 +24,7 @@ from infra.components.base import Component
 from infra.components.certificates import GeneratedAuthority, GeneratedCertificate
 from infra.components.generated import GeneratedPassword
 from infra.components.metadata import metadata
-from infra.labels import CONTENT_HASH, HOSTNAME, labels, selector
+from infra.labels import CONTENT_HASH, HOSTNAME, content_hash, labels, selector
 from infra.naming import (
     ELASTICSEARCH,
     ELASTICSEARCH_HOST,
@@ -286,9 +286,7 @@ def stateful_set_spec(config: ElasticsearchConfig, secret: pulumi.Input[object])
         secret: What makes new pods when it changes, besides the configuration.
     """
     profile = config.profile
-    content = pulumi.Output.all(secret, configuration_files(profile)).apply(
-        lambda it: hashlib.sha256(repr(it).encode()).hexdigest()[:16]
-    )
+    content = pulumi.Output.all(secret, configuration_files(profile)).apply(lambda it: content_hash(repr(it)))
     return {
         "replicas": profile.elasticsearch_replicas,
         "service_name": _MEMBERS,

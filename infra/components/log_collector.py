@@ -5,7 +5,6 @@ nor Elasticsearch's loses a line. A line that is sent twice has the same identif
 so it is kept once. Why not Logstash or Filebeat: docs/adr/0043-logs-in-dated-indices.md.
 """
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -20,7 +19,7 @@ from infra import versions
 from infra.components import network, pods
 from infra.components.base import Component
 from infra.components.metadata import metadata
-from infra.labels import CONTENT_HASH, labels, selector
+from infra.labels import CONTENT_HASH, content_hash, labels, selector
 from infra.naming import ELASTICSEARCH_URL, LOG_COLLECTOR, LOG_INDEX, Namespace, Priority
 from infra.profiles import Profile
 from infra.quantities import octets
@@ -106,7 +105,7 @@ class LogCollector(Component):
                 "template": {
                     "metadata": {
                         "labels": _labels(),
-                        "annotations": {CONTENT_HASH: content()},
+                        "annotations": {CONTENT_HASH: content_hash(text())},
                     },
                     "spec": _pod_spec(config),
                 },
@@ -120,11 +119,6 @@ class LogCollector(Component):
 def text() -> str:
     """The collector's configuration as a file."""
     return yaml.safe_dump(pipeline(), sort_keys=False, width=1000)
-
-
-def content() -> str:
-    """Changes with the configuration, and then makes new pods."""
-    return hashlib.sha256(text().encode()).hexdigest()[:16]
 
 
 def pipeline() -> dict[str, Any]:

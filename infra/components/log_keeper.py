@@ -1,6 +1,5 @@
 """The keeper of logs: makes the template of Elasticsearch's indices, deletes what is too old or too much, counts."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -14,7 +13,7 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from infra.components import network, pods
 from infra.components.base import Component
 from infra.components.metadata import metadata
-from infra.labels import CONTENT_HASH, labels, selector
+from infra.labels import CONTENT_HASH, content_hash, labels, selector
 from infra.naming import ELASTICSEARCH_URL, LOG_KEEPER, Namespace, Priority
 from infra.profiles import Profile
 from infra.quantities import octets
@@ -97,7 +96,7 @@ class LogKeeper(Component):
                 "template": {
                     "metadata": {
                         "labels": _labels(),
-                        "annotations": {CONTENT_HASH: hashlib.sha256(source.encode()).hexdigest()[:16]},
+                        "annotations": {CONTENT_HASH: content_hash(source)},
                     },
                     "spec": {
                         "automount_service_account_token": False,

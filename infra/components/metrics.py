@@ -8,6 +8,7 @@ import pulumi
 
 from dashboards.rules import alerts, colours, services, slo
 from dashboards.rules.groups import RuleGroup
+from dashboards.rules.present import Present
 from infra.components import scrapes
 from infra.components.alertmanager import Alertmanager, AlertmanagerConfig
 from infra.components.base import Component
@@ -36,12 +37,8 @@ class MetricsConfig:
         profile: Sizes and counts.
         capabilities: What the cluster can do.
         authority: Who signs certificates.
-        observed: Whether observers run beside HAProxy.
-        rolled_out: Whether the rollout controller is there.
+        present: Parts that are there.
         alert_receiver: Secret with the address of whom alerts are told to; None tells nobody.
-        postgres: Whether the platform brings Postgres along.
-        redis: Whether it brings Redis along.
-        logs: Whether it keeps logs.
         node_loss: Seconds that a pod stays bound to a lost node.
     """
 
@@ -51,12 +48,8 @@ class MetricsConfig:
     profile: Profile
     capabilities: Capabilities
     authority: GeneratedAuthority
-    observed: bool
-    rolled_out: bool
+    present: Present
     alert_receiver: str | None
-    postgres: bool
-    redis: bool
-    logs: bool
     node_loss: int
 
 
@@ -103,21 +96,8 @@ class Metrics(Component):
                 images["prometheus"],
                 profile,
                 config.capabilities.storage_class,
-                targets(
-                    config.capabilities,
-                    observed=config.observed,
-                    rolled_out=config.rolled_out,
-                    postgres=config.postgres,
-                    redis=config.redis,
-                    logs=config.logs,
-                ),
-                rules(
-                    observed=config.observed,
-                    rolled_out=config.rolled_out,
-                    postgres=config.postgres,
-                    redis=config.redis,
-                    logs=config.logs,
-                ),
+                targets(config.capabilities, config.present),
+                rules(config.present),
                 config.node_loss,
             ),
             self.child(depends_on=[operator]),
@@ -156,28 +136,24 @@ class Metrics(Component):
         )
 
 
-def targets(
-    capabilities: Capabilities, *, observed: bool, rolled_out: bool, postgres: bool, redis: bool, logs: bool
-) -> tuple[scrapes.PodTarget, ...]:
+def targets(capabilities: Capabilities, present: Present) -> tuple[scrapes.PodTarget, ...]:
     """What is scraped on a cluster: only parts that are there, so that an absent target is always a fault."""
     return (
         *scrapes.POD_TARGETS,
-        *(scrapes.POSTGRES_TARGETS if postgres else ()),
-        *(scrapes.REDIS_TARGETS if redis else ()),
-        *(scrapes.LOGS_TARGETS if logs else ()),
-        *((scrapes.OBSERVER,) if observed else ()),
-        *((scrapes.ROLLOUT_CONTROLLER,) if rolled_out else ()),
+        *(scrapes.POSTGRES_TARGETS if present.postgres else ()),
+        *(scrapes.REDIS_TARGETS if present.redis else ()),
+        *(scrapes.LOGS_TARGETS if present.logs else ()),
+        *((scrapes.OBSERVER,) if present.observed else ()),
+        *((scrapes.ROLLOUT_CONTROLLER,) if present.rolled_out else ()),
         *(() if capabilities.load_balancer else (scrapes.METALLB,)),
     )
 
 
-def rules(
-    *, observed: bool = True, rolled_out: bool = True, postgres: bool = True, redis: bool = True, logs: bool = True
-) -> Mapping[str, Sequence[RuleGroup]]:
+def rules(present: Present) -> Mapping[str, Sequence[RuleGroup]]:
     """Name of the object that holds them -> groups of rules; about parts that are there only."""
     return {
         "colours": colours.groups(),
         "services": services.groups(),
         "promises": slo.groups(),
-        "alerts": alerts.groups(observed=observed, rolled_out=rolled_out, postgres=postgres, redis=redis, logs=logs),
+        "alerts": alerts.groups(present),
     }

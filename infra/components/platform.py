@@ -6,6 +6,7 @@ from typing import Any, final
 
 import pulumi
 
+from dashboards.rules.present import Present
 from infra import naming, versions
 from infra.components import connections
 from infra.components.base import Component
@@ -241,12 +242,14 @@ class Platform(Component):
                     profile,
                     capabilities,
                     authority,
-                    observer is not None,
-                    controller is not None,
+                    Present(
+                        observed=observer is not None,
+                        rolled_out=controller is not None,
+                        postgres=postgres is not None,
+                        redis=redis is not None,
+                        logs=settings.logs is Part.MANAGED,
+                    ),
                     settings.alert_receiver,
-                    postgres is not None,
-                    redis is not None,
-                    settings.logs is Part.MANAGED,
                     node_loss,
                 ),
                 self.child(depends_on=[priorities]),

@@ -7,7 +7,6 @@ Postgres all the same: replication of Redis is asynchronous, so an acknowledged 
 Nothing is encrypted on the wire yet.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -32,7 +31,7 @@ from infra.components import network, pods, redis_files
 from infra.components.base import Component
 from infra.components.metadata import metadata
 from infra.components.redis_files import AUTH, DATA, ETC
-from infra.labels import CONTENT_HASH, HOSTNAME, labels, selector
+from infra.labels import CONTENT_HASH, HOSTNAME, content_hash, labels, selector
 from infra.naming import (
     REDIS,
     REDIS_AUTH_SECRET,
@@ -160,7 +159,7 @@ class Redis(Component):
                 "template": {
                     "metadata": {
                         "labels": labels(REDIS_CACHE, "cache"),
-                        "annotations": {CONTENT_HASH: _content(configurations(config.profile)[REDIS_CACHE])},
+                        "annotations": {CONTENT_HASH: content_hash(configurations(config.profile)[REDIS_CACHE])},
                     },
                     "spec": cache_pod_spec(config),
                 },
@@ -248,8 +247,7 @@ class Redis(Component):
         rules = [network.from_namespaces(services, ports)]
         if name == REDIS:
             rules.append(network.from_workload(REDIS, ports))
-        if config.exporter_image is not None:
-            rules.append(network.from_namespaces([Namespace.MONITORING.value], [REDIS_METRICS_PORT]))
+        rules += network.measured([REDIS_METRICS_PORT], measured=config.exporter_image is not None)
         return NetworkPolicy(name, metadata=_metadata(name), spec=network.reached_by(name, rules), opts=options)
 
 
@@ -275,7 +273,7 @@ def stateful_set_spec(config: RedisConfig) -> StatefulSetSpecArgsDict:
         "pod_management_policy": "Parallel",
         "selector": {"match_labels": selector(REDIS)},
         "template": {
-            "metadata": {"labels": labels(REDIS, "state"), "annotations": {CONTENT_HASH: _content(*texts)}},
+            "metadata": {"labels": labels(REDIS, "state"), "annotations": {CONTENT_HASH: content_hash(*texts)}},
             "spec": state_pod_spec(config),
         },
         "volume_claim_templates": [
@@ -460,10 +458,6 @@ def _asks(command: str, expected: str) -> ExecActionArgsDict:
     """The part of a probe that asks Redis something, as the user that may read no data."""
     asking = f'REDISCLI_AUTH="$(cat {AUTH}/probe)" redis-cli --user {redis_files.METRICS} {command}'
     return {"command": ["sh", "-c", f"{asking} | grep -q {expected}"]}
-
-
-def _content(*texts: str) -> str:
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 def _metadata(name: str, owner: str = "") -> ObjectMetaArgsDict:

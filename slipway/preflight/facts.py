@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from dashboards.rules import alerts, slo
+from dashboards.rules.present import Present
 from infra.naming import PROMETHEUS, PROMETHEUS_PORT, Namespace
 from slipway import supply
 from slipway.rollout import resource
@@ -108,7 +109,7 @@ async def gather(api: Reader, namespace: str, service: str, repository: Reposito
 
 def look(root: Path, today: date) -> Repository:
     """Look at the checkout."""
-    names = sorted({one.name for group in (*slo.groups(), *alerts.groups()) for one in group.alerts})
+    names = sorted({one.name for group in (*slo.groups(), *alerts.groups(Present())) for one in group.alerts})
     accepted = supply.read_exceptions(root / ".github" / "vulnerabilities.yml")
     return Repository(
         missing=tuple(name for name in DOCUMENTS if not (root / name).is_file()),

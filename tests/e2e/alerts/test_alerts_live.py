@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from dashboards.rules.groups import Severity
+from dashboards.rules.present import Present
 from infra.components.metrics import rules
 from infra.naming import (
     ALERTMANAGER,
@@ -74,7 +75,7 @@ def until(seconds, holds, every=1.0):
 
 def metric_names():
     """Every name of a series in the expressions of the rules, but for recorded ones."""
-    texts = [rule.expression for groups in rules().values() for group in groups for rule in group.rules]
+    texts = [rule.expression for groups in rules(Present()).values() for group in groups for rule in group.rules]
     bare = [re.sub(r"\{[^}]*\}|\b(by|on) \([^)]*\)", "", text) for text in texts]
     words = {word for text in bare for word in re.findall(r"[A-Za-z_:][A-Za-z0-9_:]*", text) if "_" in word}
     others = {"histogram_quantile", "group_left", "avg_over_time"}

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from dashboards.rules import colours
+from dashboards.rules.present import Present
 from infra.components import scrapes
 from infra.components.metrics import rules, targets
 from infra.handover import Capabilities
@@ -52,11 +53,7 @@ def until(seconds, holds):
 
 
 def test_every_target_is_there_and_up(ask):
-    wanted = {
-        endpoint.job
-        for target in targets(EMBEDDED, observed=True, rolled_out=True, postgres=True)
-        for endpoint in target.endpoints
-    }
+    wanted = {endpoint.job for target in targets(EMBEDDED, Present()) for endpoint in target.endpoints}
     wanted |= {it["job_name"] for it in scrapes.cluster_scrapes()}
 
     def wrong():
@@ -80,7 +77,7 @@ def test_each_pod_is_counted_by_its_own_node_alone(query):
 def test_every_rule_gives_numbers_under_a_little_load(running, query, ask):
     done = running.slipway("loadtest", "run", "crud", "--rate", str(RATE), "--seconds", str(SECONDS))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
-    recorded = [rule for groups in rules().values() for group in groups for rule in group.recordings]
+    recorded = [rule for groups in rules(Present()).values() for group in groups for rule in group.recordings]
     expected = [rule for rule in recorded if rule.labels.get("kind") not in OTHER_KINDS]
 
     def silent():

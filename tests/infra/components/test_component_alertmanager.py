@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from dashboards.rules.present import Present
 from infra.components.alertmanager import routing
 from infra.components.metrics import rules
 from infra.components.platform import Platform, PlatformConfig
@@ -85,8 +86,8 @@ def test_every_route_leads_to_a_receiver_and_pages_come_first():
 
 
 def test_what_is_not_there_is_not_missed():
-    every, few = ({alert.name for group in rules(**given)["alerts"] for alert in group.alerts} for given in (
-        {}, {"observed": False, "rolled_out": False, "postgres": False}))  # fmt: skip
+    every, few = ({alert.name for group in rules(present)["alerts"] for alert in group.alerts} for present in (
+        Present(), Present(observed=False, rolled_out=False, postgres=False)))  # fmt: skip
     missed = every - few
     assert {"IngressDown", "RolloutControllerDown", "PostgresNoPrimary"} <= missed
     assert not {name for name in few if name.startswith(("Ingress", "Rollout", "Postgres"))}

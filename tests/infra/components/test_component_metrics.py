@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 
+from dashboards.rules.present import Present
 from infra import naming
 from infra.components import scrapes
 from infra.components.metrics import targets
@@ -294,18 +295,18 @@ def test_an_image_that_is_named_brings_the_observer_to_any_cluster(platform):
 
 
 def test_only_what_is_there_is_scraped():
-    everything = {"observed": True, "rolled_out": True, "postgres": True, "redis": True, "logs": True}
-    assert scrapes.ROLLOUT_CONTROLLER in targets(CLOUD, **everything)
-    assert scrapes.ROLLOUT_CONTROLLER not in targets(CLOUD, **{**everything, "rolled_out": False})
-    assert not [it for it in targets(CLOUD, **{**everything, "postgres": False}) if it in scrapes.POSTGRES_TARGETS]
-    assert all(it in targets(CLOUD, **everything) for it in scrapes.POSTGRES_TARGETS)
-    assert not [it for it in targets(CLOUD, **{**everything, "redis": False}) if it in scrapes.REDIS_TARGETS]
-    assert all(it in targets(CLOUD, **everything) for it in scrapes.REDIS_TARGETS)
-    assert not [it for it in targets(CLOUD, **{**everything, "logs": False}) if it in scrapes.LOGS_TARGETS]
-    assert all(it in targets(CLOUD, **everything) for it in scrapes.LOGS_TARGETS)
-    assert scrapes.METALLB not in targets(CLOUD, **everything)
-    assert scrapes.METALLB in targets(SHARED, **everything)
-    check(targets(SHARED, **everything))
+    everything = Present()
+    assert scrapes.ROLLOUT_CONTROLLER in targets(CLOUD, everything)
+    assert scrapes.ROLLOUT_CONTROLLER not in targets(CLOUD, Present(rolled_out=False))
+    assert not [it for it in targets(CLOUD, Present(postgres=False)) if it in scrapes.POSTGRES_TARGETS]
+    assert all(it in targets(CLOUD, everything) for it in scrapes.POSTGRES_TARGETS)
+    assert not [it for it in targets(CLOUD, Present(redis=False)) if it in scrapes.REDIS_TARGETS]
+    assert all(it in targets(CLOUD, everything) for it in scrapes.REDIS_TARGETS)
+    assert not [it for it in targets(CLOUD, Present(logs=False)) if it in scrapes.LOGS_TARGETS]
+    assert all(it in targets(CLOUD, everything) for it in scrapes.LOGS_TARGETS)
+    assert scrapes.METALLB not in targets(CLOUD, everything)
+    assert scrapes.METALLB in targets(SHARED, everything)
+    check(targets(SHARED, everything))
 
 
 def test_two_targets_of_one_name_are_refused():

@@ -1,0 +1,22 @@
+"""Which parts a platform has: what it does not have is neither measured nor missed."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Present:
+    """The parts that some platforms lack.
+
+    Attributes:
+        observed: Whether observers run beside HAProxy.
+        rolled_out: Whether the rollout controller is there.
+        postgres: Whether the platform brings Postgres along.
+        redis: Whether it brings Redis along.
+        logs: Whether it keeps logs.
+    """
+
+    observed: bool = True
+    rolled_out: bool = True
+    postgres: bool = True
+    redis: bool = True
+    logs: bool = True
