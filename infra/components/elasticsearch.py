@@ -199,6 +199,11 @@ class Elasticsearch(Component):
         return ElasticsearchResources(secret, configuration, services, policy, stateful_set, budget)
 
 
+def access_data(certificate: pulumi.Input[str], password: pulumi.Input[str]) -> Mapping[str, pulumi.Input[str]]:
+    """What a Secret holds with which a user reaches it: whom to trust, and the user's password."""
+    return {"ca.crt": certificate, "password": password}
+
+
 def hosts() -> tuple[str, ...]:
     """The names that its certificate is made out to: inside the cluster, and at the end of a forwarded port."""
     return (ELASTICSEARCH_HOST, cluster_host(_MEMBERS, Namespace.LOGS), "localhost")

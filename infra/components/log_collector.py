@@ -18,6 +18,7 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from infra import versions
 from infra.components import network, pods
 from infra.components.base import Component
+from infra.components.elasticsearch import access_data
 from infra.components.metadata import metadata
 from infra.labels import CONTENT_HASH, content_hash, labels, selector
 from infra.naming import ELASTICSEARCH_URL, LOG_COLLECTOR, LOG_INDEX, Namespace, Priority
@@ -86,7 +87,7 @@ class LogCollector(Component):
         access = Secret(
             "access",
             metadata=_named(),
-            string_data={"ca.crt": config.certificate, "password": config.password},
+            string_data=access_data(config.certificate, config.password),
             opts=options,
         )
         configuration = ConfigMap("configuration", metadata=_named(), data={"collector.yaml": text()}, opts=options)

@@ -12,6 +12,7 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from infra.components import network, pods
 from infra.components.base import Component
+from infra.components.elasticsearch import access_data
 from infra.components.metadata import metadata
 from infra.labels import CONTENT_HASH, content_hash, labels, selector
 from infra.naming import ELASTICSEARCH_URL, LOG_KEEPER, Namespace, Priority
@@ -75,7 +76,7 @@ class LogKeeper(Component):
         access = Secret(
             "access",
             metadata=_named(),
-            string_data={"ca.crt": config.certificate, "password": config.password},
+            string_data=access_data(config.certificate, config.password),
             opts=options,
         )
         source = _SOURCE.read_text(encoding="utf-8")

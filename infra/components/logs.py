@@ -9,7 +9,7 @@ from pulumi_kubernetes.core.v1 import Secret
 
 from infra.components.base import Component
 from infra.components.certificates import GeneratedAuthority
-from infra.components.elasticsearch import Elasticsearch, ElasticsearchConfig
+from infra.components.elasticsearch import Elasticsearch, ElasticsearchConfig, access_data
 from infra.components.log_collector import LogCollector, LogCollectorConfig
 from infra.components.log_keeper import LogKeeper, LogKeeperConfig
 from infra.components.metadata import metadata
@@ -109,7 +109,7 @@ class Logs(Component):
         reader = Secret(
             "reader",
             metadata=metadata(LOG_READER_SECRET, labels(ELASTICSEARCH, "logs"), namespace=Namespace.LOGS.value),
-            string_data={"ca.crt": certificate, "password": passwords["reader"]},
+            string_data=access_data(certificate, passwords["reader"]),
             opts=self.child(depends_on=[namespace]),
         )
         return LogsResources((namespace, node_namespace), elasticsearch, keeper, collector, reader)

@@ -2,7 +2,9 @@
 
 from typing import Final
 
+from slipway.toolchain import maven
 from slipway.toolchain.debian import Package
+from slipway.toolchain.images import store
 
 EMBEDDED_PACKAGES: Final = (
     Package("containerd", "runs the containers of every node"),
@@ -15,10 +17,7 @@ EMBEDDED_PACKAGES: Final = (
     Package("procps", "sets the namespaces' sysctls"),
     Package("util-linux", "enters namespaces"),
 )
-IMAGE_PACKAGES: Final = (
-    Package("buildah", "builds images without a daemon"),
-    Package("debootstrap", "makes the images' Debian roots"),
-)
+IMAGE_PACKAGES: Final = (*store.BUILD_PACKAGES, *maven.PACKAGES)
 TEST_PACKAGES: Final = (
     Package("postgresql", "the service's tests run on a real Postgres"),
     Package("redis-server", "the service's tests run on a real Redis"),
