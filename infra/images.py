@@ -114,6 +114,7 @@ _TABLE: Final = (
         "kube-state-metrics", f"registry.k8s.io/kube-state-metrics/kube-state-metrics:v{versions.KUBE_STATE_METRICS}"
     ),
     Image("elasticsearch", f"docker.elastic.co/elasticsearch/elasticsearch:{versions.ELASTICSEARCH}"),
+    Image("jaeger", f"docker.io/jaegertracing/jaeger:{versions.JAEGER}"),
     Image("otel-collector", f"docker.io/otel/opentelemetry-collector-contrib:{versions.OTEL_COLLECTOR}"),
     # Ours alone, as the observer; without it no service is rolled out.
     Image("controller", None),
@@ -147,6 +148,8 @@ METRICS_IMAGES: Final = (
 
 #: What the platform runs besides if it keeps logs.
 LOGS_IMAGES: Final = ("elasticsearch", "otel-collector", "python")
+#: What traces run on besides.
+TRACES_IMAGES: Final = ("jaeger",)
 
 
 def image(name: str) -> Image:

@@ -41,6 +41,7 @@ class Namespace(StrEnum):
     NODE_METRICS = "node-metrics"
     LOGS = "logs"
     NODE_LOGS = "node-logs"
+    TRACES = "traces"
     ROLLOUT = "slipway-system"
 
 
@@ -91,6 +92,12 @@ LOG_KEEPER: Final = "log-keeper"
 LOG_READER_SECRET: Final = "log-reader"  # noqa: S105  # the name of a Secret, not a secret
 #: Every index of logs begins so, followed by a hyphen and the day.
 LOG_INDEX: Final = "slipway-logs"
+JAEGER: Final = "jaeger"
+#: Spans are taken there, over HTTP (the port that OpenTelemetry's protocol names for it).
+OTLP_PORT: Final = 4318
+JAEGER_QUERY_PORT: Final = 16686
+#: Every index of traces begins so, followed by its kind and the day.
+TRACE_INDEX: Final = "slipway-jaeger"
 #: Looks into each HAProxy, read only; runs beside it.
 INGRESS_OBSERVER: Final = "ingress-observer"
 
@@ -200,6 +207,8 @@ REDIS_CACHE_HOST: Final = cluster_host(REDIS_CACHE, Namespace.DATA)
 PROMETHEUS_URL: Final = f"http://{cluster_host(PROMETHEUS, Namespace.MONITORING)}:{PROMETHEUS_PORT}"
 ELASTICSEARCH_HOST: Final = cluster_host(ELASTICSEARCH, Namespace.LOGS)
 ELASTICSEARCH_URL: Final = f"https://{ELASTICSEARCH_HOST}:{ELASTICSEARCH_PORT}"
+JAEGER_HOST: Final = cluster_host(JAEGER, Namespace.TRACES)
+OTLP_URL: Final = f"https://{JAEGER_HOST}:{OTLP_PORT}"
 #: Name in the observer's certificate: it is reached by pod addresses, so readers say which name they expect.
 INGRESS_OBSERVER_HOST: Final = f"{INGRESS_OBSERVER}.{Namespace.INGRESS}.svc"
 DATABASE_SECRET: Final = f"{SERVICE}-database"

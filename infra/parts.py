@@ -105,6 +105,11 @@ class Parts(BaseModel):
         description="Elasticsearch, and a collector on each node that sends it what pods print; `off` leaves that to "
         "`kubectl logs`.",
     )
+    traces: Part = Field(
+        default=Part.OFF,
+        description="Jaeger, which keeps spans in the Elasticsearch of `logs` and so needs it; services send it a "
+        "sample of their requests.",
+    )
     postgres: Store = Field(
         default=Store.MANAGED,
         description="`external` is reached as `postgresExternal` says; with `off` services are told of no database, "
@@ -123,6 +128,8 @@ class Parts(BaseModel):
 
     @model_validator(mode="after")
     def _connections(self) -> Self:
+        if self.traces is Part.MANAGED and self.logs is Part.OFF:
+            raise ValueError("traces are kept in the Elasticsearch of logs: with traces managed, logs must be too")
         stores = (("postgres", self.postgres, self.postgres_external), ("redis", self.redis, self.redis_external))
         for name, where, connection in stores:
             if where is Store.EXTERNAL and connection is None:

@@ -89,6 +89,8 @@ class Profile:
         logs_retention_days: Days that lines are kept; fewer if three quarters of the volume are full before.
         log_collector: The collector, one on each node.
         log_keeper: What makes and deletes indices.
+        jaeger: Each Jaeger.
+        jaeger_replicas: Jaeger pods; each takes spans and answers.
         service: Each pod of the service.
         service_replicas: Pods of each colour.
     """
@@ -131,6 +133,8 @@ class Profile:
     logs_retention_days: int
     log_collector: Size
     log_keeper: Size
+    jaeger: Size
+    jaeger_replicas: int
     service: Size
     service_replicas: int
 
@@ -180,6 +184,8 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             logs_retention_days=3,
             log_collector=Size("10m", "64Mi", "500m", "192Mi"),
             log_keeper=Size("5m", "24Mi", "200m", "96Mi"),
+            jaeger=Size("10m", "64Mi", "500m", "256Mi"),
+            jaeger_replicas=1,
             service=Size("50m", "160Mi", "1", "384Mi"),
             service_replicas=2,
         ),
@@ -222,6 +228,8 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             logs_retention_days=14,
             log_collector=Size("50m", "96Mi", "1", "256Mi"),
             log_keeper=Size("10m", "32Mi", "200m", "96Mi"),
+            jaeger=Size("50m", "128Mi", "1", "512Mi"),
+            jaeger_replicas=2,
             service=Size("250m", "256Mi", "1", "512Mi"),
             service_replicas=3,
         ),
@@ -264,6 +272,8 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             logs_retention_days=30,
             log_collector=Size("100m", "128Mi", "1", "384Mi"),
             log_keeper=Size("10m", "32Mi", "500m", "128Mi"),
+            jaeger=Size("100m", "256Mi", "1", "1Gi"),
+            jaeger_replicas=2,
             service=Size("500m", "512Mi", "2", "1Gi"),
             service_replicas=4,
         ),

@@ -34,6 +34,8 @@ ALERTMANAGER: Final = "0.28.1"
 ELASTICSEARCH: Final = "9.1.4"
 # renovate: datasource=docker depName=docker.io/otel/opentelemetry-collector-contrib
 OTEL_COLLECTOR: Final = "0.139.0"
+# renovate: datasource=docker depName=docker.io/jaegertracing/jaeger
+JAEGER: Final = "2.13.0"
 # renovate: datasource=docker depName=quay.io/prometheus/node-exporter
 NODE_EXPORTER: Final = "1.9.0"
 

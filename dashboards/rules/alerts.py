@@ -222,6 +222,18 @@ LOGS: Final = (
     ),
 )
 
+TRACES: Final = (
+    Alert(
+        "TracesNotKept",
+        "sum(increase(jaeger_storage_bulk_index_errors_total[10m])) + "
+        "sum(increase(otelcol_exporter_send_failed_spans_total[10m])) > 0",
+        5 * _MINUTE,
+        _TICKET,
+        "Jaeger cannot keep spans",
+        "Requests go on; what happened in some of them cannot be seen.",
+    ),
+)
+
 CLUSTER: Final = (
     Alert(
         "NodeNotReady",
@@ -338,6 +350,7 @@ def groups(present: Present) -> tuple[RuleGroup, ...]:
         *((RuleGroup("slipway-data-alerts", EVERY, DATA),) if present.postgres else ()),
         *((RuleGroup("slipway-redis-alerts", EVERY, REDIS),) if present.redis else ()),
         *((RuleGroup("slipway-logs-alerts", EVERY, LOGS),) if present.logs else ()),
+        *((RuleGroup("slipway-traces-alerts", EVERY, TRACES),) if present.traces else ()),
         RuleGroup("slipway-cluster-alerts", EVERY, CLUSTER),
         RuleGroup("slipway-watching-alerts", EVERY, WATCHING),
     )

@@ -13,6 +13,7 @@ class Present:
         postgres: Whether the platform brings Postgres along.
         redis: Whether it brings Redis along.
         logs: Whether it keeps logs.
+        traces: Whether it keeps traces.
     """
 
     observed: bool = True
@@ -20,3 +21,4 @@ class Present:
     postgres: bool = True
     redis: bool = True
     logs: bool = True
+    traces: bool = True

@@ -30,6 +30,7 @@ from infra.naming import (
     ELASTICSEARCH_HOST,
     ELASTICSEARCH_PORT,
     LOG_INDEX,
+    TRACE_INDEX,
     Namespace,
     Priority,
     cluster_host,
@@ -49,15 +50,27 @@ _GIVEN: Final = ("/run/configuration", "/run/secrets/elasticsearch")
 _ROUNDS: Final = 10_000
 
 _INDICES: Final = f"{LOG_INDEX}-*"
+_TRACES: Final = f"{TRACE_INDEX}-*"
+#: Where those are that reach it.
+_READERS: Final = (Namespace.LOGS.value, Namespace.NODE_LOGS.value, Namespace.TRACES.value)
+#: The user that keeps spans and finds them.
+TRACER: Final = "jaeger"
 #: User, and role of the same name -> what it may do.
 ROLES: Final[Mapping[str, Mapping[str, object]]] = {
     # It may add lines, and change or read none.
     "collector": {"indices": [{"names": [_INDICES], "privileges": ["create_doc", "auto_configure"]}]},
     "keeper": {
         "cluster": ["manage_index_templates", "monitor"],
-        "indices": [{"names": [_INDICES], "privileges": ["delete_index", "monitor"]}],
+        "indices": [{"names": [_INDICES, _TRACES], "privileges": ["delete_index", "monitor"]}],
     },
     "reader": {"indices": [{"names": [_INDICES], "privileges": ["read", "view_index_metadata"]}]},
+}
+#: The same for who keeps spans, where they are kept. Jaeger writes them under names of its own: more than adding.
+TRACING: Final[Mapping[str, Mapping[str, object]]] = {
+    TRACER: {
+        "cluster": ["manage_index_templates", "monitor"],
+        "indices": [{"names": [_TRACES], "privileges": ["auto_configure", "index", "read", "view_index_metadata"]}],
+    }
 }
 
 
@@ -85,6 +98,7 @@ class ElasticsearchConfig:
         profile: Sizes and counts.
         storage_class: Class of its volumes.
         authority: Who signs its certificate.
+        traced: Whether spans are kept here too.
         node_loss: Seconds that a pod stays bound to a lost node.
     """
 
@@ -93,7 +107,13 @@ class ElasticsearchConfig:
     profile: Profile
     storage_class: pulumi.Input[str]
     authority: GeneratedAuthority
+    traced: bool
     node_loss: int
+
+    @property
+    def roles(self) -> Mapping[str, Mapping[str, object]]:
+        """User -> what it may do."""
+        return {**ROLES, **(TRACING if self.traced else {})}
 
 
 @final
@@ -120,7 +140,7 @@ class Elasticsearch(Component):
         """Make it."""
         super().__init__("Elasticsearch", name, opts)
         self.passwords: Mapping[str, pulumi.Output[str]] = {
-            user: GeneratedPassword(f"elasticsearch-{user}", opts=self.child()).password for user in ROLES
+            user: GeneratedPassword(f"elasticsearch-{user}", opts=self.child()).password for user in config.roles
         }
         self.resources = self._create(config)
         self.register_outputs({})
@@ -141,7 +161,10 @@ class Elasticsearch(Component):
             opts=options,
         )
         configuration = ConfigMap(
-            "configuration", metadata=_named(ELASTICSEARCH), data=configuration_files(config.profile), opts=options
+            "configuration",
+            metadata=_named(ELASTICSEARCH),
+            data=configuration_files(config.profile, config.roles),
+            opts=options,
         )
         services = (
             Service(
@@ -176,7 +199,7 @@ class Elasticsearch(Component):
             spec=network.reached_by(
                 ELASTICSEARCH,
                 [
-                    network.from_namespaces([Namespace.LOGS.value, Namespace.NODE_LOGS.value], [ELASTICSEARCH_PORT]),
+                    network.from_namespaces(_READERS, [ELASTICSEARCH_PORT]),
                     network.from_namespaces([Namespace.LOGS.value], [_TRANSPORT]),
                 ],
             ),
@@ -225,12 +248,12 @@ def users_file(passwords: Mapping[str, str]) -> str:
     return "".join(f"{user}:{hashed(password)}\n" for user, password in sorted(passwords.items()))
 
 
-def configuration_files(profile: Profile) -> dict[str, str]:
-    """Name -> content of each file that holds no secret."""
+def configuration_files(profile: Profile, roles: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+    """Name -> content of each file that holds no secret, for these users."""
     return {
         "elasticsearch.yml": yaml.safe_dump(settings(profile), sort_keys=False),
-        "roles.yml": yaml.safe_dump({user: dict(role) for user, role in ROLES.items()}, sort_keys=False),
-        "users_roles": "".join(f"{user}:{user}\n" for user in ROLES),
+        "roles.yml": yaml.safe_dump({user: dict(role) for user, role in roles.items()}, sort_keys=False),
+        "users_roles": "".join(f"{user}:{user}\n" for user in roles),
         "jvm.options": "\n".join(
             (
                 f"-Xms{profile.elasticsearch_heap}m",
@@ -291,7 +314,9 @@ def stateful_set_spec(config: ElasticsearchConfig, secret: pulumi.Input[object])
         secret: What makes new pods when it changes, besides the configuration.
     """
     profile = config.profile
-    content = pulumi.Output.all(secret, configuration_files(profile)).apply(lambda it: content_hash(repr(it)))
+    content = pulumi.Output.all(secret, configuration_files(profile, config.roles)).apply(
+        lambda it: content_hash(repr(it))
+    )
     return {
         "replicas": profile.elasticsearch_replicas,
         "service_name": _MEMBERS,

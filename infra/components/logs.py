@@ -29,6 +29,7 @@ class LogsConfig:
         profile: Sizes, counts, and how long lines are kept.
         storage_class: Class of Elasticsearch's volumes.
         authority: Who signs certificates.
+        traced: Whether spans are kept in the same place.
         measured: Whether there is a Prometheus.
         node_loss: Seconds that a pod stays bound to a lost node.
     """
@@ -37,6 +38,7 @@ class LogsConfig:
     profile: Profile
     storage_class: pulumi.Input[str]
     authority: GeneratedAuthority
+    traced: bool
     measured: bool
     node_loss: int
 
@@ -79,6 +81,7 @@ class Logs(Component):
                 profile,
                 config.storage_class,
                 config.authority,
+                config.traced,
                 config.node_loss,
             ),
             self.child(),

@@ -143,6 +143,7 @@ def targets(capabilities: Capabilities, present: Present) -> tuple[scrapes.PodTa
         *(scrapes.POSTGRES_TARGETS if present.postgres else ()),
         *(scrapes.REDIS_TARGETS if present.redis else ()),
         *(scrapes.LOGS_TARGETS if present.logs else ()),
+        *(scrapes.TRACES_TARGETS if present.traces else ()),
         *((scrapes.OBSERVER,) if present.observed else ()),
         *((scrapes.ROLLOUT_CONTROLLER,) if present.rolled_out else ()),
         *(() if capabilities.load_balancer else (scrapes.METALLB,)),

@@ -8,9 +8,10 @@ import pulumi
 
 from dashboards.rules.present import Present
 from infra import naming, versions
-from infra.components import connections
+from infra.components import connections, log_keeper
 from infra.components.base import Component
 from infra.components.certificates import Certificates, CertificatesConfig
+from infra.components.elasticsearch import TRACER
 from infra.components.generated import GeneratedPassword
 from infra.components.ingress import Ingress, IngressConfig
 from infra.components.ingress_observer import IngressObserver, IngressObserverConfig
@@ -24,9 +25,10 @@ from infra.components.postgres_operator import PostgresOperator, PostgresOperato
 from infra.components.priorities import Priorities
 from infra.components.redis import Redis, RedisConfig, RedisPasswords
 from infra.components.rollout_controller import RolloutController, RolloutControllerConfig
+from infra.components.traces import Traces, TracesConfig
 from infra.handover import Capabilities
 from infra.handover import Platform as PlatformHandover
-from infra.images import LOGS_IMAGES, METRICS_IMAGES, PLATFORM_IMAGES, ImageSource
+from infra.images import LOGS_IMAGES, METRICS_IMAGES, PLATFORM_IMAGES, TRACES_IMAGES, ImageSource
 from infra.labels import PodSecurity
 from infra.parts import Part, Store
 from infra.profiles import PROFILES
@@ -82,6 +84,7 @@ class PlatformResources:
     controller: RolloutController | None
     metrics: Metrics | None
     logs: Logs | None
+    traces: Traces | None
 
 
 class Platform(Component):
@@ -248,6 +251,7 @@ class Platform(Component):
                         postgres=postgres is not None,
                         redis=redis is not None,
                         logs=settings.logs is Part.MANAGED,
+                        traces=settings.traces is Part.MANAGED,
                     ),
                     settings.alert_receiver,
                     node_loss,
@@ -263,10 +267,27 @@ class Platform(Component):
                     profile,
                     capabilities.storage_class,
                     authority,
+                    settings.traces is Part.MANAGED,
                     settings.metrics is Part.MANAGED,
                     node_loss,
                 ),
                 self.child(depends_on=[priorities]),
+            )
+        traces = None
+        if logs is not None and settings.traces is Part.MANAGED:
+            elasticsearch = logs.resources.elasticsearch
+            traces = Traces(
+                "traces",
+                TracesConfig(
+                    images.references["jaeger"],
+                    profile,
+                    authority,
+                    elasticsearch.passwords[TRACER],
+                    log_keeper.copies(profile),
+                    settings.metrics is Part.MANAGED,
+                    node_loss,
+                ),
+                self.child(depends_on=[elasticsearch]),
             )
         return PlatformResources(
             images,
@@ -283,6 +304,7 @@ class Platform(Component):
             controller,
             metrics,
             logs,
+            traces,
         )
 
     def _namespaces(
@@ -334,4 +356,6 @@ def image_names(settings: PlatformSettings, capabilities: Capabilities) -> list[
         names += [it for it in METRICS_IMAGES if it not in away]
     if settings.logs is Part.MANAGED:
         names += LOGS_IMAGES
+    if settings.traces is Part.MANAGED:
+        names += TRACES_IMAGES
     return list(dict.fromkeys(names))

@@ -13,6 +13,7 @@ from infra.naming import (
     INGRESS,
     INGRESS_OBSERVER,
     INGRESS_OBSERVER_HOST,
+    JAEGER,
     LOG_COLLECTOR,
     LOG_KEEPER,
     POSTGRES,
@@ -228,6 +229,23 @@ LOGS_TARGETS: Final = (
         labels=selector(LOG_KEEPER),
         namespace=Namespace.LOGS.value,
         endpoints=(Endpoint(LOG_KEEPER, "metrics", WATCHED),),
+    ),
+)
+
+TRACES_TARGETS: Final = (
+    PodTarget(
+        JAEGER,
+        labels=selector(JAEGER),
+        namespace=Namespace.TRACES.value,
+        endpoints=(
+            Endpoint(
+                JAEGER,
+                "metrics",
+                WATCHED,
+                keep="otelcol_(receiver_(accepted|refused)_spans|exporter_(sent|send_failed)_spans|process_(memory_rss"
+                "|cpu_seconds))(_.*)?|jaeger_storage_bulk_index_(inserts|errors)_total",
+            ),
+        ),
     ),
 )
 

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "prove": "Prove that rollouts lose no request, whatever is killed meanwhile.",
     "dashboards": "Build, check, draw and serve the dashboards.",
     "logs": "Show what pods printed.",
+    "trace": "Show what happened in one request, span by span.",
     "report": "List the reports of all measurements in one table.",
 }
 

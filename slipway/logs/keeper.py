@@ -9,12 +9,13 @@ import base64
 import json
 import logging
 import os
+import re
 import ssl
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,12 +23,14 @@ from pathlib import Path
 from typing import Any, Final
 
 INDEX: Final = "slipway-logs"
+#: Traces are kept beside them (`infra.components.traces`), for as long, and in the same room.
+TRACES: Final = "slipway-jaeger"
 PORT: Final = 9114
 #: Seconds between two rounds, and after a round that failed.
 EVERY: Final = 60.0
 AGAIN: Final = 5.0
 _LOG: Final = logging.getLogger("log-keeper")
-_DAY: Final = f"{INDEX}-%Y.%m.%d"
+_NAME: Final = re.compile(rf"(?:{INDEX}|{TRACES}-[a-z]+)-([0-9.]+)")
 _STATUS: Final = {"red": 0, "yellow": 1, "green": 2}
 
 _KEYWORDS: Final = (
@@ -89,7 +92,7 @@ def template(replicas: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Index:
-    """One day of logs: name, lines, and bytes of its first copy."""
+    """One day of logs or of a kind of traces: name, entries, and bytes of its first copy."""
 
     name: str
     lines: int
@@ -98,10 +101,16 @@ class Index:
     @property
     def day(self) -> date | None:
         """The day that its name tells; None for a name that is not ours."""
+        named = _NAME.fullmatch(self.name)
         try:
-            return datetime.strptime(self.name, _DAY).replace(tzinfo=UTC).date()
+            return None if named is None else datetime.strptime(named[1], "%Y.%m.%d").replace(tzinfo=UTC).date()
         except ValueError:
             return None
+
+    @property
+    def logs(self) -> bool:
+        """Whether its entries are lines."""
+        return self.name.startswith(f"{INDEX}-")
 
 
 def superfluous(indices: Sequence[Index], today: date, *, days: int, budget: int) -> list[str]:
@@ -113,7 +122,7 @@ def superfluous(indices: Sequence[Index], today: date, *, days: int, budget: int
         days: How many days are kept, today's included.
         budget: Bytes that all may have together.
     """
-    ours = sorted((day, it) for it in indices if (day := it.day) is not None and day < today)
+    ours = sorted(((day, it) for it in indices if (day := it.day) is not None and day < today), key=_oldest)
     kept = sum(it.size for it in indices)
     gone: list[str] = []
     for day, it in ours:
@@ -121,6 +130,11 @@ def superfluous(indices: Sequence[Index], today: date, *, days: int, budget: int
             gone.append(it.name)
             kept -= it.size
     return gone
+
+
+def _oldest(found: tuple[date, Index]) -> tuple[date, str]:
+    day, index = found
+    return day, index.name
 
 
 @dataclass
@@ -146,13 +160,15 @@ class State:
 def exposition(state: State) -> str:
     """The figures, in Prometheus' text format (version 0.0.4)."""
     with state.lock:
-        days = [day for it in state.indices if (day := it.day)]
+        logs, traces = ([it for it in state.indices if it.logs is wanted] for wanted in (True, False))
+        days = [day for it in logs if (day := it.day)]
         oldest = min(days, default=None)
         midnight = 0.0 if oldest is None else datetime(oldest.year, oldest.month, oldest.day, tzinfo=UTC).timestamp()
         figures = (
             ("slipway_logs_health", "gauge", "Elasticsearch: 0 red, 1 yellow, 2 green.", _STATUS.get(state.status, 0)),
-            ("slipway_logs_lines", "gauge", "Lines that are kept.", sum(it.lines for it in state.indices)),
-            ("slipway_logs_bytes", "gauge", "Bytes of one copy of them.", sum(it.size for it in state.indices)),
+            ("slipway_logs_lines", "gauge", "Lines that are kept.", sum(it.lines for it in logs)),
+            ("slipway_logs_bytes", "gauge", "Bytes of one copy of them.", sum(it.size for it in logs)),
+            ("slipway_traces_bytes", "gauge", "Bytes of one copy of all spans.", sum(it.size for it in traces)),
             ("slipway_logs_oldest_timestamp_seconds", "gauge", "Begin of the oldest day that is kept.", midnight),
             ("slipway_logs_round_timestamp_seconds", "gauge", "When indices were last put in order.", state.done),
             ("slipway_logs_rounds_failed_total", "counter", "Times that this failed.", state.failed),
@@ -184,7 +200,7 @@ class Store:
             return json.load(answer)
 
 
-def keep(ask: Any, state: State, *, days: int, budget: int, replicas: int) -> None:
+def keep(ask: Callable[..., Any], state: State, *, days: int, budget: int, replicas: int) -> None:
     """One round. Raises `OSError` if Elasticsearch does not do what it is asked for.
 
     Args:
@@ -207,8 +223,8 @@ def keep(ask: Any, state: State, *, days: int, budget: int, replicas: int) -> No
         state.deleted += len(gone)
 
 
-def _indices(ask: Any) -> list[Index]:
-    stats = ask("GET", f"/{INDEX}-*/_stats/docs,store")["indices"]
+def _indices(ask: Callable[..., Any]) -> list[Index]:
+    stats = ask("GET", f"/{INDEX}-*,{TRACES}-*/_stats/docs,store")["indices"]
     return [
         Index(name, it["primaries"]["docs"]["count"], it["primaries"]["store"]["size_in_bytes"])
         for name, it in stats.items()

@@ -29,6 +29,8 @@ PROMETHEUS_OPERATOR_VERSION: Final = "v0.85.0"
 METRICS_SERVER_VERSION: Final = "v0.9.0"
 KUBE_STATE_METRICS_VERSION: Final = "v2.15.0"
 OTEL_COLLECTOR_VERSION: Final = "v0.139.0"
+#: The module is still numbered by the first generation; its `cmd/jaeger` is the second, 2.13.0.
+JAEGER_VERSION: Final = "v1.76.0"
 INGRESS_OBSERVER_VERSION: Final = "1"
 PAUSE_VERSION: Final = "3.10"
 
@@ -287,6 +289,20 @@ _TABLE: Final = (
         estimate=199,
         stamps={"main.version": OTEL_COLLECTOR_VERSION.removeprefix("v")},
         nosumdb=("github.com/elastic/*", "github.com/open-telemetry/*", "go.opentelemetry.io/*", "sigs.k8s.io/*"),
+    ),
+    ModuleSet(
+        name="jaeger",
+        version=JAEGER_VERSION,
+        binaries=(Binary("jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger", "jaeger"),),
+        estimate=305,
+        stamps={"github.com/jaegertracing/jaeger/internal/version.latestVersion": JAEGER_VERSION},
+        nosumdb=(
+            "github.com/elastic/*",
+            "github.com/jaegertracing/*",
+            "github.com/open-telemetry/*",
+            "go.opentelemetry.io/*",
+            "sigs.k8s.io/*",
+        ),
     ),
     ModuleSet(
         # Not part of the cluster: renders charts in tests and in the policy checks.

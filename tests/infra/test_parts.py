@@ -188,6 +188,12 @@ def test_without_a_managed_redis_no_password_is_asked_for():
     assert read.parts == Parts(redis=Store.OFF)
 
 
+def test_traces_need_the_store_of_logs():
+    assert Parts(traces=Part.MANAGED).traces is Part.MANAGED
+    with pytest.raises(ValidationError, match="with traces managed, logs must be too"):
+        Parts(traces=Part.MANAGED, logs=Part.OFF)
+
+
 def test_parts_know_no_other_words():
     with pytest.raises(ValidationError, match="extra_forbidden"):
-        Parts.model_validate({"traces": "off"})
+        Parts.model_validate({"mail": "off"})

@@ -115,6 +115,7 @@ _TABLE: Final = (
         estimate=15,
     ),
     _static("otel-collector", "otel-collector", "/otel-collector"),
+    _static("jaeger", "jaeger", "/jaeger"),
     Recipe(
         # The server's core, which is all of Elasticsearch that the Maven repository carries: search, bulk, security
         # over TLS; no lifecycle policies, no ingest pipelines, no data streams (docs/adr/0043).

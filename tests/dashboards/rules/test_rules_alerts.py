@@ -155,6 +155,12 @@ CASES = {
         rising(REFUSED_LINES % "document_parsing_exception", 1),
         rising(REFUSED_LINES % "version_conflict_engine_exception", 1),
     ),
+    "TracesNotKept": Case(
+        rising('jaeger_storage_bulk_index_errors_total{pod="p"}', 1)
+        | steady('otelcol_exporter_send_failed_spans_total{pod="p"}', 0),
+        steady('jaeger_storage_bulk_index_errors_total{pod="p"}', 3)
+        | steady('otelcol_exporter_send_failed_spans_total{pod="p"}', 0),
+    ),
     "NodeNotReady": Case(
         steady('kube_node_status_condition{node="n", condition="Ready", status="true"}', 0),
         steady('kube_node_status_condition{node="n", condition="Ready", status="true"}', 1)

@@ -115,7 +115,9 @@ def test_a_hash_is_that_of_the_password_by_another_implementation(password):
 
 
 def test_each_user_may_do_what_it_is_for_and_nothing_else():
-    roles = yaml.safe_load(elasticsearch.configuration_files(PROFILES[ProfileName.SMALL])["roles.yml"])
+    roles = yaml.safe_load(
+        elasticsearch.configuration_files(PROFILES[ProfileName.SMALL], elasticsearch.ROLES)["roles.yml"]
+    )
     allowed = {
         user: {*role.get("cluster", ()), *(it for index in role["indices"] for it in index["privileges"])}
         for user, role in roles.items()
@@ -124,8 +126,11 @@ def test_each_user_may_do_what_it_is_for_and_nothing_else():
     assert "read" not in allowed["keeper"]
     assert not {"all", "manage", "write", "index", "delete"} & set().union(*allowed.values())
     assert {name for role in roles.values() for index in role["indices"] for name in index["names"]} == {
-        "slipway-logs-*"
+        "slipway-logs-*",
+        "slipway-jaeger-*",
     }
+    assert elasticsearch.ROLES["collector"]["indices"][0]["names"] == ["slipway-logs-*"]
+    assert elasticsearch.ROLES["reader"]["indices"][0]["names"] == ["slipway-logs-*"]
 
 
 def test_the_collector_reads_the_nodes_files_and_can_change_none_of_them(platform):

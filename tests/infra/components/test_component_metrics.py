@@ -304,6 +304,8 @@ def test_only_what_is_there_is_scraped():
     assert all(it in targets(CLOUD, everything) for it in scrapes.REDIS_TARGETS)
     assert not [it for it in targets(CLOUD, Present(logs=False)) if it in scrapes.LOGS_TARGETS]
     assert all(it in targets(CLOUD, everything) for it in scrapes.LOGS_TARGETS)
+    assert not [it for it in targets(CLOUD, Present(traces=False)) if it in scrapes.TRACES_TARGETS]
+    assert all(it in targets(CLOUD, everything) for it in scrapes.TRACES_TARGETS)
     assert scrapes.METALLB not in targets(CLOUD, everything)
     assert scrapes.METALLB in targets(SHARED, everything)
     check(targets(SHARED, everything))

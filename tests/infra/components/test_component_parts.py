@@ -36,18 +36,28 @@ CHART = "kubernetes:helm.sh/v4:Chart"
 #: Services and Secrets that operators make, by the kind that asks for them.
 OF_POSTGRES = {"postgres-rw", "postgres-ro", "postgres-r"}
 
+#: Logs and traces: the second are kept where the first are.
+KEPT = ((Part.MANAGED, Part.MANAGED), (Part.MANAGED, Part.OFF), (Part.OFF, Part.OFF))
 #: Every combination of parts; the profiles take turns.
 COMBINATIONS = [
     (*parts, profile)
-    for parts, profile in zip(itertools.product(Store, Store, Part, Part), itertools.cycle(ProfileName), strict=False)
+    for parts, profile in zip(itertools.product(Store, Store, Part, KEPT), itertools.cycle(ProfileName), strict=False)
 ]
 
 
-def chosen(postgres, redis, metrics, logs, profile):
+def named(combination):
+    """Its name in the list of tests."""
+    postgres, redis, metrics, kept, profile = combination
+    return "-".join(part.value for part in (postgres, redis, metrics, *kept, profile))
+
+
+def chosen(postgres, redis, metrics, kept, profile):
+    logs, traces = kept
     return PlatformSettings(
         profile=profile,
         metrics=metrics,
         logs=logs,
+        traces=traces,
         postgres=postgres,
         postgres_external=POSTGRES if postgres is Store.EXTERNAL else None,
         redis=redis,
@@ -134,9 +144,9 @@ def service_words(objects: list[dict[str, Any]]) -> str:
     return " ".join(texts(mine))
 
 
-@pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda it: "-".join(str(part.value) for part in it))
+@pytest.mark.parametrize("combination", COMBINATIONS, ids=named)
 def test_nothing_refers_to_what_is_not_there(release, combination):
-    postgres, redis, metrics, logs, _ = combination
+    postgres, redis, metrics, (logs, traces), _ = combination
     settings = chosen(*combination)
     objects = made(settings, release)
     assert dangling(objects) == []
@@ -170,12 +180,13 @@ def test_nothing_refers_to_what_is_not_there(release, combination):
         assert naming.DATABASE_SECRET not in everything
     if logs is Part.OFF:
         assert not re.search(r"elasticsearch|log-collector|log-keeper", everything)
+    assert ("jaeger" in everything) == (traces is Part.MANAGED)
     if metrics is Part.OFF:
         assert naming.PROMETHEUS_URL not in everything
 
 
 def test_policies_hold_when_everything_is_away(release):
-    objects = made(chosen(Store.OFF, Store.OFF, Part.OFF, Part.OFF, ProfileName.SMALL), release)
+    objects = made(chosen(Store.OFF, Store.OFF, Part.OFF, (Part.OFF, Part.OFF), ProfileName.SMALL), release)
     assert [str(it) for it in evaluate([it for it in objects if it["kind"] != "Chart"])] == []
 
 
@@ -195,7 +206,7 @@ def test_policies_hold_when_everything_is_away(release):
     ],
 )
 def test_what_refers_to_nothing_is_found(release, planted, complaint):
-    objects = made(chosen(Store.OFF, Store.OFF, Part.OFF, Part.OFF, ProfileName.SMALL), release)
+    objects = made(chosen(Store.OFF, Store.OFF, Part.OFF, (Part.OFF, Part.OFF), ProfileName.SMALL), release)
     assert dangling(objects) == []
     found = dangling([*objects, {"kind": "Planted", **planted}])
     assert len(found) == 1

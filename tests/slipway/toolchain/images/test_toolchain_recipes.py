@@ -32,6 +32,7 @@ PROMISED = {
     "metrics-server",
     "kube-state-metrics",
     "otel-collector",
+    "jaeger",
     "elasticsearch",
 }
 

@@ -1,0 +1,1 @@
+"""Traces: what Jaeger answers, and how a person reads it."""

@@ -1,0 +1,91 @@
+"""Traces: what is made, that only services may send spans, and that Jaeger is told of nothing it cannot reach."""
+
+import pytest
+
+from infra import naming
+from infra.components import elasticsearch, traces
+from infra.components.platform import Platform, PlatformConfig
+from infra.handover import Capabilities
+from infra.parts import Part
+from infra.profiles import PROFILES, ProfileName
+from infra.settings import PlatformSettings
+
+OWN_REGISTRY = Capabilities(
+    load_balancer=True,
+    local_images=True,
+    storage_class="standard",
+    registry="registry.test:5000",
+    registry_push="192.0.2.1:5000",
+    registry_certificates="/certificates",
+)
+TRACES = {
+    "kubernetes:apps/v1:Deployment": 1,
+    "kubernetes:core/v1:ConfigMap": 1,
+    "kubernetes:core/v1:Namespace": 1,
+    "kubernetes:core/v1:Secret": 2,
+    "kubernetes:core/v1:Service": 1,
+    "kubernetes:networking.k8s.io/v1:NetworkPolicy": 1,
+    "pulumi-python:dynamic/slipway:GeneratedCertificate": 1,
+    "pulumi-python:dynamic/slipway:GeneratedPassword": 1,
+    "pulumi-python:dynamic/slipway:LocalImage": 1,
+}
+
+
+@pytest.fixture
+def platform(deploy, release):
+    def run(**settings):
+        chosen = PlatformSettings(metrics=Part.OFF, **settings)
+        return deploy(lambda: Platform("platform", PlatformConfig("test", OWN_REGISTRY, chosen, release)))
+
+    return run
+
+
+def test_these_resources_keep_traces_and_no_others(platform):
+    with_traces, without = platform(traces=Part.MANAGED).counts(), platform().counts()
+    added = {kind: count - without.get(kind, 0) for kind, count in with_traces.items()}
+    assert {kind: count for kind, count in added.items() if count} == TRACES
+
+
+@pytest.mark.parametrize("profile", ProfileName)
+def test_several_of_them_are_never_away_together(platform, profile):
+    run = platform(traces=Part.MANAGED, profile=profile)
+    spec = next(it for it in run.of("kubernetes:apps/v1:Deployment") if it.name == "jaeger").inputs["spec"]
+    budgets = [it["metadata"]["name"] for it in run.objects() if it["kind"] == "PodDisruptionBudget"]
+    assert spec["replicas"] == PROFILES[profile].jaeger_replicas
+    assert ("jaeger" in budgets) == (PROFILES[profile].jaeger_replicas > 1)
+
+
+def test_services_send_spans_and_nobody_else_reaches_it(platform):
+    run = platform(traces=Part.MANAGED)
+    policies = [it for it in run.objects() if it["kind"] == "NetworkPolicy"]
+    (own,) = [it["spec"] for it in policies if it["metadata"]["namespace"] == naming.Namespace.TRACES]
+    (rule,) = own["ingress"]
+    assert rule["ports"] == [{"port": naming.OTLP_PORT, "protocol": "TCP"}]
+    ((source,),) = (it["namespaceSelector"]["matchExpressions"] for it in rule["from"])
+    assert set(source["values"]) == {it.value for it in naming.Environment}
+
+
+def test_a_platform_without_traces_has_no_user_for_them(platform):
+    def users(run):
+        secrets = {it.inputs["metadata"]["name"]: it.inputs["stringData"] for it in run.of("kubernetes:core/v1:Secret")}
+        return {line.partition(":")[0] for line in secrets[naming.ELASTICSEARCH]["users"].splitlines()}
+
+    assert users(platform()) == set(elasticsearch.ROLES)
+    assert users(platform(traces=Part.MANAGED)) == {*elasticsearch.ROLES, elasticsearch.TRACER}
+
+
+def test_its_user_reaches_the_indices_of_traces_and_no_others():
+    assert [set(it["names"]) for it in elasticsearch.TRACING["jaeger"]["indices"]] == [{f"{naming.TRACE_INDEX}-*"}]
+    store = traces.settings(1)["extensions"]["jaeger_storage"]["backends"]["elasticsearch"]["elasticsearch"]
+    # Jaeger puts its own word between the prefix and the kind.
+    assert f"{store['indices']['index_prefix']}-jaeger" == naming.TRACE_INDEX
+    assert store["indices"]["spans"]["replicas"] == 1
+
+
+def test_every_port_that_is_open_to_others_speaks_tls():
+    settings = traces.settings(0)
+    assert settings["receivers"]["otlp"]["protocols"].keys() == {"http"}
+    assert settings["receivers"]["otlp"]["protocols"]["http"]["tls"]
+    query = settings["extensions"]["jaeger_query"]
+    assert query["http"]["tls"]
+    assert query["grpc"]["endpoint"].startswith("127.0.0.1:")
