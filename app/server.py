@@ -13,7 +13,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import REGISTRY
 from typing_extensions import override
 
-from app.core import metrics, reports, wire
+from app.core import metrics, reports, spans, wire
 from app.core.parts import parts_of
 from app.core.settings import Settings
 from app.factory import create_app
@@ -138,7 +138,9 @@ class PayloadServer(BaseApplication):
         """Start threads where they live: after the fork."""
         metrics.serve(self._settings.metrics_port, REGISTRY)
         reports.configure(self._settings)
+        spans.configure(self._settings)
 
 
 def _end_worker(_server: Any, _worker: Any) -> None:
     reports.flush()
+    spans.flush()

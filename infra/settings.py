@@ -259,6 +259,18 @@ class ServiceSettings(BaseModel):
         default="1h", pattern=r"^[0-9]+(s|m|h)$", description="How long the old version stays warm."
     )
     log_level: LogLevel = Field(default=LogLevel.INFO, description="How much the service logs.")
+    traces_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+/\S+$",
+        description="Where the service sends spans (OTLP by HTTP, the whole address, such as "
+        "`http://collector.monitoring.svc:4318/v1/traces`); left out, it makes none.",
+    )
+    traces_ratio: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Share of requests that are traced, of those whose caller has not decided by `traceparent`.",
+    )
     workers: int = Field(default=2, ge=1, le=32, description="Worker processes of each pod.")
     threads: int = Field(default=8, ge=1, le=128, description="Threads of each worker process.")
 

@@ -21,9 +21,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from app.core import redis_places
+from app.core import redis_places, trace
 from app.core.breaker import Breaker
 from app.core.secret_files import read_redis_url
+from app.core.trace import Kind
 
 _LOG = logging.getLogger(__name__)
 _FORMAT = 1
@@ -124,7 +125,8 @@ class Cache:
         if self._client is None or not self._breaker.allows():
             return None
         try:
-            result = call(self._client)
+            with trace.span("redis cache", Kind.CLIENT, {"db.system.name": "redis"}):
+                result = call(self._client)
         except RedisError as error:
             self._breaker.failed()
             _LOG.warning("redis did not answer", extra={"error.message": str(error)})

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from app.core import trace
 from app.core.consistency import current
 from app.core.database_errors import (
     CommitUnknown,
@@ -25,6 +26,7 @@ from app.core.database_errors import (
 )
 from app.core.secret_files import read_database_url
 from app.core.settings import Settings
+from app.core.trace import Kind
 from app.core.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -256,7 +258,8 @@ def _commit(connection: Connection, transaction: RootTransaction) -> None:
     driver.add_notice_handler(note)
     try:
         # The position must be read after COMMIT, or it does not cover COMMIT itself.
-        cursor = driver.execute("COMMIT; SELECT pg_current_wal_insert_lsn()::text")
+        with trace.span("COMMIT", Kind.CLIENT, {"db.system.name": "postgresql"}):
+            cursor = driver.execute("COMMIT; SELECT pg_current_wal_insert_lsn()::text")
         cursor.nextset()
         row = cursor.fetchone()
         transaction.commit()  # sends nothing: the driver knows that no transaction is open

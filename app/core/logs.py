@@ -8,6 +8,7 @@ from typing import Any
 from pythonjsonlogger.orjson import OrjsonFormatter
 from typing_extensions import override
 
+from app.core import trace
 from app.core.settings import Settings
 
 ECS_VERSION = "8.17.0"
@@ -33,6 +34,9 @@ class EcsFormatter(OrjsonFormatter):
     @override
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         log_data["log.level"] = str(log_data["log.level"]).lower()  # ECS levels are lower case
+        here = trace.current()
+        if here is not None:
+            log_data["trace.id"], log_data["span.id"] = here.trace_id, here.span_id
         return log_data
 
 

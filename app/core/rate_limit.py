@@ -15,8 +15,10 @@ from prometheus_client import CollectorRegistry, Counter
 from redis import Redis
 from redis.exceptions import RedisError
 
+from app.core import trace
 from app.core.bounded_cache import BoundedCache
 from app.core.breaker import Breaker
+from app.core.trace import Kind
 
 _LOG = logging.getLogger(__name__)
 _MILLISECONDS = 1000
@@ -172,9 +174,10 @@ class RateLimiter:
         if self._script is None or not self._breaker.allows():
             return None
         try:
-            window, count, before, allowed = self._script(
-                keys=[self._prefix + name], args=[now, policy.window, policy.requests]
-            )
+            with trace.span("redis limit", Kind.CLIENT, {"db.system.name": "redis"}):
+                window, count, before, allowed = self._script(
+                    keys=[self._prefix + name], args=[now, policy.window, policy.requests]
+                )
         except RedisError as error:
             self._breaker.failed()
             _LOG.warning("redis did not answer", extra={"error.message": str(error)})

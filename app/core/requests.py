@@ -1,4 +1,4 @@
-"""Around every request: its id, the response headers that name the version, and one access line."""
+"""Around every request: its id, its trace, the response headers that name the version, and one access line."""
 
 import logging
 import re
@@ -7,13 +7,14 @@ from uuid import uuid4
 
 from flask import Flask, Response, g, request
 
-from app.core import consistency
+from app.core import consistency, trace
 from app.core.settings import Settings
+from app.core.trace import Kind
 
 _LOG = logging.getLogger("app.access")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _QUIET = {"/livez", "/readyz"}  # asked every few seconds; only worth a line when they fail or at DEBUG
-_FIRST_ERROR = 400
+_FIRST_ERROR, _FIRST_FAILURE = 400, 500
 _TOKEN = "X-Consistency-Token"  # noqa: S105 - a position in a log, not a secret
 
 
@@ -39,6 +40,17 @@ def install(app: Flask, settings: Settings) -> None:
         g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
         g.started = time.perf_counter_ns()
         g.consistency = consistency.begin(request.headers.get(_TOKEN))
+        rule = request.url_rule.rule if request.url_rule else None
+        g.span = None
+        if request.path in _QUIET:
+            trace.enter(None)  # asked for ever by the platform: no trace of anybody's
+            return
+        g.span = trace.begin(
+            request.method if rule is None else f"{request.method} {rule}",
+            Kind.SERVER,
+            request.headers.get("traceparent"),
+            {"http.request.method": request.method, "http.route": rule or "none", "http.request.id": g.request_id},
+        )
 
     def finish(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.request_id
@@ -71,6 +83,11 @@ def install(app: Flask, settings: Settings) -> None:
                 "client.ip": request.remote_addr,
             },
         )
+        if g.span is not None:
+            status = response.status_code
+            error = str(status) if status >= _FIRST_FAILURE else None
+            g.span.end(attributes={"http.response.status_code": status}, error=error)
+        trace.enter(None)  # the thread's next line may belong to nobody
         return response
 
     app.before_request(begin)

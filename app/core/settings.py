@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     redis_url_file: FilePath | None = None  # carries messages; without it there is no worker
     cache_url_file: FilePath | None = None  # a Redis that may forget; without it, the one above caches too
     sentry_dsn_file: FilePath | None = None  # without it no error is reported anywhere but in the log
+    # Where spans are sent (OTLP by HTTP, its whole address); without it none are made, and no library is loaded.
+    traces_endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]+/\S+$")] | None = None
+    traces_ratio: float = Field(default=0.05, ge=0, le=1)  # of requests whose caller has not decided by `traceparent`
     signing_key_file: FilePath | None = None  # without it: no login, no tokens, API keys only
     bootstrap_key_file: FilePath | None = None  # a key that may do everything: first steps and load tests
 

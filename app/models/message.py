@@ -23,6 +23,7 @@ class Message(Base):
     topic: Mapped[Line]
     payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
     trace: Mapped[str | None] = mapped_column(String(64))
+    traceparent: Mapped[str | None] = mapped_column(String(55))
     attempts: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[Moment]
     dead_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

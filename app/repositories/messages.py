@@ -7,11 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, delete, insert, select, update
 
+from app.core import trace
 from app.models import Message, table_of
 from app.repositories.audit import Act
 
 _TABLE = table_of(Message)
-_WHAT = (_TABLE.c.id, _TABLE.c.topic, _TABLE.c.payload, _TABLE.c.trace)
+_WHAT = (_TABLE.c.id, _TABLE.c.topic, _TABLE.c.payload, _TABLE.c.trace, _TABLE.c.traceparent)
 MOST_ATTEMPTS = 5
 # A published message whose consumer has not committed by then is published again.
 _AGAIN_AFTER = timedelta(seconds=30)
@@ -26,17 +27,27 @@ class Due:
         topic: what happened, as `user.created`.
         payload: to what; fields are only ever added, so that versions N and N-1 can read each other's.
         trace: id of the request that caused it.
+        traceparent: where in a trace that was, as W3C writes it; None if nobody knows.
     """
 
     id: int
     topic: str
     payload: dict[str, Any]
     trace: str | None
+    traceparent: str | None = None
 
 
 def announcement(topic: str, payload: dict[str, Any], act: Act) -> Insert:
     """Return the statement that announces something; callers make it part of their own statement."""
-    return insert(_TABLE).values(topic=topic, payload=payload, trace=act.request_id, attempts=0, due_at=act.at)
+    here = trace.current()
+    return insert(_TABLE).values(
+        topic=topic,
+        payload=payload,
+        trace=act.request_id,
+        traceparent=None if here is None else here.header,
+        attempts=0,
+        due_at=act.at,
+    )
 
 
 def take_due(connection: Connection, now: datetime, limit: int) -> Sequence[Due]:

@@ -13,8 +13,10 @@ from redis.exceptions import RedisError, ResponseError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.core import trace
 from app.core.database import Database
 from app.core.database_errors import CommitUnknown, TookTooLong, Unavailable
+from app.core.trace import Kind
 from app.repositories import messages
 from app.repositories.messages import Due
 from app.worker.handlers import Handler, HandlingError
@@ -25,6 +27,7 @@ _BATCH = 50
 _BLOCK_MILLISECONDS = 500
 _PAUSE_SECONDS = 1.0
 _LONGEST_STREAM = 10_000
+_FINE = {"done", "duplicate"}
 TROUBLE = (RedisError, SQLAlchemyError, Unavailable, TookTooLong, CommitUnknown)
 
 
@@ -88,9 +91,7 @@ class Worker:
             if due:
                 pipeline = self._redis.pipeline(transaction=False)
                 for message in due:
-                    pipeline.xadd(
-                        self._stream, {"message": orjson.dumps(vars(message))}, maxlen=_LONGEST_STREAM, approximate=True
-                    )
+                    pipeline.xadd(self._stream, _fields(message), maxlen=_LONGEST_STREAM, approximate=True)
                 pipeline.execute()  # before COMMIT: if it fails, they stay due
 
         self._database.write(work)
@@ -107,14 +108,27 @@ class Worker:
             self._redis.xgroup_create(self._stream, _GROUP, id="0", mkstream=True)
             return
         for entry in _entries(answer):
-            yield Due(**orjson.loads(entry[b"message"]))
+            traceparent = entry.get(b"traceparent")
+            yield Due(
+                **orjson.loads(entry[b"message"]), traceparent=None if traceparent is None else traceparent.decode()
+            )
 
     def _act(self, message: Due) -> None:
         handler = self._handlers.get(message.topic)
         if handler is None:
             self._outcomes.labels("unknown", "left").inc()
             return
+        attributes = {"messaging.system": "redis", "messaging.message.id": str(message.id)}
+        span = trace.begin(f"process {message.topic}", Kind.CONSUMER, message.traceparent, attributes)
+        outcome = "error"
+        try:
+            outcome = self._handle(handler, message)
+        finally:
+            if span is not None:
+                span.end(attributes={"slipway.outcome": outcome}, error=None if outcome in _FINE else outcome)
+            trace.enter(None)
 
+    def _handle(self, handler: Handler, message: Due) -> str:
         def work(connection: Connection) -> bool:
             if not messages.close(connection, message.id):
                 return False
@@ -133,7 +147,7 @@ class Worker:
             outcome = "dead" if dead else "failed"
         self._outcomes.labels(message.topic, outcome).inc()
         _LOG.log(
-            logging.INFO if outcome in {"done", "duplicate"} else logging.WARNING,
+            logging.INFO if outcome in _FINE else logging.WARNING,
             "message",
             extra={
                 "event.action": message.topic,
@@ -142,6 +156,20 @@ class Worker:
                 "labels.message": message.id,
             },
         )
+        return outcome
+
+
+def _fields(message: Due) -> dict[Any, Any]:
+    """Return the fields of an entry. A version that knows nothing of traces reads the first one alone."""
+    trace.enter(trace.parse(message.traceparent))
+    told = {name: value for name, value in vars(message).items() if name != "traceparent"}
+    fields = {"message": orjson.dumps(told)}
+    with trace.span(f"publish {message.topic}", Kind.PRODUCER, {"messaging.system": "redis"}):
+        here = trace.current()
+        if here is not None:
+            fields["traceparent"] = here.header.encode()
+    trace.enter(None)
+    return fields
 
 
 def _entries(answer: Any) -> Iterator[dict[bytes, bytes]]:

@@ -163,6 +163,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
             "SLIPWAY_LOG_LEVEL": settings.log_level.value,
             "SLIPWAY_WORKERS": str(settings.workers),
             "SLIPWAY_THREADS": str(settings.threads),
+            **_traces(settings),
         },
         "secrets": [
             *(mount.to_values() for mount in connections.mounts(platform.parts)),
@@ -189,6 +190,16 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
             "monitoringNamespace": naming.Namespace.MONITORING.value if parts.metrics is Part.MANAGED else "",
             "egress": connections.openings(parts),
         },
+    }
+
+
+def _traces(settings: ServiceSettings) -> dict[str, str]:
+    """What the service is told of traces: nothing, unless they go somewhere."""
+    if settings.traces_endpoint is None:
+        return {}
+    return {
+        "SLIPWAY_TRACES_ENDPOINT": settings.traces_endpoint,
+        "SLIPWAY_TRACES_RATIO": str(settings.traces_ratio),
     }
 
 

@@ -6,6 +6,7 @@ import jsonschema
 import pulumi
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from infra.components.service import CHART, Service, ServiceConfig, chart_values, rollout_spec
 from infra.handover import Platform
@@ -150,6 +151,16 @@ def test_the_charts_schema_accepts_the_values(profile, environment):
         "SLIPWAY_THREADS": "2",
     }
     assert IMAGE not in str(values), "pods must not change because a first image does"
+
+
+def test_the_service_is_told_where_spans_go_only_if_they_go_somewhere():
+    told = ServiceSettings(traces_endpoint="http://collector.monitoring.svc:4318/v1/traces", traces_ratio=0.5)
+    env = chart_values(config(settings=told))["env"]
+    assert env["SLIPWAY_TRACES_ENDPOINT"] == "http://collector.monitoring.svc:4318/v1/traces"
+    assert env["SLIPWAY_TRACES_RATIO"] == "0.5"
+    assert not [name for name in chart_values(config(settings=ServiceSettings()))["env"] if "TRACES" in name]
+    with pytest.raises(ValidationError):
+        ServiceSettings(traces_endpoint="collector:4318")
 
 
 @pytest.mark.parametrize(
