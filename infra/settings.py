@@ -263,7 +263,8 @@ class ServiceSettings(BaseModel):
         default=None,
         pattern=r"^https?://[^\s/]+/\S+$",
         description="Where the service sends spans (OTLP by HTTP, the whole address, such as "
-        "`http://collector.monitoring.svc:4318/v1/traces`); left out, it makes none.",
+        "`http://collector.monitoring.svc:4318/v1/traces`); left out, they go to the "
+        "platform's Jaeger, if there is one.",
     )
     traces_ratio: float = Field(
         default=0.05,

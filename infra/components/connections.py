@@ -8,13 +8,14 @@ from infra import naming
 from infra.naming import (
     ACCESS_SECRET,
     DATABASE_SECRET,
+    OTLP_PORT,
     POSTGRES_PORT,
     REDIS_PORT,
     REDIS_SECRET,
     SENTINEL_PORT,
     Namespace,
 )
-from infra.parts import Parts, Store
+from infra.parts import Part, Parts, Store
 
 
 @final
@@ -83,6 +84,7 @@ def openings(parts: Parts) -> list[dict[str, Any]]:
     outside = [it for it in (parts.postgres_external, parts.redis_external) if it is not None]
     return [
         *([{"namespace": Namespace.DATA.value, "ports": inside}] if inside else []),
+        *([{"namespace": Namespace.TRACES.value, "ports": [OTLP_PORT]}] if parts.traces is Part.MANAGED else []),
         *({"network": it.network, "ports": [it.port]} for it in outside),
     ]
 

@@ -26,7 +26,7 @@ from infra.components.rollout_controller import ROLLOUT_API, ROLLOUT_KIND, envir
 from infra.handover import Platform
 from infra.labels import WAIT_FOR, labels
 from infra.naming import Environment, Priority
-from infra.parts import Part, Store
+from infra.parts import Part, Parts, Store
 from infra.profiles import PROFILES
 from infra.settings import ServiceSettings, Strategy
 
@@ -34,6 +34,9 @@ from infra.settings import ServiceSettings, Strategy
 #: as a change.
 CHART: Final = "../../../helm/service"
 
+#: File with the authority of the platform, and the variable by which OpenTelemetry is told of one.
+_CA: Final = "ca.crt"
+_TRUSTED: Final = "OTEL_EXPORTER_OTLP_CERTIFICATE"
 _MIGRATE: Final = ("python", "-m", "app.migrate")
 #: There is a stable version as soon as the first one has been promoted; then the service serves.
 _SERVES: Final = "jsonpath={.status.stable.hash}"
@@ -111,7 +114,10 @@ class Service(Component):
                 naming.REDIS_SECRET, where, {key: urls[key] for key in ("url", "cache-url")}, namespace
             )
         access_key = GeneratedPassword("access-key", opts=self.child())
-        access_secret = self._secret(naming.ACCESS_SECRET, where, {"bootstrap-key": access_key.password}, namespace)
+        access = {"bootstrap-key": access_key.password}
+        if parts.traces is Part.MANAGED:
+            access[_CA] = pulumi.Output.from_input(config.platform.ca_certificate)
+        access_secret = self._secret(naming.ACCESS_SECRET, where, access, namespace)
         chart = Chart(
             naming.SERVICE,
             name=naming.SERVICE,
@@ -163,13 +169,17 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
             "SLIPWAY_LOG_LEVEL": settings.log_level.value,
             "SLIPWAY_WORKERS": str(settings.workers),
             "SLIPWAY_THREADS": str(settings.threads),
-            **_traces(settings),
+            **_traces(settings, parts),
         },
         "secrets": [
             *(mount.to_values() for mount in connections.mounts(platform.parts)),
             {
                 "secret": naming.ACCESS_SECRET,
-                "items": [{"key": "bootstrap-key", "file": "bootstrap-key", "env": "SLIPWAY_BOOTSTRAP_KEY_FILE"}],
+                "items": [
+                    {"key": "bootstrap-key", "file": "bootstrap-key", "env": "SLIPWAY_BOOTSTRAP_KEY_FILE"},
+                    # The exporter's own variable: whom to trust when spans are sent.
+                    *([{"key": _CA, "file": _CA, "env": _TRUSTED}] if parts.traces is Part.MANAGED else []),
+                ],
             },
         ],
         "ingress": {
@@ -193,12 +203,15 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
     }
 
 
-def _traces(settings: ServiceSettings) -> dict[str, str]:
+def _traces(settings: ServiceSettings, parts: Parts) -> dict[str, str]:
     """What the service is told of traces: nothing, unless they go somewhere."""
-    if settings.traces_endpoint is None:
+    endpoint = settings.traces_endpoint
+    if endpoint is None and parts.traces is Part.MANAGED:
+        endpoint = f"{naming.OTLP_URL}/v1/traces"
+    if endpoint is None:
         return {}
     return {
-        "SLIPWAY_TRACES_ENDPOINT": settings.traces_endpoint,
+        "SLIPWAY_TRACES_ENDPOINT": endpoint,
         "SLIPWAY_TRACES_RATIO": str(settings.traces_ratio),
     }
 

@@ -106,14 +106,14 @@ def cluster_by_name():
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    """A cluster of its own beside any other, with the service up."""
+def running(request, tmp_path_factory):
+    """A cluster of its own beside any other, with the service up; a module's `OPTIONS` are those of `slipway up`."""
     if given := os.environ.get("SLIPWAY_E2E_CLUSTER"):
         yield Running(given, Path(os.environ["SLIPWAY_STATE"]))
         return
     it = Running("smoke", tmp_path_factory.mktemp("state"))
     it.slipway("down")
-    done = it.slipway("up", "--network", "10.124.0.0/24")
+    done = it.slipway("up", "--network", "10.124.0.0/24", *getattr(request.module, "OPTIONS", ()))
     if done.returncode != 0:
         it.slipway("down")
         pytest.fail(f"`slipway up` exited with {done.returncode}:\n{done.stdout}\n{done.stderr}")

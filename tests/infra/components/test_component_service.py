@@ -1,5 +1,6 @@
 """A service: its namespace, database, secrets and chart; the values are ones that the chart's schema accepts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -10,7 +11,8 @@ from pydantic import ValidationError
 
 from infra.components.service import CHART, Service, ServiceConfig, chart_values, rollout_spec
 from infra.handover import Platform
-from infra.naming import Environment
+from infra.naming import ACCESS_SECRET, Environment
+from infra.parts import Part, Parts
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import LogLevel, ServiceSettings, Strategy
 from slipway.rollout.resource import SPEC
@@ -161,6 +163,24 @@ def test_the_service_is_told_where_spans_go_only_if_they_go_somewhere():
     assert not [name for name in chart_values(config(settings=ServiceSettings()))["env"] if "TRACES" in name]
     with pytest.raises(ValidationError):
         ServiceSettings(traces_endpoint="collector:4318")
+
+
+def test_spans_go_to_the_platforms_jaeger_over_tls_if_there_is_one(deploy):
+    it = config()
+    it = replace(it, platform=replace(it.platform, parts=Parts(traces=Part.MANAGED)))
+    run, values = deploy(lambda: Service("service", it)), chart_values(it)
+    assert values["env"]["SLIPWAY_TRACES_ENDPOINT"] == "https://jaeger.traces.svc.cluster.local:4318/v1/traces"
+    assert {"namespace": "traces", "ports": [4318]} in values["networkPolicy"]["egress"]
+    (items,) = [secret["items"] for secret in values["secrets"] if secret["secret"] == ACCESS_SECRET]
+    assert {"key": "ca.crt", "file": "ca.crt", "env": "OTEL_EXPORTER_OTLP_CERTIFICATE"} in items
+    (access,) = [
+        secret.inputs["stringData"]
+        for secret in run.of("kubernetes:core/v1:Secret")
+        if secret.inputs["metadata"]["name"] == ACCESS_SECRET
+    ]
+    assert access["ca.crt"] == it.platform.ca_certificate
+    elsewhere = replace(it, settings=ServiceSettings(traces_endpoint="https://other.test/v1/traces"))
+    assert chart_values(elsewhere)["env"]["SLIPWAY_TRACES_ENDPOINT"] == "https://other.test/v1/traces"
 
 
 @pytest.mark.parametrize(
