@@ -95,6 +95,11 @@ _TABLE: Final = (
         f"ghcr.io/cloudnative-pg/postgresql:{versions.POSTGRES_UPSTREAM}",
         local_tag=versions.POSTGRES_MAJOR,
     ),
+    Image("plugin-barman-cloud", f"ghcr.io/cloudnative-pg/plugin-barman-cloud:v{versions.BARMAN_PLUGIN}"),
+    Image(
+        "plugin-barman-cloud-sidecar", f"ghcr.io/cloudnative-pg/plugin-barman-cloud-sidecar:v{versions.BARMAN_PLUGIN}"
+    ),
+    Image("versitygw", f"ghcr.io/versity/versitygw:v{versions.VERSITYGW}"),
     Image("redis", f"docker.io/library/redis:{versions.REDIS_UPSTREAM}"),
     # A bare interpreter, for the keepers of Redis and of logs: images of their own would have to be published.
     Image("python", f"docker.io/library/python:{versions.PYTHON_UPSTREAM}"),
@@ -145,6 +150,9 @@ METRICS_IMAGES: Final = (
     "metrics-server",
     "kube-state-metrics",
 )
+
+#: What the platform runs besides if Postgres is backed up; the last one only if it brings the store along.
+BACKUPS_IMAGES: Final = ("plugin-barman-cloud", "plugin-barman-cloud-sidecar", "versitygw")
 
 #: What the platform runs besides if it keeps logs.
 LOGS_IMAGES: Final = ("elasticsearch", "otel-collector", "python")

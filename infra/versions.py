@@ -13,6 +13,10 @@ METALLB: Final = "0.15.2"
 HAPROXY_INGRESS: Final = "0.16.1"
 # renovate: datasource=github-tags depName=cloudnative-pg/cloudnative-pg
 CLOUDNATIVE_PG: Final = "1.30.0"
+# renovate: datasource=github-tags depName=cloudnative-pg/plugin-barman-cloud
+BARMAN_PLUGIN: Final = "0.14.0"
+# renovate: datasource=github-tags depName=versity/versitygw
+VERSITYGW: Final = "1.8.0"
 # renovate: datasource=github-tags depName=coredns/coredns
 COREDNS: Final = "1.12.4"
 # renovate: datasource=github-tags depName=rancher/local-path-provisioner
@@ -68,4 +72,5 @@ class ReleaseFile:
 
 METALLB_MANIFEST: Final = ReleaseFile("metallb", "config/manifests/metallb-native.yaml")
 CLOUDNATIVE_PG_MANIFEST: Final = ReleaseFile("cloudnative-pg", f"releases/cnpg-{CLOUDNATIVE_PG}.yaml")
+BARMAN_PLUGIN_MANIFEST: Final = ReleaseFile("plugin-barman-cloud", "manifest.yaml")
 PROMETHEUS_OPERATOR_MANIFEST: Final = ReleaseFile("prometheus-operator", "bundle.yaml")

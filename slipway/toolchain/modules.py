@@ -31,6 +31,8 @@ KUBE_STATE_METRICS_VERSION: Final = "v2.15.0"
 OTEL_COLLECTOR_VERSION: Final = "v0.139.0"
 #: The module is still numbered by the first generation; its `cmd/jaeger` is the second, 2.13.0.
 JAEGER_VERSION: Final = "v1.76.0"
+BARMAN_PLUGIN_VERSION: Final = "v0.14.0"
+VERSITYGW_VERSION: Final = "v1.8.0"
 INGRESS_OBSERVER_VERSION: Final = "1"
 PAUSE_VERSION: Final = "3.10"
 
@@ -240,6 +242,27 @@ _TABLE: Final = (
         nosumdb=("sigs.k8s.io/*",),
     ),
     ModuleSet(
+        # One program: beside the operator, and as a sidecar in each Postgres pod.
+        name="plugin-barman-cloud",
+        version=BARMAN_PLUGIN_VERSION,
+        binaries=(
+            Binary(
+                "plugin-barman-cloud-manager", "github.com/cloudnative-pg/plugin-barman-cloud/cmd/manager", "manager"
+            ),
+        ),
+        estimate=110,
+        nosumdb=("sigs.k8s.io/*",),
+    ),
+    ModuleSet(
+        # S3 over a folder: what backups are kept in where no object store is at hand.
+        name="versitygw",
+        version=VERSITYGW_VERSION,
+        binaries=(Binary("versitygw", "github.com/versity/versitygw/cmd/versitygw", "versitygw"),),
+        estimate=60,
+        stamps={"main.Version": VERSITYGW_VERSION},
+        nosumdb=("sigs.k8s.io/*",),
+    ),
+    ModuleSet(
         # Ours: tells what each HAProxy does, by pod and colour (docs/adr/0010-colours-at-the-source.md).
         name="ingress-observer",
         version=INGRESS_OBSERVER_VERSION,
@@ -344,6 +367,10 @@ class ModuleFile:
 MODULE_FILES: Final[dict[tuple[str, str], ModuleFile]] = {
     ("cloudnative-pg", f"releases/cnpg-{CLOUDNATIVE_PG_VERSION}.yaml"): ModuleFile(
         "github.com/cloudnative-pg/cloudnative-pg", "f8bede43fe4ee0d478c2355b204a36876b2ae4faac60f2a9452280b293da3b88"
+    ),
+    ("plugin-barman-cloud", "manifest.yaml"): ModuleFile(
+        "github.com/cloudnative-pg/plugin-barman-cloud",
+        "691e598b4591e83e23586d3394a8fedef429586a01d1a1b56ab8b80e9fa6ccb0",
     ),
     ("prometheus-operator", "bundle.yaml"): ModuleFile(
         "github.com/prometheus-operator/prometheus-operator",

@@ -172,6 +172,35 @@ _TABLE: Final = (
         entrypoint=("/manager",),
         estimate=6,
     ),
+    _static("plugin-barman-cloud", "plugin-barman-cloud-manager", "/manager", user="10001:10001"),
+    Recipe(
+        # Beside each Postgres, as its user: it reads the data directory and calls Barman's programs.
+        name="plugin-barman-cloud-sidecar",
+        base="debian-13",
+        user="26:26",
+        before=(
+            Step(
+                "groupadd --system --gid 26 postgres && useradd --system --uid 26 --gid 26 --no-create-home"
+                " --home-dir /var/lib/postgresql --shell /usr/sbin/nologin postgres",
+                "the user that the operator runs database pods as",
+            ),
+        ),
+        packages=(
+            Package("barman-cli-cloud", "base backups and WAL to an object store and back"),
+            Package("python3-boto3", "Barman's way to an object store; the package only suggests it"),
+            Package("ca-certificates", "stores with certificates of public authorities"),
+        ),
+        sources=(Program("plugin-barman-cloud-manager", "/manager"),),
+        after=(
+            Step(
+                "python3 -m compileall -q -f --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.*",
+                "all file times in the image are 0: bytecode checked by time would be compiled for each WAL file",
+            ),
+        ),
+        entrypoint=("/manager",),
+        estimate=60,
+    ),
+    _static("versitygw", "versitygw", "/versitygw"),
     Recipe(
         name="shell",
         base="debian-13",

@@ -34,6 +34,9 @@ PROMISED = {
     "otel-collector",
     "jaeger",
     "elasticsearch",
+    "plugin-barman-cloud",
+    "plugin-barman-cloud-sidecar",
+    "versitygw",
 }
 
 
