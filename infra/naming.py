@@ -42,6 +42,7 @@ class Namespace(StrEnum):
     LOGS = "logs"
     NODE_LOGS = "node-logs"
     TRACES = "traces"
+    BACKUPS = "backups"
     ROLLOUT = "slipway-system"
 
 
@@ -80,6 +81,15 @@ REDIS_CACHE: Final = "redis-cache"
 REDIS_CACHE_AUTH_SECRET: Final = "redis-cache-auth"  # noqa: S105  # the name of a Secret, not a secret
 #: Who services are to Redis and to its Sentinels.
 REDIS_USER: Final = "service"
+
+#: The store of backups, where the platform brings one along, and the bucket in it.
+OBJECT_STORE: Final = "object-store"
+OBJECT_STORE_PORT: Final = 7070
+BACKUP_BUCKET: Final = "postgres"
+#: The object that tells Postgres of the store, wherever it is, and the Secret with its keys: both in `data`.
+BACKUP_STORE: Final = "backups"
+BACKUP_SECRET: Final = "backups-access"  # noqa: S105  # the name of a Secret, not a secret
+BACKUP_PLUGIN: Final = "barman-cloud.cloudnative-pg.io"
 
 PROMETHEUS: Final = "prometheus"
 PROMETHEUS_PORT: Final = 9090
@@ -205,6 +215,7 @@ POSTGRES_PRIMARY_HOST: Final = cluster_host(f"{POSTGRES}-rw", Namespace.DATA)
 POSTGRES_REPLICA_HOST: Final = cluster_host(f"{POSTGRES}-ro", Namespace.DATA)
 REDIS_CACHE_HOST: Final = cluster_host(REDIS_CACHE, Namespace.DATA)
 PROMETHEUS_URL: Final = f"http://{cluster_host(PROMETHEUS, Namespace.MONITORING)}:{PROMETHEUS_PORT}"
+OBJECT_STORE_HOST: Final = cluster_host(OBJECT_STORE, Namespace.BACKUPS)
 ELASTICSEARCH_HOST: Final = cluster_host(ELASTICSEARCH, Namespace.LOGS)
 ELASTICSEARCH_URL: Final = f"https://{ELASTICSEARCH_HOST}:{ELASTICSEARCH_PORT}"
 JAEGER_HOST: Final = cluster_host(JAEGER, Namespace.TRACES)

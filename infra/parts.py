@@ -3,6 +3,7 @@
 Whoever reads a part's place reads it here: components decide by it what they make, services by it what they are told.
 """
 
+import datetime as dt
 import ipaddress
 import re
 from enum import StrEnum
@@ -14,6 +15,8 @@ from pydantic.alias_generators import to_camel
 from infra.naming import DNS_LABEL_LIMIT, POSTGRES_PORT, REDIS_PORT, SERVICE_SECRETS, dns_label
 
 _MODEL: Final = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+_OBJECT_PATH: Final = re.compile(r"s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](/[-._a-zA-Z0-9]+)*")
+_ENDPOINT: Final = re.compile(r"https://[-.a-zA-Z0-9]+(:[0-9]{1,5})?")
 _KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 
 
@@ -30,6 +33,17 @@ class Store(StrEnum):
     MANAGED = "managed"
     EXTERNAL = "external"
     OFF = "off"
+
+
+def _archive(value: str) -> str:
+    return dns_label("the archive", value)
+
+
+def _time(value: str) -> str:
+    moment = dt.datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError("must say its zone, such as 2026-11-21T12:00:00Z")
+    return moment.isoformat()
 
 
 def _secret(value: str) -> str:
@@ -89,6 +103,52 @@ class ExternalRedis(BaseModel):
         description="Addresses that services may connect to for it, such as 192.0.2.0/24."
     )
     port: int = Field(default=REDIS_PORT, ge=1, le=65535, description="Port there.")
+
+
+def _object_path(value: str) -> str:
+    if not _OBJECT_PATH.fullmatch(value):
+        raise ValueError("must be a bucket and maybe a folder in it, such as s3://backups/main")
+    return value
+
+
+def _endpoint(value: str) -> str:
+    if not _ENDPOINT.fullmatch(value):
+        raise ValueError("must be an address over TLS without a path, such as https://s3.example.test:9000")
+    return value
+
+
+class ExternalObjectStore(BaseModel):
+    """A store for backups that is there already."""
+
+    model_config = _MODEL
+
+    path: Annotated[str, AfterValidator(_object_path)] = Field(
+        description="Bucket, and maybe a folder in it: `s3://BUCKET/FOLDER`."
+    )
+    endpoint: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+        default=None, description="Where it is: `https://HOST:PORT`; left out, Amazon's own by region."
+    )
+    secret: Annotated[str, AfterValidator(_secret)] = Field(
+        description="Secret in the namespace `data`, made by you, with the keys `access-key` and `secret-key`, and "
+        "`region` if `region` is true."
+    )
+    region: bool = Field(default=False, description="Whether the Secret has a key `region`.")
+    authority_key: Annotated[str, AfterValidator(_key)] | None = Field(
+        default=None, description="Its key with the authority of the store's certificate, if it is no public one."
+    )
+
+
+class Restore(BaseModel):
+    """What a Postgres that is made anew begins with."""
+
+    model_config = _MODEL
+
+    name: Annotated[str, AfterValidator(_archive)] = Field(
+        description="Name under which the lost one was archived: its `backupName`."
+    )
+    time: Annotated[str, AfterValidator(_time)] | None = Field(
+        default=None, description="Moment to go back to, with its zone (RFC 3339); left out, the newest one."
+    )
 
 
 class Parts(BaseModel):

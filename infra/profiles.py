@@ -91,6 +91,11 @@ class Profile:
         log_keeper: What makes and deletes indices.
         jaeger: Each Jaeger.
         jaeger_replicas: Jaeger pods; each takes spans and answers.
+        object_store: The store of backups.
+        object_store_storage: Its volume: base backups, and the log of changes between them.
+        backup_plugin: What lets the operator of Postgres speak to the store.
+        backup_sidecar: The sidecar of each Postgres instance that archives and backs up.
+        backups_retention_days: Days to each moment of which Postgres can be restored.
         service: Each pod of the service.
         service_replicas: Pods of each colour.
     """
@@ -135,6 +140,11 @@ class Profile:
     log_keeper: Size
     jaeger: Size
     jaeger_replicas: int
+    object_store: Size
+    object_store_storage: str
+    backup_plugin: Size
+    backup_sidecar: Size
+    backups_retention_days: int
     service: Size
     service_replicas: int
 
@@ -186,6 +196,11 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             log_keeper=Size("5m", "24Mi", "200m", "96Mi"),
             jaeger=Size("10m", "64Mi", "500m", "256Mi"),
             jaeger_replicas=1,
+            object_store=Size("10m", "48Mi", "1", "256Mi"),
+            object_store_storage="8Gi",
+            backup_plugin=Size("5m", "32Mi", "200m", "128Mi"),
+            backup_sidecar=Size("10m", "64Mi", "500m", "512Mi"),
+            backups_retention_days=3,
             service=Size("50m", "160Mi", "1", "384Mi"),
             service_replicas=2,
         ),
@@ -230,6 +245,11 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             log_keeper=Size("10m", "32Mi", "200m", "96Mi"),
             jaeger=Size("50m", "128Mi", "1", "512Mi"),
             jaeger_replicas=2,
+            object_store=Size("100m", "128Mi", "2", "512Mi"),
+            object_store_storage="100Gi",
+            backup_plugin=Size("10m", "64Mi", "500m", "256Mi"),
+            backup_sidecar=Size("50m", "128Mi", "1", "1Gi"),
+            backups_retention_days=14,
             service=Size("250m", "256Mi", "1", "512Mi"),
             service_replicas=3,
         ),
@@ -274,6 +294,11 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             log_keeper=Size("10m", "32Mi", "500m", "128Mi"),
             jaeger=Size("100m", "256Mi", "1", "1Gi"),
             jaeger_replicas=2,
+            object_store=Size("250m", "256Mi", "4", "1Gi"),
+            object_store_storage="500Gi",
+            backup_plugin=Size("20m", "64Mi", "500m", "256Mi"),
+            backup_sidecar=Size("100m", "256Mi", "2", "2Gi"),
+            backups_retention_days=30,
             service=Size("500m", "512Mi", "2", "1Gi"),
             service_replicas=4,
         ),

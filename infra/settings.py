@@ -22,8 +22,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from infra.images import ImageSource
-from infra.naming import DOMAIN, Project
-from infra.parts import Part, Parts, Store
+from infra.naming import DOMAIN, POSTGRES, Project, dns_label
+from infra.parts import ExternalObjectStore, Part, Parts, Restore, Store
 from infra.profiles import ProfileName
 from infra.timeouts import NodeTimeouts, PostgresTimeouts, TrafficTimeouts
 
@@ -66,6 +66,10 @@ def _pinned_image(value: str) -> str:
     if not name or len(digest) != 64 or set(digest) - set("0123456789abcdef"):  # noqa: PLR2004  # hex digits of SHA-256
         raise ValueError("must be pinned by digest, as registry/name@sha256:<64 hexadecimal digits>")
     return value
+
+
+def _archive_name(value: str) -> str:
+    return dns_label("the archive", value)
 
 
 def _domain(value: str) -> str:
@@ -186,6 +190,23 @@ class PlatformSettings(Parts):
         description="Secret in the namespace `monitoring` whose key `url` is the address of the webhook that alerts "
         "are sent to; it must be there before. Without it alerts are only kept for people who look.",
     )
+    backups: Store | None = Field(
+        default=None,
+        description="Whether Postgres is backed up, and to where: `managed` brings a store along on a volume of the "
+        "cluster, `external` is reached as `backupsExternal` says. Left out, `managed` with the profiles standard and "
+        "ha, and `off` with small or without a managed Postgres.",
+    )
+    backups_external: ExternalObjectStore | None = Field(
+        default=None, description="Only if `backups` is `external`, and required there."
+    )
+    backup_name: Annotated[str, AfterValidator(_archive_name)] = Field(
+        default=POSTGRES,
+        description="Name under which Postgres is archived. A Postgres that is made anew needs another one: it never "
+        "writes over what is there.",
+    )
+    restore_from: Restore | None = Field(
+        default=None, description="What a Postgres that is made anew begins with; one that is there does not read it."
+    )
     domain: Annotated[str, AfterValidator(_domain)] = Field(default=DOMAIN, description="Domain of all host names.")
     timeouts: TrafficTimeouts = Field(default=TrafficTimeouts(), description="Waits in a request's way.")
     postgres_timeouts: PostgresTimeouts = Field(
@@ -196,6 +217,36 @@ class PlatformSettings(Parts):
     def parts(self) -> Parts:
         """Where each part is, which services are told."""
         return Parts(**{name: getattr(self, name) for name in Parts.model_fields})
+
+    @property
+    def backed_up(self) -> Store:
+        """Where backups go, with what the profile says if the stack says nothing."""
+        if self.backups is not None:
+            return self.backups
+        wanted = self.postgres is Store.MANAGED and self.profile is not ProfileName.SMALL
+        return Store.MANAGED if wanted else Store.OFF
+
+    @model_validator(mode="after")
+    def _backups(self) -> Self:
+        where = self.backed_up
+        if where is not Store.OFF and self.postgres is not Store.MANAGED:
+            raise ValueError(
+                f"backups must be off or left out if postgres is {self.postgres.value}: it is backed up where it runs"
+            )
+        if where is Store.EXTERNAL and self.backups_external is None:
+            raise ValueError("backupsExternal is required if backups is external: at least path and secret")
+        if where is not Store.EXTERNAL and self.backups_external is not None:
+            raise ValueError(f"backupsExternal must be left out if backups is {where.value}: nothing would read it")
+        unread = {"backup_name": "backupName", "restore_from": "restoreFrom"}
+        for name in sorted(unread.keys() & self.model_fields_set):
+            if where is Store.OFF:
+                raise ValueError(f"{unread[name]} must be left out if backups is off: nothing would read it")
+        if self.restore_from and self.restore_from.name == self.backup_name:
+            raise ValueError(
+                f"backupName must be another name than restoreFrom.name ({self.backup_name}): what is restored must "
+                "not write over the archive that it comes from"
+            )
+        return self
 
     @model_validator(mode="after")
     def _everything_is_read(self) -> Self:

@@ -44,14 +44,15 @@ def authority(common_name: str, *, days: int, now: datetime) -> KeyPair:
     return _pem(certificate, key)
 
 
-def server(names: Sequence[str], signer: KeyPair, *, days: int, now: datetime) -> KeyPair:
-    """A server's certificate.
+def server(names: Sequence[str], signer: KeyPair, *, days: int, now: datetime, client: bool = False) -> KeyPair:
+    """A server's certificate, or a client's.
 
     Args:
         names: Host names and addresses that it is for; the first is its common name.
         signer: The authority.
         days: How long it lives; cut to the authority's own life.
         now: The time, with a time zone.
+        client: Whether it is for a client instead.
 
     Raises:
         ValueError: No name is given.
@@ -64,12 +65,13 @@ def server(names: Sequence[str], signer: KeyPair, *, days: int, now: datetime) -
         raise TypeError(f"the authority's key is a {type(issuer_key).__name__}; allowed is an elliptic-curve key")
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+    usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
     life = min(days, (issuer.not_valid_after_utc - now).days)
     certificate = (
         _builder(subject, issuer.subject, key.public_key(), days=life, now=now)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)

@@ -47,7 +47,13 @@ class ServerCertificateProvider(ResourceProvider):
     def create(self, props: dict[str, Any]) -> CreateResult:
         """A new key and a certificate for it."""
         signer = tls.KeyPair(props["authority_certificate"], props["authority_key"])
-        pair = tls.server(props["dns_names"], signer, days=int(props["days"]), now=datetime.now(UTC))
+        pair = tls.server(
+            props["dns_names"],
+            signer,
+            days=int(props["days"]),
+            now=datetime.now(UTC),
+            client=bool(props.get("client")),
+        )
         # The authority's key must not stand in a second place, not even encrypted.
         kept = {key: value for key, value in props.items() if key != "authority_key"}
         return CreateResult(
@@ -56,7 +62,7 @@ class ServerCertificateProvider(ResourceProvider):
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Made anew for other names, another authority, another length of life, or near its end."""
-        return changes(_olds, _news, ("dns_names", "authority_certificate", "days"), now=datetime.now(UTC))
+        return changes(_olds, _news, ("dns_names", "authority_certificate", "days", "client"), now=datetime.now(UTC))
 
 
 def changes(olds: dict[str, Any], news: dict[str, Any], inputs: Sequence[str], *, now: datetime) -> DiffResult:
@@ -105,7 +111,7 @@ class GeneratedAuthority(Resource, module="slipway", name="GeneratedAuthority"):
 
 
 class GeneratedCertificate(Resource, module="slipway", name="GeneratedCertificate"):
-    """A server certificate.
+    """A certificate of a server or a client.
 
     Attributes:
         certificate: In PEM.
@@ -122,6 +128,7 @@ class GeneratedCertificate(Resource, module="slipway", name="GeneratedCertificat
         authority: GeneratedAuthority,
         *,
         days: int = _SERVER_DAYS,
+        client: bool = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Make it.
@@ -131,6 +138,7 @@ class GeneratedCertificate(Resource, module="slipway", name="GeneratedCertificat
             dns_names: Host names that it is for.
             authority: Who signs it.
             days: How long it lives; browsers refuse more than 398.
+            client: Whether it is for a client instead of a server.
             opts: Options of the caller.
         """
         super().__init__(
@@ -141,6 +149,8 @@ class GeneratedCertificate(Resource, module="slipway", name="GeneratedCertificat
                 "authority_certificate": authority.certificate,
                 "authority_key": pulumi.Output.secret(authority.private_key),
                 "days": days,
+                # Left out for servers: a further input would make every certificate that is there anew.
+                **({"client": True} if client else {}),
                 "certificate": None,
                 "private_key": None,
             },

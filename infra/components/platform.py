@@ -1,6 +1,6 @@
 """The whole platform, in the order in which its parts need each other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -9,8 +9,10 @@ import pulumi
 from dashboards.rules.present import Present
 from infra import naming, versions
 from infra.components import connections, log_keeper
+from infra.components.backup_plugin import BackupPlugin, BackupPluginConfig
+from infra.components.backups import Archive, ArchiveConfig, BackupSchedule, ScheduleConfig
 from infra.components.base import Component
-from infra.components.certificates import Certificates, CertificatesConfig
+from infra.components.certificates import Certificates, CertificatesConfig, GeneratedAuthority
 from infra.components.elasticsearch import TRACER
 from infra.components.generated import GeneratedPassword
 from infra.components.ingress import Ingress, IngressConfig
@@ -20,7 +22,8 @@ from infra.components.logs import Logs, LogsConfig
 from infra.components.metallb import MetalLB, MetalLBConfig
 from infra.components.metrics import Metrics, MetricsConfig
 from infra.components.namespace import Namespace, NamespaceConfig
-from infra.components.postgres import Postgres, PostgresConfig
+from infra.components.object_store import ObjectStore, ObjectStoreConfig
+from infra.components.postgres import Archived, Postgres, PostgresConfig
 from infra.components.postgres_operator import PostgresOperator, PostgresOperatorConfig
 from infra.components.priorities import Priorities
 from infra.components.redis import Redis, RedisConfig, RedisPasswords
@@ -28,9 +31,16 @@ from infra.components.rollout_controller import RolloutController, RolloutContro
 from infra.components.traces import Traces, TracesConfig
 from infra.handover import Capabilities
 from infra.handover import Platform as PlatformHandover
-from infra.images import LOGS_IMAGES, METRICS_IMAGES, PLATFORM_IMAGES, TRACES_IMAGES, ImageSource
+from infra.images import (
+    BACKUPS_IMAGES,
+    LOGS_IMAGES,
+    METRICS_IMAGES,
+    PLATFORM_IMAGES,
+    TRACES_IMAGES,
+    ImageSource,
+)
 from infra.labels import PodSecurity
-from infra.parts import Part, Store
+from infra.parts import ExternalObjectStore, Part, Store
 from infra.profiles import PROFILES
 from infra.settings import PlatformSettings
 
@@ -40,6 +50,7 @@ _OBSERVER_IMAGE = "ingress-observer"
 _CONTROLLER_IMAGE = "controller"
 _METALLB_IMAGES = frozenset({"metallb-controller", "metallb-speaker"})
 _REDIS_IMAGES = frozenset({"redis", "redis-exporter", "python"})
+_STORE_IMAGE = "versitygw"
 _POSTGRES_IMAGES = frozenset({"cloudnative-pg", "postgres"})
 
 
@@ -62,12 +73,23 @@ class PlatformConfig:
 
 @final
 @dataclass(frozen=True)
+class PlatformBackups:
+    """What backs Postgres up; `store` only if the platform brings it along."""
+
+    plugin: BackupPlugin
+    store: ObjectStore | None
+    archive: Archive
+    schedule: BackupSchedule
+
+
+@final
+@dataclass(frozen=True)
 class PlatformResources:
     """What was made.
 
     `metallb` only where the cluster has no load balancer of its own, `observer` and `controller` only where their image
-    can be had, `metrics`, `logs`, `postgres` with its operator, and `redis` with its service's password only if the
-    platform brings them.
+    can be had, `metrics`, `logs`, `postgres` with its operator and `backups`, and `redis` with its service's password
+    only if the platform brings them.
     """
 
     images: Images
@@ -78,6 +100,7 @@ class PlatformResources:
     ingress: Ingress
     operator: PostgresOperator | None
     postgres: Postgres | None
+    backups: PlatformBackups | None
     redis_password: GeneratedPassword | None
     redis: Redis | None
     observer: IngressObserver | None
@@ -177,7 +200,7 @@ class Platform(Component):
             ),
             self.child(depends_on=[priorities, *(it for it in (metallb, observer) if it)]),
         )
-        operator = postgres = None
+        operator = postgres = backups = None
         if settings.postgres is Store.MANAGED:
             operator = PostgresOperator(
                 "postgres-operator",
@@ -190,6 +213,9 @@ class Platform(Component):
                 ),
                 self.child(depends_on=[priorities]),
             )
+            archive = None
+            if settings.backed_up is not Store.OFF:
+                archive = self._archive(config, images.references, namespaces, authority, operator)
             postgres = Postgres(
                 "postgres",
                 PostgresConfig(
@@ -199,9 +225,14 @@ class Platform(Component):
                     settings.postgres_timeouts,
                     capabilities.storage_class,
                     node_loss,
+                    Archived(settings.backup_name, settings.restore_from) if archive else None,
                 ),
-                self.child(depends_on=[operator]),
+                self.child(depends_on=[operator, *(archive[1:] if archive else ())]),
             )
+            if archive:
+                schedule = BackupSchedule("backup-schedule", ScheduleConfig(postgres), self.child())
+                store, plugin, told = archive
+                backups = PlatformBackups(plugin, store, told, schedule)
         redis_password = redis = None
         if settings.redis is Store.MANAGED:
             redis_password = GeneratedPassword("redis-password", opts=self.child())
@@ -298,6 +329,7 @@ class Platform(Component):
             ingress,
             operator,
             postgres,
+            backups,
             redis_password,
             redis,
             observer,
@@ -306,6 +338,52 @@ class Platform(Component):
             logs,
             traces,
         )
+
+    def _archive(
+        self,
+        config: PlatformConfig,
+        images: Mapping[str, pulumi.Input[str]],
+        namespaces: Mapping[naming.Namespace, Namespace],
+        authority: GeneratedAuthority,
+        operator: PostgresOperator,
+    ) -> tuple[ObjectStore | None, BackupPlugin, Archive]:
+        """What must be there before a Postgres that is backed up."""
+        settings = config.settings
+        profile, node_loss = PROFILES[settings.profile], settings.timeouts.node_loss
+        plugin = BackupPlugin(
+            "backup-plugin",
+            BackupPluginConfig(
+                tuple(config.read_release(versions.BARMAN_PLUGIN_MANIFEST)),
+                namespaces[naming.Namespace.POSTGRES_OPERATOR],
+                images,
+                profile,
+                authority,
+                node_loss,
+            ),
+            self.child(depends_on=[operator]),
+        )
+        store = None
+        if settings.backups_external is None:
+            store = ObjectStore(
+                "object-store",
+                ObjectStoreConfig(
+                    namespaces[naming.Namespace.BACKUPS],
+                    images[_STORE_IMAGE],
+                    profile,
+                    config.capabilities.storage_class,
+                    authority,
+                    node_loss,
+                ),
+                self.child(),
+            )
+        archive = Archive(
+            "backup-archive",
+            ArchiveConfig(
+                namespaces[naming.Namespace.DATA], profile, store or _external(settings), authority.certificate
+            ),
+            self.child(depends_on=[plugin]),
+        )
+        return store, plugin, archive
 
     def _namespaces(
         self, settings: PlatformSettings, capabilities: Capabilities, *, rolled_out: bool
@@ -318,7 +396,10 @@ class Platform(Component):
             naming.Namespace.DATA: PodSecurity.RESTRICTED,
             naming.Namespace.MONITORING: PodSecurity.RESTRICTED,
             naming.Namespace.ROLLOUT: PodSecurity.RESTRICTED,
+            naming.Namespace.BACKUPS: PodSecurity.RESTRICTED,
         }
+        if settings.backed_up is not Store.MANAGED:
+            del levels[naming.Namespace.BACKUPS]
         if not rolled_out:
             del levels[naming.Namespace.ROLLOUT]
         if settings.postgres is not Store.MANAGED:
@@ -333,6 +414,12 @@ class Platform(Component):
             namespace: Namespace(namespace.value, NamespaceConfig(namespace.value, level), self.child())
             for namespace, level in levels.items()
         }
+
+
+def _external(settings: PlatformSettings) -> ExternalObjectStore:
+    if settings.backups_external is None:
+        raise AssertionError("the settings' own check lets no external store pass that is not described")
+    return settings.backups_external
 
 
 def image_names(settings: PlatformSettings, capabilities: Capabilities) -> list[str]:
@@ -358,4 +445,6 @@ def image_names(settings: PlatformSettings, capabilities: Capabilities) -> list[
         names += LOGS_IMAGES
     if settings.traces is Part.MANAGED:
         names += TRACES_IMAGES
+    if settings.backed_up is not Store.OFF:
+        names += [it for it in BACKUPS_IMAGES if it != _STORE_IMAGE or settings.backed_up is Store.MANAGED]
     return list(dict.fromkeys(names))

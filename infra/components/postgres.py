@@ -6,7 +6,7 @@ that writes stop while two of the three are away.
 """
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
@@ -15,11 +15,28 @@ from infra import manifests
 from infra.components.base import Component
 from infra.components.metadata import metadata
 from infra.labels import HOSTNAME, WAIT_FOR, labels
-from infra.naming import POSTGRES, Namespace, Priority
+from infra.naming import BACKUP_PLUGIN, BACKUP_STORE, POSTGRES, Namespace, Priority
+from infra.parts import Restore
 from infra.profiles import POSTGRES_INSTANCES, Profile
 from infra.timeouts import PostgresTimeouts
 
 API = "postgresql.cnpg.io/v1"
+#: After so long a log that is not full is archived all the same.
+ARCHIVED_WITHIN: Final = "60s"
+_ORIGIN: Final = "origin"
+
+
+@dataclass(frozen=True)
+class Archived:
+    """That Postgres is backed up.
+
+    Attributes:
+        name: Name under which it is archived.
+        restore: What it begins with if it is made anew; None: with nothing.
+    """
+
+    name: str
+    restore: Restore | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +50,7 @@ class PostgresConfig:
         timeouts: Waits of a failover.
         storage_class: Class of its volumes.
         node_loss: Seconds that an instance stays bound to a lost node.
+        archived: How it is backed up; None: it is not.
     """
 
     namespace: pulumi.Resource
@@ -41,6 +59,7 @@ class PostgresConfig:
     timeouts: PostgresTimeouts
     storage_class: pulumi.Input[str]
     node_loss: int
+    archived: Archived | None = None
 
 
 @final
@@ -77,7 +96,7 @@ class Postgres(Component):
 
 def cluster_spec(config: PostgresConfig) -> dict[str, Any]:
     """The specification of the `Cluster` object."""
-    timeouts = config.timeouts
+    timeouts, archived = config.timeouts, config.archived
     return {
         "instances": POSTGRES_INSTANCES,
         "imageName": config.image,
@@ -106,6 +125,8 @@ def cluster_spec(config: PostgresConfig) -> dict[str, Any]:
                 # A replica that has lost its primary asks the new one so often. With Postgres' own 5 s every write
                 # would wait so long after a switchover, since none is acknowledged before a replica has it.
                 "wal_retrieve_retry_interval": "500ms",
+                # What is not archived is lost with all instances at once: at most so much time of it.
+                **({"archive_timeout": ARCHIVED_WITHIN} if archived else {}),
             },
             "synchronous": {
                 "method": "any",
@@ -125,4 +146,34 @@ def cluster_spec(config: PostgresConfig) -> dict[str, Any]:
         "stopDelay": timeouts.stop,
         "enableSuperuserAccess": False,
         "enablePDB": True,
+        **(archived_spec(archived) if archived else {}),
     }
+
+
+def archived_spec(archived: Archived) -> dict[str, Any]:
+    """What the specification of a `Cluster` says besides if it is backed up."""
+    own = {"name": BACKUP_PLUGIN, "isWALArchiver": True, "parameters": archive_parameters(archived.name)}
+    if archived.restore is None:
+        return {"plugins": [own]}
+    return {"plugins": [own], **restored_spec(archived.restore.name, archived.restore.time)}
+
+
+def restored_spec(name: str, time: str | None) -> dict[str, Any]:
+    """What the specification of a `Cluster` says that begins with an archive; read when it is made, and never again.
+
+    Args:
+        name: Name under which the other one was archived.
+        time: Moment to go back to, as RFC 3339 with a zone; None: the newest.
+    """
+    recovery: dict[str, Any] = {"source": _ORIGIN, **({"recoveryTarget": {"targetTime": time}} if time else {})}
+    return {
+        "bootstrap": {"recovery": recovery},
+        "externalClusters": [
+            {"name": _ORIGIN, "plugin": {"name": BACKUP_PLUGIN, "parameters": archive_parameters(name)}}
+        ],
+    }
+
+
+def archive_parameters(name: str) -> dict[str, str]:
+    """How the plugin is told of an archive."""
+    return {"barmanObjectName": BACKUP_STORE, "serverName": name}

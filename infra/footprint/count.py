@@ -155,10 +155,22 @@ def _asked(requests: Mapping[str, Any]) -> Total:
 
 
 def _postgres(it: Declared, everything: Sequence[Declared], nodes: int) -> Counted:
-    del everything, nodes
+    del nodes
     spec = it.inputs["spec"]
     each = _asked(spec["resources"]["requests"]) + Total(disk=octets(spec["storage"]["size"]))
-    return spec["instances"], each, 1
+    # The plugin puts a container beside each instance; its store says how big.
+    beside = [_sidecar(other) for other in everything if other.inputs.get("kind") == "ObjectStore"]
+    return spec["instances"], sum(beside if spec.get("plugins") else [], each), 1
+
+
+def _store(it: Declared, everything: Sequence[Declared], nodes: int) -> Counted:
+    """No pod of its own: what it asks for is counted with each instance of Postgres."""
+    del it, everything, nodes
+    return 0, Total(), 1
+
+
+def _sidecar(it: Declared) -> Total:
+    return _asked(it.inputs["spec"]["instanceSidecarConfiguration"]["resources"]["requests"])
 
 
 def _prometheus(it: Declared, everything: Sequence[Declared], nodes: int) -> Counted:
@@ -207,6 +219,7 @@ _KINDS: Final[Mapping[str, Callable[[Declared, Sequence[Declared], int], Counted
     "StatefulSet": _workload,
     "DaemonSet": _workload,
     "Cluster": _postgres,
+    "ObjectStore": _store,
     "Prometheus": _prometheus,
     "Alertmanager": _alertmanager,
     "Chart": _chart,

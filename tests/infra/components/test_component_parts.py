@@ -146,7 +146,7 @@ def service_words(objects: list[dict[str, Any]]) -> str:
 
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=named)
 def test_nothing_refers_to_what_is_not_there(release, combination):
-    postgres, redis, metrics, (logs, traces), _ = combination
+    postgres, redis, metrics, (logs, traces), profile = combination
     settings = chosen(*combination)
     objects = made(settings, release)
     assert dangling(objects) == []
@@ -178,6 +178,10 @@ def test_nothing_refers_to_what_is_not_there(release, combination):
     if postgres is Store.OFF:
         assert "cnpg" not in everything
         assert naming.DATABASE_SECRET not in everything
+    backed_up = postgres is Store.MANAGED and profile is not ProfileName.SMALL
+    assert ("ScheduledBackup" in kinds) == ("ObjectStore" in kinds) == backed_up
+    if not backed_up:
+        assert not re.search(r"barman|object-store", everything)
     if logs is Part.OFF:
         assert not re.search(r"elasticsearch|log-collector|log-keeper", everything)
     assert ("jaeger" in everything) == (traces is Part.MANAGED)
