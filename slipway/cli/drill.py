@@ -1,26 +1,34 @@
 """`slipway drill`: faults under load, with the controls without which they prove nothing."""
 
+import contextlib
 import json
+import signal
 import sys
+from collections.abc import Generator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import click
 from rich.table import Table
 
-from infra.naming import Environment
+from infra.naming import Environment, live_host
 from loadtests import k6
 from slipway import reports
 from slipway.cli.context import Tools, cluster_option, environment_option
+from slipway.cli.kube import kubectl_for
 from slipway.cli.live import surroundings
 from slipway.cli.progress import Progress
+from slipway.cli.restored import PostgresDatabases
 from slipway.cli.screen import console
 from slipway.cli.smoke import plan_for, running_service, write_ca
 from slipway.node.stock import Stock
 from slipway.proof.clock import SystemClock
 from slipway.proof.drill import Runner
 from slipway.proof.drills import catalogue
+from slipway.proof.restore import RestoreDrill, restore_to
 from slipway.proof.surroundings import ENOUGH
+from slipway.proof.users import Users, Way
 
 FOLDER = Path("build/drills")
 
@@ -77,9 +85,75 @@ def run(name: str, cluster: str, environment: str, rate: int, requests: int) -> 
         known = catalogue().get(name)
         progress.step(f"{name}: {known.about} About {known.minutes} minutes.")
         outcome = Runner(SystemClock(), k6.start, FOLDER).run(known.build(live))
-    path = reports.write(outcome.report, sections=outcome.sections)
-    for bar in outcome.report.bars:
+    _show(outcome.report, reports.write(outcome.report, sections=outcome.sections))
+
+
+@command.command("restore")
+@cluster_option
+@environment_option
+@click.option("--to", "moment", help="Restore to this moment (RFC 3339, with a zone) instead of one that is picked.")
+@click.option(
+    "--seconds",
+    type=click.IntRange(1, 86_400),
+    default=75,
+    show_default=True,
+    help="Seconds of writing before the instant; fewer than 60 leave the archive's own pace out.",
+)
+def restore(cluster: str, environment: str, moment: str | None, seconds: int) -> None:
+    """Restore Postgres beside the running one and compare; writes `drill-restore`, exits 0 only if it passed.
+
+    Writes through the ingress, picks an instant, restores to it from the store of backups into a fresh database of
+    another name, compares every write, and removes the fresh one again.
+    """
+    chosen = None if moment is None else _moment(moment)
+    with Progress() as progress, stopped_by_signal():
+        tools, where = Tools(progress), Environment(environment)
+        platform, service = running_service(tools, cluster, where)
+        with kubectl_for(tools, cluster) as kubectl:
+            databases = PostgresDatabases(kubectl, where)
+            if chosen is not None:
+                report = restore_to(databases, SystemClock(), chosen, progress.step)
+            else:
+                host = live_host(where, platform["domain"])
+                way = Way(
+                    base_url=f"https://{host}",
+                    host=host,
+                    ca=write_ca(platform, FOLDER),
+                    address=platform["ingressAddress"],
+                    token=service["accessKey"],
+                )
+                drill = RestoreDrill(databases, lambda: Users(way), SystemClock(), FOLDER, progress.step)
+                report = drill.run(seconds)
+    _show(report, reports.write(report))
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no moment; say it as 2026-11-21T12:00:00Z", param_hint="--to") from error
+    if moment.tzinfo is None:
+        raise click.BadParameter(f"{text!r} has no zone; say it as {text}Z or {text}+01:00", param_hint="--to")
+    return moment
+
+
+@contextlib.contextmanager
+def stopped_by_signal() -> Generator[None]:
+    """SIGTERM ends it as Ctrl-C does, so that what was made is removed."""
+
+    def stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _show(report: reports.Report, path: Path) -> None:
+    for bar in report.bars:
         sign = {True: "ok  ", False: "no  ", None: "open"}[bar.holds]
         click.echo(f"{sign} {bar.what}: {bar.measured} (bar: {bar.bar})")
-    click.echo(f"{outcome.report.verdict.value}; {path.with_suffix('.html')}")
-    sys.exit(outcome.report.verdict.exit_code)
+    click.echo(f"{report.verdict.value}; {path.with_suffix('.html')}")
+    sys.exit(report.verdict.exit_code)
