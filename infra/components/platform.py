@@ -304,22 +304,7 @@ class Platform(Component):
                 ),
                 self.child(depends_on=[priorities]),
             )
-        traces = None
-        if logs is not None and settings.traces is Part.MANAGED:
-            elasticsearch = logs.resources.elasticsearch
-            traces = Traces(
-                "traces",
-                TracesConfig(
-                    images.references["jaeger"],
-                    profile,
-                    authority,
-                    elasticsearch.passwords[TRACER],
-                    log_keeper.copies(profile),
-                    settings.metrics is Part.MANAGED,
-                    node_loss,
-                ),
-                self.child(depends_on=[elasticsearch]),
-            )
+        traces = None if logs is None else self._traces(config, images.references, authority, logs)
         return PlatformResources(
             images,
             priorities,
@@ -384,6 +369,31 @@ class Platform(Component):
             self.child(depends_on=[plugin]),
         )
         return store, plugin, archive
+
+    def _traces(
+        self,
+        config: PlatformConfig,
+        images: Mapping[str, pulumi.Input[str]],
+        authority: GeneratedAuthority,
+        logs: Logs,
+    ) -> Traces | None:
+        settings, elasticsearch = config.settings, logs.resources.elasticsearch
+        if settings.traces is Part.OFF:
+            return None
+        profile = PROFILES[settings.profile]
+        return Traces(
+            "traces",
+            TracesConfig(
+                images["jaeger"],
+                profile,
+                authority,
+                elasticsearch.passwords[TRACER],
+                log_keeper.copies(profile),
+                settings.metrics is Part.MANAGED,
+                settings.timeouts.node_loss,
+            ),
+            self.child(depends_on=[elasticsearch]),
+        )
 
     def _namespaces(
         self, settings: PlatformSettings, capabilities: Capabilities, *, rolled_out: bool
