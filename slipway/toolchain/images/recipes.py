@@ -180,9 +180,9 @@ _TABLE: Final = (
         user="26:26",
         before=(
             Step(
-                "groupadd --system --gid 26 postgres && useradd --system --uid 26 --gid 26 --no-create-home"
+                "useradd --system --uid 26 --gid 26 --no-create-home"
                 " --home-dir /var/lib/postgresql --shell /usr/sbin/nologin postgres",
-                "the user that the operator runs database pods as",
+                "the user that the operator runs database pods as; Debian's group of that number is `tape`",
             ),
         ),
         packages=(
