@@ -7,21 +7,24 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.api import errors, guard, limits, versions
 from app.api.access import access_routes, token_routes
+from app.api.contract import refuse_unmet_accept
 from app.api.crud import SURFACES, Crud
 from app.api.description import description_routes
+from app.api.exports import export_routes
 from app.api.health import health
-from app.api.http import refuse_unmet_accept
 from app.api.learning import learning
 from app.core import faults, metrics, requests
 from app.core.cache import Cache, connect
 from app.core.cursors import CursorSigner
 from app.core.database import Database
 from app.core.drain import Drain
+from app.core.flags import Flags
 from app.core.parts import Parts, attach
 from app.core.rate_limit import RateLimiter
 from app.core.readiness import Readiness
 from app.core.secret_files import read_key, read_secret
 from app.core.settings import Settings
+from app.core.streams import Streams
 from app.core.tokens import Keyring
 from app.services.access import digest
 
@@ -48,6 +51,8 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
             cache=Cache(redis, settings.environment, registry),
             limiter=RateLimiter(redis, settings.environment, registry),
             drain=Drain(),
+            flags=Flags(settings.flags_file),
+            streams=Streams(settings.threads),
             readiness=Readiness(database.check),
             keyring=None if settings.signing_key_file is None else Keyring.from_file(settings.signing_key_file),
             bootstrap_key=(
@@ -80,7 +85,7 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
 
 def register_routes(app: Flask, *, tokens: bool) -> None:
     """Give `app` its routes; those of tokens only where there is a key to sign them."""
-    for blueprint in (health, description_routes(), learning, access_routes):
+    for blueprint in (health, description_routes(), learning, export_routes, access_routes):
         app.register_blueprint(blueprint)
     if tokens:
         app.register_blueprint(token_routes)

@@ -1,6 +1,7 @@
 """`python -m app.maintain`: what has to be done once a day, safe to run at any time and more than once.
 
-Makes this and the next months' partitions of the audit log, and forgets idempotency keys too old to be repeated.
+Makes this and the next months' partitions of the audit log, and forgets idempotency keys too old to be
+repeated, and exports that have expired.
 Exit codes: 0 done, 1 error. One JSON object on stdout says what was done.
 """
 
@@ -15,7 +16,7 @@ from app.core.database import Database
 from app.core.database_errors import CommitUnknown, Unavailable
 from app.core.logs import configure_logs
 from app.core.settings import SettingsError, load_settings
-from app.models import IdempotencyKey
+from app.models import Export, IdempotencyKey
 from app.repositories.audit import make_month
 
 _MONTHS_AHEAD = 3
@@ -34,7 +35,12 @@ def maintain(database: Database, now: datetime) -> dict[str, object]:
     def work(connection: Connection) -> dict[str, object]:
         made = [str(month) for month in months_from(now.date()) if make_month(connection, month)]
         old = delete(IdempotencyKey).where(IdempotencyKey.created_at < now - _KEYS_LIVE)
-        return {"partitions_made": made, "keys_forgotten": connection.execute(old).rowcount}
+        expired = delete(Export).where(Export.expires_at < now)
+        return {
+            "partitions_made": made,
+            "keys_forgotten": connection.execute(old).rowcount,
+            "exports_forgotten": connection.execute(expired).rowcount,
+        }
 
     return database.write(work)
 

@@ -101,7 +101,7 @@ def _work(settings: Settings, redis_url_file: Path, database: Database) -> None:
             redis=redis,
             stream=f"payload:{settings.environment}:messages",
             name=socket.gethostname(),
-            handlers=handlers_for(settings),
+            handlers=handlers_for(settings, database),
             may_consume=lambda: may_consume(settings),
             registry=REGISTRY,
         )

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from flask import current_app, request
 from pydantic import BaseModel
 
-from app.api.http import Strict
+from app.api.http import JSON, Strict, takes, versioned
+from app.core.problems import invalid
 
 V = TypeVar("V", bound=Callable[..., Any])
 
@@ -44,6 +46,7 @@ REQUEST_HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     ),
     "If-Match": ("Only if the resource still has one of these versions (ETags); else 412.", _TEXT),
     "If-None-Match": ("Only if the resource has none of these versions (ETags); else 304.", _TEXT),
+    "Last-Event-ID": ("The id of the last event that was read; what follows it is told.", _TEXT),
     "X-Consistency-Token": ("The token of a write that this read must see.", _TEXT),
 }
 
@@ -53,7 +56,7 @@ PROBLEMS: Mapping[int, tuple[str, tuple[str, ...]]] = {
     401: ("Nobody, or nobody that we know.", ("WWW-Authenticate",)),
     403: ("Known, and not allowed.", ()),
     404: ("There is no such resource.", ()),
-    406: ("Accept leaves out JSON.", ()),
+    406: ("Accept leaves out every form of the answer.", ()),
     409: ("Clashes with what is stored; `code` says how.", ()),
     412: ("Changed since it was read.", ()),
     413: ("The body is too long.", ()),
@@ -78,6 +81,7 @@ class Gives:
         partial: the client may have asked for some fields only.
         paged: `meta` tells the way to the next page.
         bare: the model is the whole body, without our envelope.
+        forms: media types, where it is not JSON; then there is no model.
         headers: those of `ANSWER_HEADERS` that it carries, besides those of every answer.
     """
 
@@ -87,6 +91,7 @@ class Gives:
     partial: bool = False
     paged: bool = False
     bare: bool = False
+    forms: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
 
 
@@ -129,3 +134,18 @@ def promises(contract: Contract) -> Callable[[V], V]:
 def contract_of(view: Callable[..., Any]) -> Contract | None:
     """Return what a view promises; None if nobody has said it."""
     return getattr(view, _ATTRIBUTE, None)
+
+
+def refuse_unmet_accept() -> None:
+    """Refuse a request to the API, before anything is changed, whose answer its client could not read.
+
+    Raises:
+        Problem: 406, Accept leaves out every form that the route answers with.
+    """
+    if request.endpoint is None or not versioned(request.path):
+        return
+    contract = contract_of(current_app.view_functions[request.endpoint])
+    named = () if contract is None else tuple(form for gives in contract.gives.values() for form in gives.forms)
+    forms = named or (JSON,)
+    if not any(takes(request.accept_mimetypes, form) for form in forms):
+        raise invalid("not_acceptable", f"Accept leaves out {' and '.join(forms)}; add one.", status=406)

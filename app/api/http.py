@@ -34,25 +34,15 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def takes_json(accept: MIMEAccept) -> bool:
-    """True if an Accept header (a missing one accepts all) can be met by JSON, with whatever parameters."""
-    named = [quality for value, quality in accept if value.partition(";")[0].strip().lower() == JSON]
-    return not accept.provided or max(named, default=accept.quality(JSON)) > 0
+def takes(accept: MIMEAccept, form: str = JSON) -> bool:
+    """True if an Accept header (a missing one accepts all) can be met by a media type, with whatever parameters."""
+    named = [quality for value, quality in accept if value.partition(";")[0].strip().lower() == form]
+    return not accept.provided or max(named, default=accept.quality(form)) > 0
 
 
 def versioned(path: str) -> bool:
     """True for what is below `/v1`, `/v2`, ...: the API, not what the platform asks."""
     return _VERSIONED.match(path) is not None
-
-
-def refuse_unmet_accept() -> None:
-    """Refuse a request to the API, before anything is changed, whose answer its client could not read.
-
-    Raises:
-        Problem: 406, Accept leaves out JSON.
-    """
-    if request.url_rule is not None and versioned(request.path) and not takes_json(request.accept_mimetypes):
-        raise invalid("not_acceptable", f"Accept leaves out {JSON}, the only form of an answer; add it.", status=406)
 
 
 def read_body(model: type[M]) -> M:

@@ -209,6 +209,8 @@ def _success(route: _Route, gives: Gives) -> Json:
                 },
             }
         response["content"] = {JSON: {"schema": data}}
+    elif gives.forms:
+        response["content"] = {form: {"schema": {"type": "string"}} for form in gives.forms}
     return response
 
 

@@ -1,13 +1,14 @@
 """What clients send and get, as models; OpenAPI is made from these."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from app.api.http import Strict
 from app.core.principals import PERMISSIONS, Role
+from app.services.exports import Exported, FileForm
 
 # Postgres text cannot hold NUL, and no single line needs control characters.
 Line = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -295,6 +296,33 @@ class PostQuery(ListQuery):
     """As `ListQuery`, and only the posts of one author."""
 
     author_id: UUID | None = None
+
+
+class ExportDraft(Strict):
+    """What to export."""
+
+    kind: Exported
+    form: FileForm = FileForm.NDJSON
+
+
+class ExportLinks(View):
+    """Where the rest is; no content before it is done."""
+
+    events: str
+    content: str | None
+
+
+class ExportView(View):
+    """An export."""
+
+    id: UUID
+    kind: Exported
+    form: FileForm
+    state: Literal["waiting", "done"]
+    rows: int
+    created_at: datetime
+    expires_at: datetime
+    links: ExportLinks
 
 
 class MetaView(View):

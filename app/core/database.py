@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
+#: What a unit of work may fail with, through no fault of its own.
+TROUBLE = (DBAPIError, PoolTimeoutError, Unavailable, TookTooLong, CommitUnknown)
 _ATTEMPTS = 5
 # After a failed connect the source is skipped for this long, so that a dead replica costs one request, not all.
 _AWAY_SECONDS = 1.0

@@ -9,9 +9,11 @@ from app.core.cache import Cache
 from app.core.cursors import CursorSigner
 from app.core.database import Database
 from app.core.drain import Drain
+from app.core.flags import Flags
 from app.core.rate_limit import RateLimiter
 from app.core.readiness import Readiness
 from app.core.settings import Settings
+from app.core.streams import Streams
 from app.core.tokens import Keyring
 
 _KEY = "slipway"
@@ -28,6 +30,8 @@ class Parts:
         cache: values that may be a moment old.
         limiter: counts how often each caller asks.
         drain: whether the process is stopping.
+        flags: what is switched on.
+        streams: counts the answers that go on for a while.
         readiness: whether a database with our schema answers.
         keyring: signs and verifies tokens; None where no signing key is mounted: then there are no tokens.
         bootstrap_key: SHA-256 of the mounted key that may do everything, None where none is mounted.
@@ -39,6 +43,8 @@ class Parts:
     cache: Cache
     limiter: RateLimiter
     drain: Drain
+    flags: Flags
+    streams: Streams
     readiness: Readiness
     keyring: Keyring | None
     bootstrap_key: bytes | None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-_RESOURCES = ("users", "profiles", "posts", "courses", "enrolments")
+_RESOURCES = ("users", "profiles", "posts", "courses", "enrolments", "exports")
 _READ = frozenset(f"{name}:read" for name in _RESOURCES)
 _WRITE = frozenset(f"{name}:write" for name in _RESOURCES)
 _ADMINISTER = frozenset({"keys:read", "keys:write", "credentials:write"})

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.faults import Faults
+from app.core.flags import FlagsError, read_flags
 from app.core.secret_files import SecretError, read_database_url, read_key, read_redis_url, read_secret
 from app.core.tokens import Keyring
 
@@ -56,6 +57,7 @@ class Settings(BaseSettings):
     redis_url_file: FilePath | None = None  # carries messages; without it there is no worker
     cache_url_file: FilePath | None = None  # a Redis that may forget; without it, the one above caches too
     sentry_dsn_file: FilePath | None = None  # without it no error is reported anywhere but in the log
+    flags_file: FilePath | None = None  # switches with a version, read again when it changes (app/core/flags.py)
     # Where spans are sent (OTLP by HTTP, its whole address); without it none are made, and no library is loaded.
     traces_endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]+/\S+$")] | None = None
     traces_ratio: float = Field(default=0.05, ge=0, le=1)  # of requests whose caller has not decided by `traceparent`
@@ -93,6 +95,7 @@ class Settings(BaseSettings):
     read_seconds: float = Field(default=2, gt=0, le=60)  # for each server that is tried
     statement_seconds: float = Field(default=4, gt=0, le=60)
     lock_seconds: float = Field(default=3, gt=0, le=60)
+    stream_seconds: float = Field(default=10, gt=0, le=60)  # below the time that a proxy waits for the next byte
     connect_seconds: int = Field(default=2, ge=2, le=30)  # libpq and psycopg make anything shorter 2 s
     pool_wait_seconds: float = Field(default=1, gt=0, le=30)
 
@@ -124,7 +127,7 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _secrets_can_be_read(self) -> Self:
+    def _files_can_be_read(self) -> Self:
         readers: list[tuple[Path | None, Callable[[Path], object]]] = [
             (self.database_url_file, read_database_url),
             (self.replica_url_file, read_database_url),
@@ -133,12 +136,13 @@ class Settings(BaseSettings):
             (self.sentry_dsn_file, read_secret),
             (self.signing_key_file, Keyring.from_file),
             (self.bootstrap_key_file, read_key),
+            (self.flags_file, read_flags),
         ]
         for path, read in readers:
             if path is not None:
                 try:
                     read(path)
-                except SecretError as error:
+                except (SecretError, FlagsError) as error:
                     raise ValueError(str(error)) from error
         return self
 

@@ -4,6 +4,7 @@ from app.models.audit import AuditEntry
 from app.models.base import Base, table_of
 from app.models.course import Course, Enrolment
 from app.models.credential import ApiKey, Credential, RefreshToken
+from app.models.export import Export
 from app.models.idempotency import IdempotencyKey
 from app.models.message import Message
 from app.models.migration import AppliedMigration
@@ -18,6 +19,7 @@ __all__ = [
     "Course",
     "Credential",
     "Enrolment",
+    "Export",
     "IdempotencyKey",
     "Message",
     "Post",

@@ -3,9 +3,12 @@
 import smtplib
 from collections.abc import Callable, Mapping
 from email.message import EmailMessage
+from uuid import UUID
 
+from app.core.database import TROUBLE, Database
 from app.core.settings import Settings
 from app.repositories.messages import Due
+from app.services import exports
 
 Handler = Callable[[Due], None]
 
@@ -16,7 +19,7 @@ class HandlingError(Exception):
     """Acting on a message failed; it is tried again later."""
 
 
-def handlers_for(settings: Settings) -> Mapping[str, Handler]:
+def handlers_for(settings: Settings, database: Database) -> Mapping[str, Handler]:
     """Return topic -> handler. A topic that is not here is left for a newer version."""
 
     def welcome(message: Due) -> None:
@@ -35,4 +38,10 @@ def handlers_for(settings: Settings) -> Mapping[str, Handler]:
         except (OSError, smtplib.SMTPException) as error:
             raise HandlingError(f"mail server {settings.smtp_host}:{settings.smtp_port}: {error}") from error
 
-    return {"user.created": welcome}
+    def export(message: Due) -> None:
+        try:
+            exports.build(database, UUID(message.payload["id"]))
+        except TROUBLE as error:
+            raise HandlingError(f"export {message.payload['id']}: {error}") from error
+
+    return {"user.created": welcome, exports.TOPIC: export}

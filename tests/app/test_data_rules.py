@@ -153,14 +153,19 @@ def test_every_change_leaves_an_audit_entry_and_a_failed_one_none(client, postgr
 def test_maintenance_makes_months_once_moves_rows_and_forgets_old_keys(client, postgres, migrated):
     database = parts_of(client.application).database
     client.post("/v1/users", json=ANN, headers={"Idempotency-Key": "old"})
+    client.post("/v1/exports", json={"kind": "users"})
     now = datetime.now(UTC)
     with postgres.admin(migrated) as admin:
-        assert admin.execute("SELECT count(*) FROM audit_log_rest").fetchone() == (1,)
+        assert admin.execute("SELECT count(*) FROM audit_log_rest").fetchone() == (2,)
         first = maintain(database, now + timedelta(hours=25))
-        assert first["keys_forgotten"] == 1
+        assert (first["keys_forgotten"], first["exports_forgotten"]) == (1, 1)
         assert len(first["partitions_made"]) == 3
-        assert maintain(database, now + timedelta(hours=25)) == {"partitions_made": [], "keys_forgotten": 0}
-        assert admin.execute("SELECT count(*) FROM audit_log").fetchone() == (1,)
+        assert maintain(database, now + timedelta(hours=25)) == {
+            "partitions_made": [],
+            "keys_forgotten": 0,
+            "exports_forgotten": 0,
+        }
+        assert admin.execute("SELECT count(*) FROM audit_log").fetchone() == (2,)
         parts = [str(month)[:7].replace("-", "_") for month in months_from((now + timedelta(hours=25)).date())]
         for part in parts:
             admin.execute(f"DROP TABLE audit_log_{part}")

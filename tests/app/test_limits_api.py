@@ -140,7 +140,7 @@ def test_the_order_of_what_surrounds_a_request_is_pinned(app_for):
         "app.core.requests.begin",  # an id first: everything after it may fail
         "prometheus_flask_exporter.before_request",
         "app.core.faults.harm",  # what is injected is measured
-        "app.api.http.refuse_unmet_accept",
+        "app.api.contract.refuse_unmet_accept",
         "app.api.guard.identify",
         "app.api.limits.limit",  # by who asks, so after that is known; before anything is done for them
         "app.api.guard.permit",

@@ -112,10 +112,16 @@ def worker(database, redis):
 
 
 @pytest.fixture
-def welcoming(settings, mailbox):
+def welcoming(settings, database, mailbox):
     """The handlers of an environment with a mail server."""
     host, port = mailbox.server_address
-    return handlers_for(settings.model_copy(update={"smtp_host": host, "smtp_port": port}))
+    return handlers_for(settings.model_copy(update={"smtp_host": host, "smtp_port": port}), database)
+
+
+@pytest.fixture
+def no_mail(settings, database):
+    """The handlers of an environment without one."""
+    return handlers_for(settings, database)
 
 
 def create(client, number=0):
@@ -163,10 +169,10 @@ def test_a_message_knows_the_request_that_caused_it(client, worker, clock):
     assert [(message.trace, message.payload["email"]) for message in seen] == [("r-7", "ann-7@example.test")]
 
 
-def test_without_mail_nothing_is_owed(client, worker, clock, settings, waiting):
+def test_without_mail_nothing_is_owed(client, worker, clock, no_mail, waiting):
     create(client)
     clock(1)
-    rounds(worker(handlers_for(settings)))
+    rounds(worker(no_mail))
     assert waiting() == []
 
 
