@@ -327,6 +327,19 @@ class ServiceSettings(BaseModel):
     threads: int = Field(default=8, ge=1, le=128, description="Threads of each worker process.")
 
 
+class AnyServiceSettings(BaseModel):
+    """Settings of the project of a service that is not ours. The stack is named `<cluster>-<environment>`."""
+
+    model_config = _MODEL
+
+    image: Annotated[str, AfterValidator(_pinned_image)] = Field(
+        description="The service's first image, by digest. Later ones are asked for by `slipway rollout start`."
+    )
+    values: dict[str, Any] = Field(
+        default={}, description="Values of the chart for this environment, laid over those of `values.yaml`."
+    )
+
+
 #: Which model belongs to which project.
 MODELS: Final[Mapping[Project, type[BaseModel]]] = types.MappingProxyType(
     {
@@ -352,7 +365,12 @@ def service_settings() -> ServiceSettings:
     return parse(ServiceSettings, Project.SERVICE, _configured(Project.SERVICE))
 
 
-def parse(model: type[Model], project: Project, raw: Mapping[str, str]) -> Model:
+def any_service_settings(project: str) -> AnyServiceSettings:
+    """Read the configuration of a project that is not ours, by its name. Raises `SettingsError`."""
+    return parse(AnyServiceSettings, project, _configured(project))
+
+
+def parse(model: type[Model], project: str, raw: Mapping[str, str]) -> Model:
     """Make settings of what Pulumi hands over: text, JSON where a value has a structure.
 
     Args:
@@ -370,7 +388,7 @@ def parse(model: type[Model], project: Project, raw: Mapping[str, str]) -> Model
     except ValidationError as error:
         lines = [_line(project, detail, sorted(fields)) for detail in error.errors()]
     except json.JSONDecodeError as error:
-        lines = [f"{project.value}: {error.doc!r} is not valid JSON ({error.msg}); the key holds an object"]
+        lines = [f"{project}: {error.doc!r} is not valid JSON ({error.msg}); the key holds an object"]
     raise SettingsError(
         "the settings of this stack cannot be used:\n"
         + "\n".join(f"  {line}" for line in lines)
@@ -378,10 +396,10 @@ def parse(model: type[Model], project: Project, raw: Mapping[str, str]) -> Model
     )
 
 
-def _configured(project: Project) -> dict[str, str]:
+def _configured(project: str) -> dict[str, str]:
     """Every key that is set in the project's namespace; `Config.get` alone could not find misspelt ones."""
-    prefix = f"{project.value}:"
-    config = pulumi.Config(project.value)
+    prefix = f"{project}:"
+    config = pulumi.Config(project)
     keys = [key.removeprefix(prefix) for key in CONFIG.get() if key.startswith(prefix)]
     return {key: value for key in keys if (value := config.get(key)) is not None}
 
@@ -393,15 +411,19 @@ def _key(name: str, field: FieldInfo) -> str:
 def _structured(text: str, field: FieldInfo | None) -> Any:
     """Text as it is; parsed where the field holds an object."""
     parts = typing.get_args(field.annotation) or (field.annotation,) if field else ()
-    if any(isinstance(part, type) and issubclass(part, BaseModel) for part in parts):
+    if any(isinstance(part, type) and issubclass(part, BaseModel) for part in parts) or _is_mapping(field):
         return json.loads(text)
     return text
 
 
-def _line(project: Project, detail: ErrorDetails, known: list[str]) -> str:
+def _is_mapping(field: FieldInfo | None) -> bool:
+    return field is not None and typing.get_origin(field.annotation) is dict
+
+
+def _line(project: str, detail: ErrorDetails, known: list[str]) -> str:
     """One wrong value in words."""
     path = ".".join(str(part) for part in detail["loc"])
-    key = f"{project.value}:{path}" if path else project.value
+    key = f"{project}:{path}" if path else project
     if detail["type"] == "extra_forbidden":
         allowed = f"; allowed are {', '.join(known)}" if len(detail["loc"]) == 1 else ""
         return f"{key} is not a setting{allowed}"

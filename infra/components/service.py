@@ -39,9 +39,9 @@ _CA: Final = "ca.crt"
 _TRUSTED: Final = "OTEL_EXPORTER_OTLP_CERTIFICATE"
 _MIGRATE: Final = ("python", "-m", "app.migrate")
 #: There is a stable version as soon as the first one has been promoted; then the service serves.
-_SERVES: Final = "jsonpath={.status.stable.hash}"
+SERVES: Final = "jsonpath={.status.stable.hash}"
 #: What was asked for by `slipway rollout`: the wish of a person or a pipeline, never one of this program.
-_WRITTEN_BY_OTHERS: Final = ("spec.image", "spec.attempt", "spec.approve", "spec.abort", "spec.paused")
+WRITTEN_BY_OTHERS: Final = ("spec.image", "spec.attempt", "spec.approve", "spec.abort", "spec.paused")
 #: Name of the ConfigMap of the chart with the plain variables.
 _ENVIRONMENT: Final = f"{naming.SERVICE}-env"
 
@@ -134,12 +134,12 @@ class Service(Component):
             api_version=ROLLOUT_API,
             kind=ROLLOUT_KIND,
             metadata=metadata(
-                naming.SERVICE, labels(naming.SERVICE, "service"), namespace=where, annotations={WAIT_FOR: _SERVES}
+                naming.SERVICE, labels(naming.SERVICE, "service"), namespace=where, annotations={WAIT_FOR: SERVES}
             ),
             spec=rollout_spec(config),
             opts=pulumi.ResourceOptions.merge(
                 self.child(depends_on=[chart, rights], timeout="15m"),
-                pulumi.ResourceOptions(ignore_changes=list(_WRITTEN_BY_OTHERS)),
+                pulumi.ResourceOptions(ignore_changes=list(WRITTEN_BY_OTHERS)),
             ),
         )
         return ServiceResources(

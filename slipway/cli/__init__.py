@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "down": "Remove a cluster and everything it made, also after a crash.",
     "status": "Show every part: ready or not, version, address.",
     "footprint": "Tell CPU, memory and disk per part: requested by a profile, or used by a cluster.",
+    "init": "Write settings, workflows and stacks of a service of yours.",
     "env": 'Print what plain `pulumi` needs: eval "$(slipway env)".',
     "kubeconfig": "Print the administrator's kubeconfig of a cluster.",
     "node": "Drain, stop, start or remove a node of an embedded cluster.",

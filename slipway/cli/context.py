@@ -9,7 +9,7 @@ from typing import final
 import click
 
 from infra.engine import REPOSITORY, Engine, Place
-from infra.naming import DEFAULT_CLUSTER, Environment
+from infra.naming import DEFAULT_CLUSTER, SERVICE, Environment
 from slipway.cli import requirements
 from slipway.cli.progress import Progress
 from slipway.toolchain import Toolchain
@@ -28,6 +28,13 @@ environment_option = click.option(
     default=Environment.DEV.value,
     show_default=True,
     help="Namespace and stack of the service.",
+)
+service_option = click.option(
+    "--service",
+    default=SERVICE,
+    show_default=True,
+    envvar="SLIPWAY_SERVICE",
+    help="Name of the service, and of its Rollout.",
 )
 
 

@@ -13,12 +13,13 @@ import click
 
 from infra.engine import REPOSITORY
 from infra.images import CATALOGUE
-from slipway.cli.context import Tools
+from infra.naming import dns_label
+from slipway.cli.context import Tools, state_folder
 from slipway.cli.progress import Progress
 from slipway.cli.requirements import IMAGE_PACKAGES
 from slipway.rollout.client import UsageError, digest_of
 from slipway.toolchain import debian
-from slipway.toolchain.images import Images
+from slipway.toolchain.images import Images, dockerfile
 
 #: The images that only this repository builds.
 OURS: Final = tuple(name for name, image in CATALOGUE.items() if image.upstream is None)
@@ -55,11 +56,33 @@ def push(name: str, registry: str, ca: Path | None, output: Path | None) -> None
     """
     with Progress() as progress, signed_in(registry):
         digest = _images(progress).push(name, registry, ca)
-    image = f"{registry}/slipway/{name}@{digest}"
-    if output is not None:
-        with output.open("a", encoding="utf-8") as file:
-            file.write(f"image={image}\ndigest={digest}\n")
-    click.echo(image)
+    _tell(f"{registry}/slipway/{name}@{digest}", digest, output)
+
+
+@command.command("publish")
+@click.argument("name")
+@click.argument("context", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--registry", required=True, help="HOST[:PORT][/PATH]; the image becomes NAME below it.")
+@click.option("--file", type=click.Path(dir_okay=False, path_type=Path), help="[default: Dockerfile in CONTEXT]")
+@click.option("--ca", type=click.Path(exists=True, path_type=Path), help="Authority of the registry's certificate.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Also append `image=...` and `digest=...` here."
+)
+def publish(
+    *, name: str, context: Path, registry: str, file: Path | None, ca: Path | None, output: Path | None
+) -> None:
+    """Build the folder CONTEXT with its Dockerfile, push it as NAME, and print it by digest: a service of yours.
+
+    $SLIPWAY_REGISTRY_USER and $SLIPWAY_REGISTRY_PASSWORD log in, if both are set.
+    """
+    target = f"{registry}/{dns_label('the image', name)}"
+    with Progress() as progress, signed_in(registry):
+        debian.ensure(IMAGE_PACKAGES[:1], progress.step)
+        progress.step(f"image {name}")
+        log = state_folder() / "logs" / f"publish-{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        digest = dockerfile.publish(context, target, file=file or context / "Dockerfile", ca=ca, log=log)
+    _tell(f"{target}@{digest}", digest, output)
 
 
 @command.command("check")
@@ -93,6 +116,13 @@ def signed_in(registry: str) -> Generator[None]:
                 del os.environ[AUTH_FILE]
             else:
                 os.environ[AUTH_FILE] = before
+
+
+def _tell(image: str, digest: str, output: Path | None) -> None:
+    if output is not None:
+        with output.open("a", encoding="utf-8") as file:
+            file.write(f"image={image}\ndigest={digest}\n")
+    click.echo(image)
 
 
 def _images(progress: Progress) -> Images:

@@ -10,10 +10,9 @@ import click
 from rich.table import Table
 
 from infra.engine import REPOSITORY
-from infra.naming import SERVICE
 from slipway import reports
 from slipway.cli import following
-from slipway.cli.context import cluster_option, environment_option
+from slipway.cli.context import cluster_option, environment_option, service_option
 from slipway.cli.screen import console
 from slipway.node.cluster import load
 from slipway.preflight import checks
@@ -26,7 +25,7 @@ MARKS = {True: "[green]holds[/]", False: "[bold red]fails[/]", None: "[yellow]no
 @click.command("preflight")
 @cluster_option
 @environment_option
-@click.option("--service", default=SERVICE, show_default=True, help="Name of the service, and of its Rollout.")
+@service_option
 @click.option(
     "--kubeconfig",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 import click
 from rich.table import Table
 
-from infra.naming import SERVICE
-from slipway.cli.context import cluster_option, environment_option
+from slipway.cli.context import cluster_option, environment_option, service_option
 from slipway.cli.following import Where, follow, promoted_or_back, run, taken_back
 from slipway.cli.screen import console
 from slipway.node.cluster import load
@@ -31,7 +30,7 @@ def _target(decorated: Command) -> Command:
     options = (
         cluster_option,
         environment_option,
-        click.option("--service", default=SERVICE, show_default=True, help="Name of the service, and of its Rollout."),
+        service_option,
         click.option(
             "--kubeconfig",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -21,6 +21,7 @@ from loadtests.workloads import WORKLOADS
 from slipway import cli
 from slipway.cli.image import OURS
 from slipway.proof.drills import catalogue
+from slipway.scaffold import project
 from slipway.toolchain import Toolchain
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,12 @@ FOLDER = ROOT / ".github" / "workflows"
 FILES = sorted(FOLDER.glob("*.yml"))
 SETUP = ROOT / ".github" / "actions" / "setup" / "action.yml"
 PIN = re.compile(r"uses: (?P<name>[\w.-]+/[\w./-]+)@(?P<commit>[0-9a-f]{40}) # (?P<version>v\d+\.\d+\.\d+)$")
+PLAN = project.Plan("notes", "ours", "team/slipway", "c" * 40, 8000, "/live", "/ready")
+#: What `slipway init` makes of them for a service that is not ours: path -> text.
+SCAFFOLD = project.files(PLAN, {name: (ROOT / ".github" / name).read_text() for name in project.SOURCES})
+TEXTS = {path.stem: path.read_text() for path in FILES} | {
+    f"init-{Path(path).stem}": text for path, text in SCAFFOLD.items() if "/workflows/" in path
+}
 CLUSTER_SECRETS = re.compile(r"kubeconfig", re.IGNORECASE)
 LONGEST = 2  # lines of a `run`
 
@@ -236,9 +243,8 @@ BAD: tuple[tuple[Rule, str, str], ...] = (
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda it: it.__name__)
-@pytest.mark.parametrize("path", FILES, ids=lambda it: it.stem)
-def test_every_workflow_keeps_every_rule(path, rule):
-    text = path.read_text()
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_every_workflow_keeps_every_rule(text, rule):
     assert list(rule(text, read(text))) == []
 
 
@@ -326,15 +332,34 @@ def test_the_pictures_come_from_the_source_that_the_dashboards_ask():
     assert asked == {source["datasources"][0]["uid"]}
 
 
-def actionlint(*paths: Path) -> subprocess.CompletedProcess[str]:
+def actionlint(*paths: Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     program = Toolchain().ensure(["actionlint"])["actionlint"]
     # What lies on this machine must not decide: both helpers are optional.
     command = [program, "-shellcheck=", "-pyflakes=", *paths]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_actionlint_finds_nothing():
     found = actionlint(*FILES)
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.fixture
+def scaffold(tmp_path):
+    """A repository as `slipway init` leaves it."""
+    for path, text in SCAFFOLD.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    return tmp_path
+
+
+def test_actionlint_finds_nothing_in_what_init_writes(scaffold):
+    found = actionlint(*sorted((scaffold / ".github/workflows").glob("*.yml")), folder=scaffold)
+    assert found.returncode == 0, found.stdout
+
+
+def test_zizmor_finds_nothing_in_what_init_writes(scaffold):
+    found = zizmor(scaffold / ".github")
     assert found.returncode == 0, found.stdout
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from slipway.scaffold import project
 from slipway.toolchain import Toolchain
 
 ROOT = Path(__file__).parents[2]
@@ -25,9 +26,10 @@ NOTHING_LISTENS = "http://127.0.0.1:1"
 # Notes each call; answers as the real one does to what the test has planned (exit codes: docs/reference/cli.md).
 SLIPWAY = """#!/bin/sh
 echo "slipway $*" >> "$RECORD"
+if [ -n "$SLIPWAY_SERVICE" ]; then echo "service $SLIPWAY_SERVICE" >> "$RECORD"; fi
 if [ -n "$KUBECONFIG" ]; then echo "kubeconfig $(stat -c %a "$KUBECONFIG") $(wc -c < "$KUBECONFIG")" >> "$RECORD"; fi
 case "$*" in
-  "image push "*) echo "image=$PUSHED" >> "$GITHUB_OUTPUT" ;;
+  "image push "* | "image publish "*) echo "image=$PUSHED" >> "$GITHUB_OUTPUT" ;;
   "image check "*) exec {python} -m slipway "$@" ;;
   "rollout start "* | "rollout rollback "* | "loadtest run "* | "drill run "* | "preflight "* | "preview "*)
     mkdir -p build/reports
@@ -75,14 +77,19 @@ class Run:
 class Repository:
     """A repository with the workflows of ours and stand-ins for all that they call."""
 
-    def __init__(self, folder: Path, act: Path) -> None:
+    def __init__(self, folder: Path, act: Path, files: Mapping[str, str] | None = None) -> None:
         self.folder = folder / "repository"
         self.act = act
         self.record = folder / "record"
         self.home = folder / "home"
         self.programs = folder / "programs"
         self.actions = folder / "actions"
-        shutil.copytree(ROOT / ".github", self.folder / ".github")
+        self.tool = self.folder if files is None else self.folder / ".slipway"
+        if files is None:
+            shutil.copytree(ROOT / ".github", self.folder / ".github")
+        for path, text in (files or {}).items():
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / path).write_text(text)
         for name, text in (("sudo", SUDO), ("gh", GH), *((it, NOTE) for it in ("docker", "kind", "kubectl", "curl"))):
             self._program(self.programs / name, text)
         for name in ("checkout", "setup-go", "setup-python", "upload-artifact"):
@@ -135,7 +142,7 @@ class Repository:
         """
         cases = " ".join(f'"{start}"*) exit {code} ;;' for start, code in (fails or {}).items())
         text = SLIPWAY.format(python=self.programs / "python", fails=f'case "$*" in {cases} esac' if cases else "")
-        self._program(self.folder / ".venv" / "bin" / "slipway", text)
+        self._program(self.tool / ".venv" / "bin" / "slipway", text)
         broken = f'case "$*" in {unmade}) exit 1 ;; esac' if unmade else ""
         self._program(self.programs / "make", MAKE.format(fails=broken))
         # The one real command: the check of the digest is what keeps a bad name away from a cluster.
@@ -406,3 +413,18 @@ def test_one_drill_that_fails_stops_no_other(run):
     assert result.code != 0
     assert len(result.called("slipway drill run")) == 7
     assert len(result.called("upload reports-drill-")) == 7
+
+
+def test_the_workflows_that_init_writes_release_a_service_that_is_not_ours(tmp_path, act):
+    sources = {name: (ROOT / ".github" / name).read_text() for name in project.SOURCES}
+    plan = project.Plan("notes", "ours", "team/slipway", "c" * 40, 8000, "/live", "/ready")
+    result = Repository(tmp_path, act, project.files(plan, sources)).run("release", "push")
+    assert result.code == 0, result.log[-2000:]
+    assert SECRET not in result.log
+    assert "make --directory=.slipway venv" in result.calls
+    assert result.called("slipway image publish") != []
+    started = [call.partition(" --output")[0] for call in result.called("slipway rollout start")]
+    assert started == [
+        f"slipway rollout start --environment {it} --image {IMAGE} --attach --wait" for it in ENVIRONMENTS
+    ]
+    assert set(result.called("service")) == {"service notes"}, "every call is told which service is meant"

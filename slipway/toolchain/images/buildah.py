@@ -141,6 +141,29 @@ class Buildah:
             str(context),
         )
 
+    def build_file(self, context: Path, file: Path, reference: str, trust: Sequence[str]) -> None:
+        """Builds a Dockerfile, pulling what it starts from.
+
+        Args:
+            context: The build's context.
+            file: The Dockerfile.
+            reference: Name in the storage.
+            trust: Arguments that say which authority is trusted.
+        """
+        words = ("bud", "--format=oci", "--layers=false", *trust, "--tag", reference, "--file", str(file), str(context))
+        self._buildah(*words)
+
+    def push(self, reference: str, target: str, digest: Path, trust: Sequence[str]) -> None:
+        """Pushes an image of the storage.
+
+        Args:
+            reference: Name in the storage.
+            target: `host[:port]/path` in a registry.
+            digest: File that receives the digest.
+            trust: Arguments that say which authority is trusted.
+        """
+        self._buildah("push", "--quiet", *trust, f"--digestfile={digest}", reference, f"docker://{target}")
+
     def has(self, reference: str) -> bool:
         """Whether the storage holds an image."""
         try:
@@ -167,17 +190,17 @@ class Buildah:
 
 
 @contextmanager
-def _certificate_folder(ca: Path | None) -> Generator[tuple[str, ...]]:
-    """Skopeo's arguments that make it trust an authority: it takes a folder with ``*.crt``, not a file."""
+def certificates(ca: Path | None, option: str = "--cert-dir") -> Generator[tuple[str, ...]]:
+    """Arguments that make buildah or skopeo trust an authority: they take a folder with ``*.crt``, not a file."""
     if ca is None:
         yield ()
         return
     if ca.is_dir():
-        yield (f"--dest-cert-dir={ca}",)
+        yield (f"{option}={ca}",)
         return
     with tempfile.TemporaryDirectory(prefix="slipway-ca-") as folder:
         shutil.copyfile(ca, Path(folder) / "ca.crt")
-        yield (f"--dest-cert-dir={folder}",)
+        yield (f"{option}={folder}",)
 
 
 def push(layout: Path, digest: str, registry: str, repository: str, ca: Path | None) -> None:
@@ -194,7 +217,7 @@ def push(layout: Path, digest: str, registry: str, repository: str, ca: Path | N
     Raises:
         CommandFailedError: The registry cannot be reached or refuses.
     """
-    with _certificate_folder(ca) as trust:
+    with certificates(ca, "--dest-cert-dir") as trust:
         run(
             Command(
                 (

@@ -1,0 +1,103 @@
+"""A folder with a Dockerfile is built and pushed by the real buildah, to a real registry over mutual TLS."""
+
+import json
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from click.testing import CliRunner
+
+from slipway import cli
+from slipway.node import pki
+from slipway.toolchain.images.dockerfile import publish
+from slipway.toolchain.images.store import ImageError
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    """Address of a registry and the folder with what it asks of clients."""
+    folder = tmp_path_factory.mktemp("registry")
+    pki.ensure_ca(folder, "ca", "test")
+    pki.ensure_leaf(folder, pki.Leaf("server", "localhost", hosts=("localhost", "127.0.0.1")))
+    pki.ensure_leaf(folder, pki.Leaf("client", "client"))
+    (folder / "client.cert").write_bytes((folder / "client.crt").read_bytes())
+    trusted = folder / "trusted"
+    trusted.mkdir()
+    for name in ("ca.crt", "client.cert", "client.key"):
+        (trusted / name).write_bytes((folder / name).read_bytes())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    tls = {"certificate": str(folder / "server.crt"), "key": str(folder / "server.key"),
+           "clientcas": [str(folder / "ca.crt")]}  # fmt: skip
+    storage = {"filesystem": {"rootdirectory": str(folder / "storage")}}
+    settings = {"version": 0.1, "http": {"addr": f"127.0.0.1:{port}", "tls": tls}, "storage": storage}
+    (folder / "config.yml").write_text(json.dumps(settings))
+    with (folder / "log").open("wb") as log:
+        command = ["docker-registry", "serve", str(folder / "config.yml")]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    trust = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+    trust.load_cert_chain(folder / "client.crt", folder / "client.key")
+
+    def ask(path, kind="application/vnd.oci.image.manifest.v1+json"):
+        question = urllib.request.Request(f"https://localhost:{port}{path}", headers={"Accept": kind})
+        with urllib.request.urlopen(question, context=trust) as answer:  # noqa: S310  # our own, above
+            return json.loads(answer.read() or "null")
+
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            ask("/v2/")
+            break
+        except urllib.error.URLError:
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.1)
+    yield f"localhost:{port}", trusted, ask
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def context(tmp_path):
+    folder = tmp_path / "service"
+    folder.mkdir()
+    (folder / "hello").write_text("hello")
+    (folder / "Dockerfile").write_text('FROM scratch\nCOPY hello /hello\nUSER 10001\nENTRYPOINT ["/hello"]\n')
+    return folder
+
+
+def test_the_digest_that_is_told_is_what_the_registry_has(registry, context, tmp_path):
+    address, trusted, ask = registry
+    output = tmp_path / "output"
+    arguments = ["image", "publish", "notes", str(context), f"--registry={address}/team", f"--ca={trusted}",
+                 f"--output={output}"]  # fmt: skip
+    done = CliRunner().invoke(cli.cli, arguments, env={"SLIPWAY_STATE": str(tmp_path / "state")})
+    assert done.exit_code == 0, done.output
+    name, _, digest = done.stdout.strip().partition("@")
+    assert name == f"{address}/team/notes"
+    assert output.read_text() == f"image={name}@{digest}\ndigest={digest}\n"
+    manifest = ask(f"/v2/team/notes/manifests/{digest}")
+    config = ask(f"/v2/team/notes/blobs/{manifest['config']['digest']}")
+    assert config["config"]["User"] == "10001"
+    assert config["config"]["Entrypoint"] == ["/hello"]
+
+
+def test_a_registry_without_the_clients_certificate_is_told(registry, context, tmp_path):
+    address, trusted, _ = registry
+    with pytest.raises(ImageError, match=r"could not be built and pushed to localhost"):
+        publish(
+            context,
+            f"{address}/notes",
+            file=context / "Dockerfile",
+            ca=trusted / "ca.crt",
+            log=tmp_path / "log",
+        )
+
+
+def test_a_folder_without_a_dockerfile_is_told_before_anything_is_run(tmp_path):
+    with pytest.raises(ImageError, match="name the service's Dockerfile with --file"):
+        publish(tmp_path, "r.test/a", file=tmp_path / "Dockerfile", ca=None, log=tmp_path / "log")
