@@ -207,6 +207,11 @@ class PlatformSettings(Parts):
     restore_from: Restore | None = Field(
         default=None, description="What a Postgres that is made anew begins with; one that is there does not read it."
     )
+    metrics_receiver: bool = Field(
+        default=False,
+        description="Whether Prometheus takes figures that are written to it (remote write), as k6's. Whoever reaches "
+        "it can then write.",
+    )
     domain: Annotated[str, AfterValidator(_domain)] = Field(default=DOMAIN, description="Domain of all host names.")
     timeouts: TrafficTimeouts = Field(default=TrafficTimeouts(), description="Waits in a request's way.")
     postgres_timeouts: PostgresTimeouts = Field(
@@ -254,6 +259,8 @@ class PlatformSettings(Parts):
             raise ValueError("imageMirror must be left out if imageSource is local: nothing would read it")
         if self.alert_receiver and self.metrics is Part.OFF:
             raise ValueError("alertReceiver must be left out if metrics is off: nothing would read it")
+        if self.metrics_receiver and self.metrics is Part.OFF:
+            raise ValueError("metricsReceiver must be left out if metrics is off: nothing would read it")
         if self.postgres is not Store.MANAGED and "postgres_timeouts" in self.model_fields_set:
             raise ValueError(f"postgresTimeouts must be left out if postgres is {self.postgres.value}")
         return self

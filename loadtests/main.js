@@ -45,6 +45,7 @@ export const options = {
   maxRedirects: 0,
   userAgent: 'slipway-loadtest',
   setupTimeout: '120s',
+  tags: settings.tagRun ? { run: settings.runId } : {}, // tells runs apart where figures of many lie together
   systemTags: ['scenario', 'method', 'name', 'status', 'error_code'],
   summaryTrendStats: ['avg', 'min', 'med', 'p(95)', 'p(99)', 'max', 'count'],
   thresholds: Object.assign(

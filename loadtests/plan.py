@@ -56,6 +56,7 @@ class LoadPlan:
         stop_on_failure: end the run at the first failed request.
         seeds: users made before the run, for reads.
         path: what scenario `page` reads; it must answer 200.
+        remote_write: address to which k6 sends its figures as it goes, by Prometheus' remote write; None sends none.
         secrets: environment of k6, never on its command line and in no file; allowed are `_SECRET_NAMES`.
     """
 
@@ -78,6 +79,7 @@ class LoadPlan:
     stop_on_failure: bool = False
     seeds: int = 40
     path: str = "/"
+    remote_write: str | None = None
     secrets: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +109,13 @@ class LoadPlan:
             raise PlanError(f"base_url is {self.base_url!r}; it must be http(s)://host[:port] and nothing more")
         if not self.path.startswith("/"):
             raise PlanError(f"path is {self.path!r}; it must begin with /")
+        if self.remote_write is not None:
+            other = urlsplit(self.remote_write)
+            if other.scheme not in {"http", "https"} or not other.hostname or other.username:
+                raise PlanError(
+                    f"remote_write is {_without_user(self.remote_write)!r}; it must be http(s)://host[:port]/path, as "
+                    "http://localhost:9090/api/v1/write, without a user: everyone on the machine could read that"
+                )
         if self.ca is not None and url.scheme != "https":
             raise PlanError(f"ca is {self.ca}, but base_url is {self.base_url!r}; a CA needs https")
 
@@ -170,9 +179,10 @@ def command(plan: LoadPlan, binary: Path, stream: Path) -> list[str]:
     """The whole command line; it holds no secret, as everyone on the machine can read it."""
     # nsenter, not `ip netns exec`: that one mounts a new /sys over the old.
     prefix = [] if plan.netns is None else ["nsenter", f"--net={NETNS_FOLDER / plan.netns}"]
+    sent = [] if plan.remote_write is None else ["--out", "experimental-prometheus-rw"]
     # The empty address keeps k6's control server off: it would listen on a fixed port, and runs would collide.
     return [*prefix, str(binary), "run", "--address", "", "--quiet", "--no-color", "--log-format", "json",
-            "--out", f"csv={stream}", str(SCRIPT)]  # fmt: skip
+            "--out", f"csv={stream}", *sent, str(SCRIPT)]  # fmt: skip
 
 
 def environment(plan: LoadPlan, *, run_id: str, summary: Path, home: Path, path: str) -> dict[str, str]:
@@ -203,6 +213,15 @@ def environment(plan: LoadPlan, *, run_id: str, summary: Path, home: Path, path:
         "SLIPWAY_UNKEYED_APART": str(int(plan.unkeyed_apart)),
         "SLIPWAY_STOP_ON_FAILURE": str(int(plan.stop_on_failure)),
     }
+    if plan.remote_write is not None:
+        result |= {
+            "SLIPWAY_TAG_RUN": "1",
+            "K6_PROMETHEUS_RW_SERVER_URL": plan.remote_write,
+            "K6_PROMETHEUS_RW_PUSH_INTERVAL": "1s",
+            "K6_PROMETHEUS_RW_TREND_STATS": "p(50),p(95),p(99),max,count",
+            # What a run sent last must not look like a run that goes on.
+            "K6_PROMETHEUS_RW_STALE_MARKERS": "true",
+        }
     if plan.protocol == "http/1.1":
         result["GODEBUG"] = "http2client=0"  # the switch that k6 itself looks for
     if plan.ca is not None:
@@ -220,6 +239,11 @@ def described(plan: LoadPlan) -> dict[str, str | int | float | bool | None]:
         "vus": plan.vus, "answer_limit": plan.answer_limit, "allow_503": plan.allow_503,
         "unkeyed_apart": plan.unkeyed_apart,
     }  # fmt: skip
+
+
+def _without_user(url: str) -> str:
+    scheme, found, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if found else url.rpartition("@")[2]
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -84,6 +84,26 @@ OVERVIEW: Final = Dashboard(
     ),
 )
 
+
+def _delivery() -> tuple[Panel, ...]:
+    """The four keys, over a month (docs/reference/metrics.md says how each is taken)."""
+    keys = (
+        ("Deployment frequency", "Promotions a day.", Unit.COUNT, "deployments:per_day"),
+        ("Lead time for changes", "From commit to promotion, median.", Unit.SECONDS,
+         "deployment_lead_seconds:median"),
+        ("Change failure rate", "Share of versions that users met and that were taken back.", Unit.SHARE,
+         "deployment_failures:ratio"),
+        ("Time to restore", "From a bad version's first request to its last, median.", Unit.SECONDS,
+         "deployment_restore_seconds:median"),
+    )  # fmt: skip
+    where = '{namespace="$namespace", rollout="$service"}'
+    return tuple(
+        Panel(title, f"{told} Over 28 days, or as long as is remembered.", unit,
+              (Query(f"slipway:{series}_28d{where}", title.lower()),), _ROLLOUT)
+        for title, told, unit, series in keys
+    )  # fmt: skip
+
+
 ROLLOUT: Final = Dashboard(
     "slipway-rollout",
     "Rollout",
@@ -133,6 +153,7 @@ ROLLOUT: Final = Dashboard(
                 ),
             ),
         ),
+        Row("Delivery", _delivery()),
     ),
 )
 

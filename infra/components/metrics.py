@@ -6,7 +6,7 @@ from typing import Any, final
 
 import pulumi
 
-from dashboards.rules import alerts, colours, services, slo
+from dashboards.rules import alerts, colours, delivery, services, slo
 from dashboards.rules.groups import RuleGroup
 from dashboards.rules.present import Present
 from infra.components import scrapes
@@ -40,6 +40,7 @@ class MetricsConfig:
         present: Parts that are there.
         alert_receiver: Secret with the address of whom alerts are told to; None tells nobody.
         node_loss: Seconds that a pod stays bound to a lost node.
+        receiver: Whether Prometheus takes figures that are written to it.
     """
 
     documents: tuple[dict[str, Any], ...]
@@ -51,6 +52,7 @@ class MetricsConfig:
     present: Present
     alert_receiver: str | None
     node_loss: int
+    receiver: bool = False
 
 
 @final
@@ -99,6 +101,7 @@ class Metrics(Component):
                 targets(config.capabilities, config.present),
                 rules(config.present),
                 config.node_loss,
+                config.receiver,
             ),
             self.child(depends_on=[operator]),
         )
@@ -156,5 +159,6 @@ def rules(present: Present) -> Mapping[str, Sequence[RuleGroup]]:
         "colours": colours.groups(),
         "services": services.groups(),
         "promises": slo.groups(),
+        **({"delivery": delivery.groups()} if present.rolled_out else {}),
         "alerts": alerts.groups(present),
     }

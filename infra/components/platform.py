@@ -286,6 +286,7 @@ class Platform(Component):
                     ),
                     settings.alert_receiver,
                     node_loss,
+                    settings.metrics_receiver,
                 ),
                 self.child(depends_on=[priorities]),
             )

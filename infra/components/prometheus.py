@@ -47,6 +47,7 @@ class PrometheusConfig:
         targets: Kinds of pods to scrape.
         rules: Recording and alerting rules, by name of the object that holds them.
         node_loss: Seconds that it stays bound to a lost node.
+        receiver: Whether it takes figures that are written to it.
     """
 
     namespace: pulumi.Resource
@@ -56,6 +57,7 @@ class PrometheusConfig:
     targets: tuple[scrapes.PodTarget, ...]
     rules: Mapping[str, Sequence[RuleGroup]]
     node_loss: int
+    receiver: bool = False
 
 
 @final
@@ -227,6 +229,7 @@ def prometheus_spec(config: PrometheusConfig) -> dict[str, Any]:
         "retention": profile.prometheus_retention,
         "retentionSize": profile.prometheus_retention_size,
         "walCompression": True,
+        **({"enableRemoteWriteReceiver": True} if config.receiver else {}),
         "storage": {
             "volumeClaimTemplate": {
                 "spec": {

@@ -41,7 +41,7 @@ _MIGRATE: Final = ("python", "-m", "app.migrate")
 #: There is a stable version as soon as the first one has been promoted; then the service serves.
 SERVES: Final = "jsonpath={.status.stable.hash}"
 #: What was asked for by `slipway rollout`: the wish of a person or a pipeline, never one of this program.
-WRITTEN_BY_OTHERS: Final = ("spec.image", "spec.attempt", "spec.approve", "spec.abort", "spec.paused")
+WRITTEN_BY_OTHERS: Final = ("spec.image", "spec.commit", "spec.attempt", "spec.approve", "spec.abort", "spec.paused")
 #: Name of the ConfigMap of the chart with the plain variables.
 _ENVIRONMENT: Final = f"{naming.SERVICE}-env"
 

@@ -1,17 +1,24 @@
 """`slipway audit`: lists of what the images and the tool are made of, and what is known against it."""
 
 import datetime as dt
+import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from infra.engine import REPOSITORY
-from slipway import reports, supply
+from slipway import provenance, reports, supply
+from slipway.provenance import Built, ProvenanceError
+from slipway.rollout.client import UsageError
 
 EXCEPTIONS: Final = REPOSITORY / ".github" / "vulnerabilities.yml"
+KEY: Final = "SLIPWAY_SIGNING_KEY"
+PUBLIC_KEY: Final = "SLIPWAY_SIGNING_PUBLIC_KEY"
 _PATIENCE: Final = 300  # seconds for each call of uv
 _ANSWERED: Final = {0, 1}  # uv: nothing found, something found; else it could not ask
 
@@ -71,6 +78,96 @@ def vulnerabilities(uv: Path, service_url: str | None, exceptions: Path) -> None
         click.echo(f"{it.package} {it.version}: {it.names[0]}, {fixed}{'; accepted' if covered else ''}")
     click.echo(f"{made.verdict.value}: {path.with_suffix('.html')}")
     sys.exit(made.verdict.exit_code)
+
+
+@command.command("sign")
+@click.argument("image")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Also append `attestation=...` here.")
+@click.option("--envelope", type=click.Path(dir_okay=False, path_type=Path), help="Also write the envelope here.")
+def sign(image: str, output: Path | None, envelope: Path | None) -> None:
+    """Say where IMAGE (by digest) comes from, sign it with $SLIPWAY_SIGNING_KEY (PEM), and print it as one word.
+
+    What it comes from is asked of GitHub's variables in a workflow, else of git in the present folder.
+    """
+    key = os.environ.get(KEY)
+    if not key:
+        raise click.UsageError(f"{KEY} is not set: the private key in PEM (`openssl genpkey -algorithm ed25519`)")
+    try:
+        made = provenance.sign(provenance.statement(_built(image)), key.encode())
+    except (ProvenanceError, UsageError) as error:
+        raise click.UsageError(str(error)) from None
+    word = provenance.packed(made)
+    if envelope is not None:
+        envelope.parent.mkdir(parents=True, exist_ok=True)
+        envelope.write_text(made + "\n", encoding="utf-8")
+    if output is not None:
+        with output.open("a", encoding="utf-8") as file:
+            file.write(f"attestation={word}\n")
+    click.echo(word)
+
+
+@command.command("verify")
+@click.argument("image")
+@click.option("--attestation", envvar="SLIPWAY_ATTESTATION", help="One word, as `sign` prints it.")
+@click.option("--envelope", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Instead: its file.")
+@click.option("--repository", help="What it must have been built from, such as https://github.com/team/notes.")
+def verify(image: str, attestation: str | None, envelope: Path | None, repository: str | None) -> None:
+    """Exit with 1 unless IMAGE (by digest) was signed by the key to which $SLIPWAY_SIGNING_PUBLIC_KEY (PEM) belongs."""
+    key = os.environ.get(PUBLIC_KEY)
+    if not key:
+        raise click.UsageError(f"{PUBLIC_KEY} is not set: the public key in PEM (`openssl pkey -pubout`)")
+    if (envelope is None) == (not attestation):
+        raise click.UsageError("give --attestation or --envelope, and one of them only")
+    try:
+        text = provenance.unpacked(attestation or "") if envelope is None else envelope.read_text(encoding="utf-8")
+        said = provenance.verify(text, key.encode(), image, repository=repository)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
+    except ProvenanceError as error:
+        raise click.ClickException(str(error)) from None
+    build = said["predicate"]["buildDefinition"]
+    click.echo(f"{image} was built from {json.dumps(build['externalParameters'])} at {_commit_of(build)}")
+
+
+def _commit_of(build: Mapping[str, Any]) -> str:
+    return next((it["digest"]["gitCommit"] for it in build["resolvedDependencies"] if "digest" in it), "no commit")
+
+
+def _built(image: str) -> Built:
+    """How the image was made, as the surroundings tell. Raises `ProvenanceError` if they tell nothing."""
+    told, now = os.environ, dt.datetime.now(dt.UTC)
+    if told.get("GITHUB_ACTIONS") == "true":
+        server = f"{told['GITHUB_SERVER_URL']}/{told['GITHUB_REPOSITORY']}"
+        return Built(
+            image=image,
+            repository=server,
+            ref=told["GITHUB_REF"],
+            commit=told["GITHUB_SHA"],
+            builder=f"{told['GITHUB_SERVER_URL']}/{told['GITHUB_WORKFLOW_REF']}",
+            run=f"{server}/actions/runs/{told['GITHUB_RUN_ID']}/attempts/{told['GITHUB_RUN_ATTEMPT']}",
+            finished=now,
+        )
+    if _git("status", "--porcelain", "--untracked-files=no"):
+        raise ProvenanceError("files here differ from the last commit: commit them, else nobody can build the same")
+    return Built(
+        image=image,
+        repository=_git("remote", "get-url", "origin"),
+        ref=_git("rev-parse", "--symbolic-full-name", "HEAD"),
+        commit=_git("rev-parse", "HEAD"),
+        builder="https://slipway.dev/builder/by-hand",
+        run="",
+        finished=now,
+    )
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ProvenanceError(
+            f"`git {' '.join(words)}` in {Path.cwd()} says: {done.stderr.strip()}; sign in the repository that the "
+            "image was built from"
+        )
+    return done.stdout.strip()
 
 
 def _uv(uv: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

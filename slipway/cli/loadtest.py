@@ -1,6 +1,7 @@
 """`slipway loadtest`: k6 through the ingress, with a verdict."""
 
 import datetime as dt
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.naming import Environment
-from loadtests import k6, page, written
+from loadtests import gates, k6, page, written
 from loadtests.capacity import HEADROOM, advise, knee, levels
-from loadtests.plan import SCENARIOS
+from loadtests.plan import SCENARIOS, LoadPlan
 from loadtests.workloads import WORKLOADS
 from slipway import reports
 from slipway.cli.context import Tools, cluster_option, environment_option
@@ -21,6 +22,8 @@ from slipway.cli.smoke import plan_for, running_service, write_ca
 from slipway.reports.model import plain
 
 FOLDER = Path("build/loadtests")
+CA_VARIABLE = "SLIPWAY_LOAD_CA"
+TOKEN_VARIABLE = "SLIPWAY_TOKEN"  # noqa: S105 -- the name of a variable
 RUN_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -43,8 +46,21 @@ def command() -> None:
 @click.option("--rate", type=click.IntRange(1, 100_000), help="Highest requests per second; else the workload's.")
 @click.option("--seconds", type=click.IntRange(1, 86_400), help="How long; else the workload's.")
 @click.option("--path", default="/", show_default=True, help="What scenario `page` reads.")
+@click.option(
+    "--remote-write",
+    metavar="URL",
+    help="Send k6's figures there as they come, by Prometheus' remote write: http://HOST:9090/api/v1/write.",
+)
 def run(
-    *, scenario: str, cluster: str, environment: str, workload: str, rate: int | None, seconds: int | None, path: str
+    *,
+    scenario: str,
+    cluster: str,
+    environment: str,
+    workload: str,
+    rate: int | None,
+    seconds: int | None,
+    path: str,
+    remote_write: str | None,
 ) -> None:
     """Run SCENARIO under a workload against the live host; exits 0 on pass, 1 on fail, 3 if inconclusive."""
     shape = WORKLOADS[workload]
@@ -63,7 +79,7 @@ def run(
             ca=write_ca(platform, FOLDER),
             workdir=FOLDER,
         )
-        plan = replace(plan, path=path)
+        plan = replace(plan, path=path, remote_write=remote_write)
         result = k6.run(plan, on_progress=lambda it: progress.detail(_so_far(it)))
     written = reports.write(page.report(plan, result), sections=page.sections(result))
     click.echo(
@@ -72,6 +88,69 @@ def run(
     for reason in result.reasons:
         click.echo(f"  {reason}", err=True)
     sys.exit(result.exit_class.exit_code)
+
+
+@command.command("gate")
+@click.argument("scenario", type=click.Choice(SCENARIOS))
+@click.option("--url", required=True, help="https://HOST of the service, as users reach it.")
+@click.option("--address", help="IP[:PORT] to connect to, where no name server knows the host.")
+@click.option("--rate", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Requests per second.")
+@click.option("--seconds", type=click.IntRange(1, 86_400), default=120, show_default=True, help="How long.")
+@click.option("--path", default="/", show_default=True, help="What scenario `page` reads.")
+@click.option(
+    "--baseline", type=click.Path(path_type=Path), help="The last good run; a folder that is not there: none."
+)
+@click.option("--keep", type=click.Path(path_type=Path), help="Folder for the run that the next one is compared with.")
+def gate(
+    *,
+    scenario: str,
+    url: str,
+    address: str | None,
+    rate: int,
+    seconds: int,
+    path: str,
+    baseline: Path | None,
+    keep: Path | None,
+) -> None:
+    """Load a service by its address, with no rights on its cluster, and compare with the last good run.
+
+    Exits 1 if a request failed or was missing, or if the run is surely worse than the last good one; 3 if k6 could not
+    measure. $SLIPWAY_TOKEN is the bearer; $SLIPWAY_LOAD_CA holds the authority (PEM), if it is not a public one.
+    """
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    text, ca = os.environ.get(CA_VARIABLE), None
+    if text:
+        ca = FOLDER / "gate-ca.pem"
+        ca.write_text(text, encoding="utf-8")
+    token = os.environ.get(TOKEN_VARIABLE)
+    plan = LoadPlan(
+        scenario=scenario,
+        base_url=url,
+        address=address,
+        rate=rate,
+        duration=seconds,
+        path=path,
+        ca=ca,
+        workdir=FOLDER,
+        secrets={TOKEN_VARIABLE: token} if token else {},
+    ).guarded()
+    with Progress() as progress:
+        progress.step(f"{scenario}: {rate}/s, {seconds} s")
+        result = k6.run(plan, on_progress=lambda it: progress.detail(_so_far(it)))
+    reports.write(page.report(plan, result), sections=page.sections(result))
+    passed = gates.judge(result, baseline)
+    if passed.comparison is not None:
+        from loadtests import compare_page  # noqa: PLC0415 - it draws, which takes a second to load
+
+        before, after = passed.comparison
+        made = compare_page.report(before, after, started=result.started, seconds=0.0)
+        reports.write(made, sections=compare_page.sections(before, after))
+    for line in passed.reasons:
+        click.echo(f"  {line}", err=True)
+    if keep is not None and (kept := gates.keep(passed, result.folder, baseline, keep)):
+        click.echo(f"{kept} is what the next run is compared with")
+    click.echo(f"{passed.exit_class.value}: {result.requests} requests, {result.failed} failed")
+    sys.exit(passed.exit_class.exit_code)
 
 
 @command.command("compare")

@@ -1,6 +1,7 @@
 """`slipway rollout`: ask for a version, and see how it goes. The controller in the cluster does the rest."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from slipway.cli.screen import console
 from slipway.node.cluster import load
 from slipway.rollout.api import Api
 from slipway.rollout.client import Client, ExitCode, UsageError, digest_of
+from slipway.rollout.spec import Commit
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -48,6 +50,23 @@ def _where(cluster: str, environment: str, service: str, kubeconfig: Path | None
     return Where(environment, service, kubeconfig)
 
 
+def _commit(name: str) -> Commit:
+    """A commit of the repository in the present folder.
+
+    Raises:
+        click.UsageError: There is none of this name.
+    """
+    command = ["git", "show", "--no-patch", "--format=%H %ct", "--end-of-options", f"{name}^{{commit}}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise click.UsageError(
+            f"--commit {name!r}: git in {Path.cwd()} knows no such commit ({done.stderr.strip()}); run it in the "
+            "service's repository, or leave it out"
+        )
+    found, seconds = done.stdout.split()
+    return Commit(id=found, time=float(seconds))
+
+
 _json = click.option("--json", "as_json", is_flag=True, help="A line of JSON for each change.")
 _wait = click.option("--wait", is_flag=True, help="Follow it to its end.")
 _reason = click.option("--reason", default="", help="Why, for the record.")
@@ -56,14 +75,16 @@ _reason = click.option("--reason", default="", help="Why, for the record.")
 @command.command("start")
 @click.option("--image", required=True, help="The wanted image, by digest: NAME@sha256:...")
 @click.option("--attach", is_flag=True, help="If it is wanted already, ask for nothing and only see how it goes.")
+@click.option("--commit", help="What it was built from, as git here knows it: for the time from commit to promotion.")
 @_wait
 @_json
 @_target
-def start(*, image: str, attach: bool, wait: bool, as_json: bool, **target: Any) -> None:
+def start(*, image: str, attach: bool, commit: str | None, wait: bool, as_json: bool, **target: Any) -> None:
     """Ask for an image. A version that was refused before gets another attempt, except with --attach."""
+    built = None if commit is None else _commit(commit)
 
     async def work(client: Client, api: Api) -> ExitCode:
-        asked = await client.start(image, attach=attach)
+        asked = await client.start(image, attach=attach, commit=built)
         if not wait:
             click.echo(f"{image} is wanted; `slipway rollout watch` shows how it goes")
             return ExitCode.PROMOTED

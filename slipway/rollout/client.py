@@ -13,8 +13,10 @@ from typing import Any, Final
 
 from slipway.rollout import resource
 from slipway.rollout.api import ROLLOUTS, Api, path_of
+from slipway.rollout.fields import format_moment
 from slipway.rollout.loop import Unavailable
 from slipway.rollout.observation import Rollout
+from slipway.rollout.spec import Commit
 from slipway.rollout.status import AFTER_PROMOTION, UNDER_TEST, Phase, Reason
 
 WHO_AM_I: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -83,12 +85,13 @@ class Client:
         answer = await self._api.create(WHO_AM_I, body)
         return answer["status"]["userInfo"]["username"]
 
-    async def start(self, image: str, *, attach: bool = False) -> Rollout:
+    async def start(self, image: str, *, attach: bool = False, commit: Commit | None = None) -> Rollout:
         """Ask for an image, by digest. A version that was refused before gets another attempt.
 
         Args:
             image: which one.
             attach: if it is wanted already, ask for nothing: a pipeline that starts again learns how it went.
+            commit: what it was built from; None also takes away what was said of the version before.
 
         Raises:
             UsageError: the image is not named by digest.
@@ -97,7 +100,8 @@ class Client:
         rollout = await self.status()
         if attach and rollout.spec.image == image:
             return rollout
-        change: dict[str, Any] = {"image": image}
+        built = None if commit is None else {"id": commit.id, "time": format_moment(commit.time)}
+        change: dict[str, Any] = {"image": image, "commit": built}
         results = {line.image: line.result for line in rollout.status.history}
         refused = results.get(image, "").startswith("rolled back")
         if refused and (rollout.status.candidate is None or rollout.status.candidate.image != image):

@@ -17,6 +17,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from slipway.rollout import deployments
 from slipway.rollout.api import ROLLOUTS, Api, Refused, connect
 from slipway.rollout.cluster import ClusterPorts, World
 from slipway.rollout.lease import Leadership
@@ -184,6 +185,10 @@ class Controller:
         if after.phase in {Phase.PROMOTED, Phase.ROLLED_BACK}:
             result = after.phase.value
             self._telemetry.ended.labels(ports.namespace, ports.name, result, after.reason.value).inc()
+        deployment = deployments.ended(before, after)
+        if deployment is not None:
+            self._telemetry.deployed(ports.namespace, ports.name, deployment)
+            LOG.info("deployment ended", extra=deployments.fields(ports.namespace, ports.name, deployment))
 
 
 def reader_of(settings: Settings) -> Reader:

@@ -175,7 +175,9 @@ def shifting(context: Context) -> Write | None:
         intent = context.intend(percent)
         if intent is None:
             return None
-        return context.stay(f"intends {percent} %", intent=intent, observed=None)
+        # Said before it is done, like the intent: a version is never seen by users earlier than this.
+        exposed = context.status.exposed or context.now
+        return context.stay(f"intends {percent} %", intent=intent, observed=None, exposed=exposed)
     if not context.annotated():
         return None
     deadline = context.now + min(VERIFY_WITHIN, context.spec.progress_deadline)
@@ -250,4 +252,5 @@ def promote(context: Context) -> Write:
         intent=replace(status.intent, candidate_weight=0),
         observed=context.observed(),
         unready_since=None,
+        promoted=context.now,
     )

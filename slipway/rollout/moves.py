@@ -81,6 +81,8 @@ def accept(context: Context) -> Write | None:
         resume_to=None,
         revisions=candidate.number,
         started=context.now,
+        exposed=None,
+        promoted=None,
         until=context.now,
         deadline=context.progress_deadline(),
     )

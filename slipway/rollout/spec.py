@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from slipway.rollout.fields import CONFIG, Duration, Image, Name, Percent, Text
+from slipway.rollout.fields import CONFIG, Duration, Image, Moment, Name, Percent, Text
 
 MINUTE: Final = 60
 HOUR: Final = 60 * MINUTE
@@ -167,6 +167,15 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """What the wanted image was built from: said by whoever asks for it, and used for figures only."""
+
+    __pydantic_config__ = CONFIG
+    id: Annotated[str, Field(min_length=1, max_length=64, description="The commit.")]
+    time: Annotated[Moment, Field(description="When it was made.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutSpec:
     """The wanted version and how to get there. A change of image, pods, config or attempt is a new revision."""
 
@@ -177,6 +186,7 @@ class RolloutSpec:
     container: Annotated[Name | None, Field(description="Container that gets the image; the first if not given.")] = (
         None
     )
+    commit: Annotated[Commit | None, Field(description="What the image was built from.")] = None
     attempt: Annotated[int, Field(ge=0, description="Raise it to try a rejected revision again.")] = 0
     replicas: Annotated[int, Field(ge=1, le=500, description="Least number of serving pods.")] = 2
     strategy: Strategy = Strategy()
@@ -223,6 +233,7 @@ __all__ = [
     "Analysis",
     "BlueGreen",
     "Canary",
+    "Commit",
     "ConfigKind",
     "ConfigRef",
     "ConnectionBudget",

@@ -221,6 +221,8 @@ class RolloutStatus:
     observed: Observed | None = None
     since: Moment = 0.0
     started: Moment = 0.0
+    exposed: Annotated[Moment | None, Field(description="Since when the version could get requests of users.")] = None
+    promoted: Annotated[Moment | None, Field(description="When the version became the stable one.")] = None
     deadline: Annotated[Moment | None, Field(description="The phase is undone at this moment.")] = None
     until: Annotated[Moment | None, Field(description="The phase's own timer: pause, soak, drain or window.")] = None
     unready_since: Moment | None = None

@@ -6,17 +6,21 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 from pythonjsonlogger.json import JsonFormatter
 
+from slipway.rollout.deployments import Deployment, Result
 from slipway.rollout.haproxy import RESPONSES, Tally
 from slipway.rollout.observation import Rollout
 from slipway.rollout.status import Colour, Phase
 
 CLASSES: Final = (*(name.removeprefix("hrsp_") for name in RESPONSES), "error")
 OBJECT: Final = ("namespace", "rollout")
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+LEAD: Final = (5 * _MINUTE, 15 * _MINUTE, _HOUR, 4 * _HOUR, 12 * _HOUR, _DAY, 3 * _DAY, 7 * _DAY, 28 * _DAY)
+RESTORE: Final = (5, 15, 30, _MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 4 * _HOUR, _DAY)
 
 
 class Telemetry(Collector):
@@ -48,6 +52,23 @@ class Telemetry(Collector):
             (*OBJECT, "result", "reason"),
             registry=self.registry,
         )
+        self.deployments = Counter(
+            "slipway_deployments", "Rollouts ended, by what came of them.", (*OBJECT, "result"), registry=self.registry
+        )
+        self.lead = Histogram(
+            "slipway_deployment_lead_seconds",
+            "From the commit to the promotion.",
+            OBJECT,
+            buckets=LEAD,
+            registry=self.registry,
+        )
+        self.restore = Histogram(
+            "slipway_deployment_restore_seconds",
+            "From the first request that a failed version could get until every router had taken the last one from it.",
+            OBJECT,
+            buckets=RESTORE,
+            registry=self.registry,
+        )
         self.registry.register(self)
 
     def collect(self) -> list[CounterMetricFamily]:
@@ -72,12 +93,25 @@ class Telemetry(Collector):
         for phase in Phase:
             self.phase.labels(*labels, phase.value).set(phase is status.phase)
         self.changed.labels(*labels).set(status.since)
+        # From the start at 0: Prometheus sees no increase in a series that begins with its first event.
+        for result in Result:
+            self.deployments.labels(*labels, result.value)
+        self.lead.labels(*labels)
+        self.restore.labels(*labels)
         intent, observed, candidate = status.intent, status.observed, status.candidate
         self.weight.labels(*labels, "intended").set(0 if intent is None else intent.candidate_weight)
         shown = 0.0
         if observed is not None and candidate is not None:
             shown = observed.blue if candidate.colour is Colour.BLUE else observed.green
         self.weight.labels(*labels, "observed").set(shown)
+
+    def deployed(self, namespace: str, name: str, deployment: Deployment) -> None:
+        """Count the end of a deployment."""
+        self.deployments.labels(namespace, name, deployment.result.value).inc()
+        if deployment.lead is not None:
+            self.lead.labels(namespace, name).observe(deployment.lead)
+        if deployment.restore is not None:
+            self.restore.labels(namespace, name).observe(deployment.restore)
 
     def forget(self, namespace: str, name: str) -> None:
         """Drop what belongs to an object that is gone."""

@@ -86,6 +86,8 @@ def _workflow(plan: Plan, name: str, text: str) -> str:
         text = _replaced(
             name, text, "slipway image push service --registry", 'slipway image publish "$SLIPWAY_SERVICE" . --registry'
         )
+        # Of a service of others nothing is known but that it answers.
+        text = _replaced(name, text, "SLIPWAY_LOAD_SCENARIO || 'crud'", "SLIPWAY_LOAD_SCENARIO || 'page'")
     return text
 
 

@@ -138,7 +138,8 @@ def whatever_measures_keeps_its_reports(text: str, data: dict[str, Any]) -> Iter
     for name, job in jobs(data):
         runs = " ".join(step.get("run", "") for step in job.get("steps", ()))
         if not re.search(
-            r"rollout (start|rollback)|loadtest run|drill run|slipway (preview|preflight)|make (unit|audit)", runs
+            r"rollout (start|rollback)|loadtest (run|gate)|drill run|slipway (preview|preflight)|make (unit|audit)",
+            runs,
         ):
             continue
         uploads = [it for it in job["steps"] if it.get("uses", "").startswith("actions/upload-artifact@")]
@@ -155,6 +156,8 @@ def a_rollout_is_asked_for_by_a_checked_digest(text: str, data: dict[str, Any]) 
                 continue
             if not any("slipway image check" in before for before in runs[:index]):
                 yield f"{name} starts a rollout of an image whose name nobody checked"
+            if "workflow_call" in data["on"] and not any("slipway audit verify" in before for before in runs[:index]):
+                yield f"{name} starts a rollout of an image whose signature nobody checked"
             if "--wait" not in run or "--attach" not in run:
                 yield f"{name} does not wait, or does not attach again"
 
@@ -233,6 +236,7 @@ BAD: tuple[tuple[Rule, str, str], ...] = (
     (jobs_end, "    timeout-minutes: 350\n", ""),
     (whatever_measures_keeps_its_reports, "if: always()", "if: success()"),
     (a_rollout_is_asked_for_by_a_checked_digest, "image check", "image build"),
+    (a_rollout_is_asked_for_by_a_checked_digest, "audit verify", "audit sign"),
     (a_rollout_is_asked_for_by_a_checked_digest, " --wait", ""),
     (a_rollout_is_asked_for_by_a_checked_digest, " --attach", ""),
     (a_job_that_deploys_builds_nothing, 'image check "$IMAGE"', "image push service"),
@@ -287,7 +291,7 @@ def test_the_image_is_built_in_one_job_and_everything_else_takes_its_name():
         assert job["with"]["image"] == "${{ needs.build.outputs.image }}"
     assert data["jobs"]["staging"]["with"]["proven-in"] == "dev"
     assert data["jobs"]["production"]["with"]["proven-in"] == "staging"
-    assert data["jobs"]["production"]["needs"] == ["build", "staging"]
+    assert data["jobs"]["production"]["needs"] == ["build", "staging", "load"]
     assert data["jobs"]["production"]["with"]["preflight"] is True
 
 

@@ -5,6 +5,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,9 +31,14 @@ if [ -n "$SLIPWAY_SERVICE" ]; then echo "service $SLIPWAY_SERVICE" >> "$RECORD";
 if [ -n "$KUBECONFIG" ]; then echo "kubeconfig $(stat -c %a "$KUBECONFIG") $(wc -c < "$KUBECONFIG")" >> "$RECORD"; fi
 case "$*" in
   "image push "* | "image publish "*) echo "image=$PUSHED" >> "$GITHUB_OUTPUT" ;;
+  "audit sign "*)
+    [ -n "$SLIPWAY_SIGNING_KEY" ] && echo "attestation=c2lnbmVk" >> "$GITHUB_OUTPUT"
+    mkdir -p build && echo '{{}}' > build/attestation.json ;;
+  "audit verify "*) echo "verifies $SLIPWAY_ATTESTATION with $SLIPWAY_SIGNING_PUBLIC_KEY" >> "$RECORD" ;;
   "image check "*) exec {python} -m slipway "$@" ;;
-  "rollout start "* | "rollout rollback "* | "loadtest run "* | "drill run "* | "preflight "* | "preview "*)
-    mkdir -p build/reports
+  "rollout start "* | "rollout rollback "* | "loadtest "* | "drill run "* | "preflight "* | "preview "*)
+    mkdir -p build/reports build/load
+    echo '{{}}' > build/load/plan.json
     echo '{{}}' > build/reports/told.json
     echo '| stack |' > build/preview.md ;;
 esac
@@ -163,6 +169,10 @@ class Repository:
             ),
             *(f"--action-cache-path={self.home / 'actions'}", "--var=SLIPWAY_REGISTRY=registry.test/team"),
             "--var=SLIPWAY_DRIFT_ISSUE=7",
+            "--var=SLIPWAY_LOAD_URL=https://staging.team.test",
+            f"--secret=SLIPWAY_SIGNING_KEY={SECRET}-KEY",
+            "--var=SLIPWAY_SIGNING_PUBLIC_KEY=public",
+            f"--secret=SLIPWAY_LOAD_TOKEN={SECRET}-LOAD",
             *(f"--secret={name}={SECRET}-{name}" for name in ("SLIPWAY_KUBECONFIG", "GITHUB_TOKEN")),
             *(f"--secret=SLIPWAY_KUBECONFIG_{name}={SECRET}-{name}" for name in ("DEV", "STAGING", "PRODUCTION")),
             *(f"--secret={name}={SECRET}-{name}" for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE")),
@@ -276,16 +286,55 @@ def test_a_release_promotes_one_digest_from_environment_to_environment(run):
     result = run("release", "push")
     assert result.code == 0, result.log[-2000:]
     deployed = [f"{it}/deploy/deploy" for it in ENVIRONMENTS]
-    assert result.jobs == dict.fromkeys(["release/build", *deployed], "success")
+    assert result.jobs == dict.fromkeys(["release/build", *deployed, "release/load"], "success")
     assert len(result.called("slipway image push")) == 1
     assert not result.called("slipway image build")
-    starts = [f"slipway rollout start --environment {it} --image {IMAGE} --attach --wait" for it in ENVIRONMENTS]
-    assert result.called("slipway rollout start") == starts
+    starts = [
+        f"slipway rollout start --environment {it} --image {IMAGE} --commit SHA --attach --wait" for it in ENVIRONMENTS
+    ]
+    assert [re.sub(r" [0-9a-f]{40} ", " SHA ", it) for it in result.called("slipway rollout start")] == starts
     assert result.called("slipway rollout last-good") == [
         f"slipway rollout last-good --environment dev --expect {IMAGE}",
         f"slipway rollout last-good --environment staging --expect {IMAGE}",
     ]
-    assert result.called("upload") == [f"upload reports-{it} told.json " for it in ENVIRONMENTS]
+    kept = [
+        *(f"upload reports-{it} told.json " for it in ("dev", "staging", "load")),
+        "upload load-baseline plan.json ",
+    ]
+    assert result.called("upload attestation")
+    uploads = [call for call in result.called("upload") if not call.startswith("upload attestation")]
+    assert uploads == [*kept, "upload reports-production told.json "]
+    told = [call.partition(" --rate")[0] for call in result.called("slipway loadtest")]
+    assert told == ["slipway loadtest gate crud --url https://staging.team.test"]
+
+
+def test_what_does_not_bear_its_load_does_not_reach_production(run):
+    result = run("release", "push", fails={"loadtest gate": 1})
+    assert result.code != 0
+    assert result.jobs["release/load"] == "failure"
+    assert len(result.called("slipway rollout start")) == 2
+    assert "upload reports-load told.json " in result.calls
+    assert not result.called("upload load-baseline")
+
+
+def test_what_is_rolled_out_was_signed_by_the_build_and_is_verified_before(run):
+    result = run("release", "push")
+    assert result.called("slipway audit sign")[0].startswith(f"slipway audit sign {IMAGE} --output")
+    assert result.called("verifies") == ["verifies c2lnbmVk with public"] * len(ENVIRONMENTS)
+    verified = f"slipway audit verify {IMAGE} --repository https://github.com/team/ours"
+    assert result.called("slipway audit verify") == [verified] * len(ENVIRONMENTS)
+
+
+@pytest.mark.parametrize("step", ["audit sign", "audit verify"])
+def test_what_cannot_be_signed_or_verified_reaches_no_cluster(run, step):
+    result = run("release", "push", fails={step: 1})
+    assert result.code != 0
+    assert not result.called("slipway rollout")
+
+
+def test_the_first_release_has_no_run_to_compare_with(run, repository):
+    repository._program(repository.programs / "gh", "#!/bin/sh\nexit 1\n")
+    assert run("release", "push").code == 0
 
 
 ENVIRONMENTS = ("dev", "staging", "production")
@@ -302,7 +351,7 @@ def test_a_bad_version_ends_red_with_its_report_and_goes_no_further(run, code):
     result = run("release", "push", fails={"rollout start --environment staging": code})
     assert result.code != 0
     assert len(result.called("slipway rollout start")) == 2
-    assert result.called("upload") == ["upload reports-dev told.json ", "upload reports-staging told.json "]
+    assert result.called("upload reports") == ["upload reports-dev told.json ", "upload reports-staging told.json "]
     assert not [call for call in result.calls if "production" in call]
     ends = {"release/build": "success", "dev/deploy/deploy": "success", "staging/deploy/deploy": "failure"}
     assert result.jobs == ends
@@ -423,8 +472,8 @@ def test_the_workflows_that_init_writes_release_a_service_that_is_not_ours(tmp_p
     assert SECRET not in result.log
     assert "make --directory=.slipway venv" in result.calls
     assert result.called("slipway image publish") != []
-    started = [call.partition(" --output")[0] for call in result.called("slipway rollout start")]
-    assert started == [
-        f"slipway rollout start --environment {it} --image {IMAGE} --attach --wait" for it in ENVIRONMENTS
+    started = result.called("slipway rollout start")
+    assert [it.partition(" --commit")[0] for it in started] == [
+        f"slipway rollout start --environment {it} --image {IMAGE}" for it in ENVIRONMENTS
     ]
     assert set(result.called("service")) == {"service notes"}, "every call is told which service is meant"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from dashboards.rules import alerts, colours, reference, services, slo
+from dashboards.rules import alerts, colours, delivery, reference, services, slo
 from dashboards.rules.groups import Alert, Severity
 from dashboards.rules.present import Present
 from infra.components.metrics import rules
@@ -282,7 +282,9 @@ def test_promtool_accepts_every_rule(tmp_path, promtool):
     answer = promtool(tmp_path, "check", "rules", "rules.yaml")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert f"{sum(len(group.rules) for group in everything)} rules found" in answer.stdout
-    assert {group.name for group in (*colours.groups(), *services.groups(), *GROUPS)} == {it.name for it in everything}
+    assert {group.name for group in (*colours.groups(), *services.groups(), *delivery.groups(), *GROUPS)} == {
+        it.name for it in everything
+    }
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert():

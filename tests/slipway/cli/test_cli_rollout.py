@@ -1,14 +1,17 @@
 """`slipway rollout`: what is asked of the client, what is shown, and the exit codes that pipelines read."""
 
 import json
+import os
+import subprocess
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from slipway import cli
-from slipway.cli import following
+from slipway.cli import following, rollout
 from slipway.rollout import resource
 from slipway.rollout.api import Refused
 from slipway.rollout.client import UsageError
@@ -74,7 +77,8 @@ class Cluster:
     async def status(self):
         return self.states[-1]
 
-    async def start(self, image, *, attach):
+    async def start(self, image, *, attach, commit):
+        self.commit = commit
         self._note("attach" if attach else "start", image)
         return self.states[0]
 
@@ -227,3 +231,17 @@ def test_who_may_read_neither_templates_nor_prometheus_still_learns_how_it_ended
     assert [asked for asked, *_ in cluster.asked] == ["start", "get", "get"]
     assert Path("build/reports/rollout-dev-payload.json").exists()
     assert "this may not be read" in Path("build/reports/rollout-dev-payload.html").read_text()
+
+
+def test_the_commit_is_looked_up_in_the_repository_here(slipway, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cluster = Cluster(PROMOTED)
+    with pytest.raises(click.UsageError, match="knows no such commit"):
+        rollout._commit("HEAD")
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.test"]
+    for words in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "a", "--date=2001-01-01T00:00:00Z"]):
+        when = {**os.environ, "GIT_COMMITTER_DATE": "2026-01-02T03:04:05Z"}
+        subprocess.run(["git", *words], check=True, env=when)
+    assert slipway(cluster, "start", "--image", IMAGE, "--commit", "HEAD").exit_code == 0
+    assert cluster.commit.time == 1767323045
+    assert len(cluster.commit.id) == 40

@@ -18,7 +18,7 @@ from slipway.rollout.api import Api
 from slipway.rollout.client import Client, ExitCode, UsageError, event_of, outcome
 from slipway.rollout.loop import Unavailable
 from slipway.rollout.observation import Rollout
-from slipway.rollout.spec import RolloutSpec
+from slipway.rollout.spec import Commit, RolloutSpec
 from slipway.rollout.status import (
     Colour,
     Finished,
@@ -145,6 +145,14 @@ def test_start_asks_for_a_digest_and_for_another_attempt_after_a_refusal(server)
     # A pipeline that runs again asks for nothing new.
     assert ask(server, lambda client: client.start(IMAGES[3], attach=True)).spec.attempt == 1
     assert ask(server, lambda client: client.start(IMAGES[3])).spec.attempt == 2
+
+
+def test_a_commit_is_told_with_its_image_and_taken_away_with_it(server):
+    put(server, RolloutStatus(stable=STABLE, phase=Phase.DONE))
+    ask(server, lambda client: client.start(IMAGES[2], commit=Commit(id="c" * 40, time=1767323045.0)))
+    assert server.document["spec"]["commit"] == {"id": "c" * 40, "time": "2026-01-02T03:04:05.000Z"}
+    assert ask(server, lambda client: client.status()).spec.commit == Commit(id="c" * 40, time=1767323045.0)
+    assert ask(server, lambda client: client.start(IMAGES[3])).spec.commit is None
 
 
 def test_approve_opens_the_gate_that_waits_under_ones_own_name(server):
