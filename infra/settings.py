@@ -41,6 +41,7 @@ class Target(StrEnum):
 
     EMBEDDED = "embedded"
     EXISTING = "existing"
+    KIND = "kind"
 
 
 def _network(value: str) -> str:
@@ -141,6 +142,26 @@ class ExistingSettings(BaseModel):
         return self
 
 
+class KindSettings(BaseModel):
+    """A cluster of containers that `kind` makes; docker must answer."""
+
+    model_config = _MODEL
+
+    workers: int = Field(
+        default=2, ge=0, le=9, description="Nodes beside the control plane; without any, that one takes pods too."
+    )
+    node_image: Annotated[str, AfterValidator(_pinned_image)] | None = Field(
+        default=None, description="Image of the nodes, by digest; that of kind 0.30 if left out."
+    )
+    address_range: Annotated[str, AfterValidator(_addresses)] | None = Field(
+        default=None, description="Free addresses for MetalLB; the end of docker's network for kind if left out."
+    )
+    registry_auth: Path | None = Field(
+        default=None,
+        description="Docker's `config.json` with the passwords of registries that nodes pull from, by absolute path.",
+    )
+
+
 class ClusterSettings(BaseModel):
     """Settings of the project `slipway-cluster`. The cluster's name is the stack's name."""
 
@@ -151,6 +172,7 @@ class ClusterSettings(BaseModel):
     existing: ExistingSettings | None = Field(
         default=None, description="Only for the target `existing`, and required there."
     )
+    kind: KindSettings | None = Field(default=None, description="Only for the target `kind`.")
 
     @model_validator(mode="after")
     def _of_the_target(self) -> Self:
@@ -160,6 +182,8 @@ class ClusterSettings(BaseModel):
             raise ValueError("existing is required for the target existing: at least kubeconfigFile and loadBalancer")
         if self.target is not Target.EXISTING and self.existing is not None:
             raise ValueError(f"existing must be left out for the target {self.target.value}: nothing would read it")
+        if self.target is not Target.KIND and self.kind is not None:
+            raise ValueError(f"kind must be left out for the target {self.target.value}: nothing would read it")
         return self
 
 

@@ -79,6 +79,15 @@ TABLE: Final = (
         "2.6 from a registry of yours; upstream's image carries 2.8, on which shifts are not measured",
         "if the cluster does",
     ),
+    Support(
+        Target.KIND,
+        "containers on a machine with Docker, made by `kind`; three images must come from a registry of yours",
+        Level.MOCKS,
+        ("tests/infra/clusters/test_clusters_kind.py",),
+        None,
+        "2.8 of upstream's image, on which shifts are not measured",
+        "by kindnet, says its project; not tried",
+    ),
 )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from infra.clusters import probe
 from infra.clusters.existing import ExistingConfig, existing
 from infra.handover import Capabilities, Cluster
-from infra.settings import ClusterSettings, EmbeddedSettings, ExistingSettings, SettingsError
+from infra.settings import ClusterSettings, EmbeddedSettings, ExistingSettings, KindSettings, SettingsError, Target
 
 #: Relative paths in settings start here: a stack is brought up from more than one folder.
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -24,6 +24,8 @@ def make(name: str, settings: ClusterSettings) -> Cluster:
     """
     if settings.existing is not None:
         return existing(existing_config(settings.existing, REPOSITORY))
+    if settings.target is Target.KIND:
+        return _kind(name, settings.kind or KindSettings())
     return _embedded(name, settings.embedded or EmbeddedSettings())
 
 
@@ -49,6 +51,33 @@ def existing_config(settings: ExistingSettings, root: Path) -> ExistingConfig:
             shared_machine=settings.shared_machine,
         ),
         None if settings.storage_class else probe.storage_class,
+    )
+
+
+def _kind(name: str, settings: KindSettings) -> Cluster:
+    from infra.clusters.kind import NODE_IMAGE, STORAGE_CLASS, KindCluster, KindSpec  # noqa: PLC0415  # see below
+
+    made = KindCluster(
+        "cluster",
+        KindSpec(
+            name=name,
+            workers=settings.workers,
+            image=settings.node_image or NODE_IMAGE,
+            address_range=settings.address_range,
+            registry_auth=None if settings.registry_auth is None else str(settings.registry_auth),
+        ),
+    )
+    return Cluster(
+        kubeconfig=made.kubeconfig,
+        context=made.context,
+        identifier=made.identifier,
+        capabilities=Capabilities(
+            load_balancer=False,
+            local_images=False,
+            storage_class=STORAGE_CLASS,
+            address_range=made.address_range,
+            shared_machine=True,
+        ),
     )
 
 

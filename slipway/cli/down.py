@@ -2,6 +2,7 @@
 
 import click
 
+from infra.clusters import kind
 from infra.clusters.existing import IDENTIFIER_PREFIX
 from infra.engine import Engine
 from infra.naming import Project
@@ -30,6 +31,9 @@ def command(cluster: str, forget: bool) -> None:
             for project, stack in list(tools.engine.stacks_of(cluster)):
                 progress.step(f"taking {project.value} {stack} off the cluster")
                 tools.engine.destroy(project, stack, progress.engine_event)
+        if by_kind(tools.engine, cluster):
+            progress.step(f"removing cluster {cluster} of kind")
+            kind.delete(cluster)
         if residue.find(cluster):
             progress.step(f"removing cluster {cluster}")
             node.destroy(cluster, progress.step)
@@ -37,6 +41,11 @@ def command(cluster: str, forget: bool) -> None:
             progress.step(f"dropping the state of {project.value} {stack}")
             tools.engine.forget(project, stack)
     click.echo(f"cluster {cluster} is gone")
+
+
+def by_kind(engine: Engine, cluster: str) -> bool:
+    """Whether kind has made it."""
+    return str(engine.outputs(Project.CLUSTER, cluster).get("identifier", "")).startswith(kind.IDENTIFIER_PREFIX)
 
 
 def of_others(engine: Engine, cluster: str) -> bool:

@@ -30,7 +30,7 @@ from slipway.toolchain import debian
 @environment_option
 @click.option(
     "--target",
-    type=click.Choice(["auto", "embedded", "existing"]),
+    type=click.Choice(["auto", "embedded", "existing", "kind"]),
     default="auto",
     show_default=True,
     help="Which kind of cluster; `auto` keeps a stack's choice, else takes `embedded`.",
@@ -107,7 +107,7 @@ def by_project(settings: Iterable[tuple[str, str]]) -> dict[Project, dict[str, s
 
 def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The three projects in their order, while the toolchain builds ahead what the next one needs."""
-    progress, here = tools.progress, wanted.target != "existing"
+    progress, here = tools.progress, wanted.target not in {"existing", "kind"}
     if here:
         debian.ensure((*requirements.EMBEDDED_PACKAGES, *requirements.IMAGE_PACKAGES), progress.step)
     progress.step("programs of the cluster")

@@ -49,6 +49,7 @@ def take_down(monkeypatch):
         monkeypatch.setattr(down, "Tools", lambda progress: tools)  # noqa: ARG005  # called by position
         monkeypatch.setattr(down.residue, "find", lambda name: [name] if residue else [])
         monkeypatch.setattr(down.node, "destroy", lambda name, _progress: removed.append(f"cluster {name}"))
+        monkeypatch.setattr(down.kind, "delete", lambda name: removed.append(f"{name} of kind"))
         result = CliRunner().invoke(down.command, ["--cluster", "it", *arguments])
         assert result.exit_code == 0, result.output
         return engine.done, removed
@@ -73,6 +74,12 @@ def test_an_own_cluster_is_removed_and_asked_nothing(take_down, identifier):
     done, removed = take_down(identifier, residue=True)
     assert done == [("forget", project, stack) for project, stack in STACKS]
     assert removed == ["cluster it"]
+
+
+def test_a_cluster_of_kind_is_removed_by_kind_and_asked_nothing(take_down):
+    done, removed = take_down("kind/it")
+    assert done == [("forget", project, stack) for project, stack in STACKS]
+    assert removed == ["it of kind"]
 
 
 def test_settings_go_to_their_project():
