@@ -41,7 +41,7 @@ METRICS = {
     "kubernetes:monitoring.coreos.com/v1:Alertmanager": 1,
     "kubernetes:monitoring.coreos.com/v1:PodMonitor": 15,
     "kubernetes:monitoring.coreos.com/v1:Prometheus": 1,
-    "kubernetes:monitoring.coreos.com/v1:PrometheusRule": 4,
+    "kubernetes:monitoring.coreos.com/v1:PrometheusRule": 5,
     "kubernetes:networking.k8s.io/v1:NetworkPolicy": 5,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": 5,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": 5,

@@ -204,7 +204,8 @@ def test_the_rollout_is_one_that_the_controller_understands(settings, strategy):
 def test_up_ends_when_the_service_serves_and_leaves_the_wish_to_others(run):
     rollout = run.one("kubernetes:slipway.dev/v1alpha1:Rollout")
     assert rollout.inputs["metadata"]["annotations"] == {"pulumi.com/waitFor": "jsonpath={.status.stable.hash}"}
-    assert {"spec.image", "spec.attempt", "spec.approve", "spec.abort", "spec.paused"} == set(rollout.ignore_changes)
+    owned = {"spec.image", "spec.commit", "spec.attempt", "spec.approve", "spec.abort", "spec.paused"}
+    assert owned == set(rollout.ignore_changes)
     binding = run.one("kubernetes:rbac.authorization.k8s.io/v1:RoleBinding")
     assert binding.inputs["subjects"] == [
         {"kind": "ServiceAccount", "name": "slipway-rollout", "namespace": "slipway-system"}
