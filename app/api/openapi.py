@@ -33,6 +33,7 @@ Json = dict[str, Any]
 API_VERSION = "1.0.0"
 
 _PART = "Part"
+_EVENTS = "text/event-stream"
 #: Statuses that every route may answer; the first three come from the server, before there is a route.
 EVERYWHERE = (400, 414, 431, 500)
 _DESCRIPTION = """\
@@ -210,7 +211,8 @@ def _success(route: _Route, gives: Gives) -> Json:
             }
         response["content"] = {JSON: {"schema": data}}
     elif gives.forms:
-        response["content"] = {form: {"schema": {"type": "string"}} for form in gives.forms}
+        # A schema beside a stream is about each of its events, and readers differ in what one is.
+        response["content"] = {form: {"schema": {} if form == _EVENTS else {"type": "string"}} for form in gives.forms}
     return response
 
 
