@@ -77,7 +77,11 @@ class BackupPlugin(Component):
                 secret,
                 metadata=metadata(secret, labels(_NAME, "backups"), namespace=Namespace.POSTGRES_OPERATOR.value),
                 type="kubernetes.io/tls",
-                string_data={"tls.crt": pair.certificate, "tls.key": pair.private_key},
+                string_data={
+                    "tls.crt": pair.certificate,
+                    "tls.key": pair.private_key,
+                    "ca.crt": config.authority.certificate,
+                },
                 opts=self.child(depends_on=[config.namespace]),
             )
             for secret, pair in zip((SERVER_SECRET, CLIENT_SECRET), pairs, strict=True)
@@ -120,7 +124,8 @@ def changed(config: BackupPluginConfig, content: pulumi.Input[str]) -> list[dict
                         "operator",
                         "--server-cert=/server/tls.crt",
                         "--server-key=/server/tls.key",
-                        "--client-cert=/client/tls.crt",
+                        # Not the certificate itself: the operator shows one only to whoever asks for its authority.
+                        "--client-cert=/client/ca.crt",
                         f"--server-address=:{_PORT}",
                         "--leader-elect",
                         "--log-level=info",

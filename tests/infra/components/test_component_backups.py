@@ -213,6 +213,14 @@ def test_operator_and_plugin_know_each_other_by_certificates_of_ours(platform):
     asked = service["metadata"]["annotations"]
     assert {asked["cnpg.io/pluginServerSecret"], asked["cnpg.io/pluginClientSecret"]} == {SERVER_SECRET, CLIENT_SECRET}
     assert {SERVER_SECRET, CLIENT_SECRET} <= names
+    (client,) = [
+        it.inputs["stringData"]
+        for it in run.of("kubernetes:core/v1:Secret")
+        if it.inputs["metadata"]["name"] == CLIENT_SECRET
+    ]
+    (plugin,) = [it for it in run.objects() if it["kind"] == "Deployment" and it["metadata"]["name"] == "barman-cloud"]
+    assert "--client-cert=/client/ca.crt" in plugin["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert set(client) == {"tls.crt", "tls.key", "ca.crt"}
     certificates = {it.name: it.inputs for it in run.of("pulumi-python:dynamic/slipway:GeneratedCertificate")}
     assert certificates["backup-plugin"]["dns_names"] == ["barman-cloud"]
     assert [name for name, it in certificates.items() if it.get("client")] == ["backup-operator"]
