@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     smtp_host: str | None = None
     smtp_port: int = Field(default=25, ge=1, le=65535)
     mail_from: str = "payload@slipway.test"
+    webhook_url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$")] | None = None  # told about finished exports
+    webhook_key_file: FilePath | None = None  # signs what is told
 
     # For drills: SLIPWAY_FAULTS='{"error_rate": 0.2}' counts only with SLIPWAY_FAULTS_ALLOWED=true beside it.
     faults: Faults = Faults()
@@ -127,6 +129,15 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _webhook_is_signed(self) -> Self:
+        if (self.webhook_url is None) != (self.webhook_key_file is None):
+            raise ValueError(
+                f"{_PREFIX}WEBHOOK_URL and {_PREFIX}WEBHOOK_KEY_FILE go together: give both or none; "
+                "a receiver believes only what is signed"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _files_can_be_read(self) -> Self:
         readers: list[tuple[Path | None, Callable[[Path], object]]] = [
             (self.database_url_file, read_database_url),
@@ -136,6 +147,7 @@ class Settings(BaseSettings):
             (self.sentry_dsn_file, read_secret),
             (self.signing_key_file, Keyring.from_file),
             (self.bootstrap_key_file, read_key),
+            (self.webhook_key_file, read_key),
             (self.flags_file, read_flags),
         ]
         for path, read in readers:

@@ -9,11 +9,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Update, select, update
 
 from app.core.database import Database, Source
 from app.models import Export, table_of
 from app.repositories import tables
+from app.repositories.audit import Act
 from app.repositories.messages import announcement
 from app.repositories.tables import Record, Slice
 from app.services.kinds import COURSES, NEWEST_FIRST, USERS, Kind
@@ -22,6 +23,7 @@ from app.services.resources import Caller, MissingError
 #: The newest that many rows: a file of a few megabytes, written well within the time of one message.
 MOST_ROWS = 10_000
 TOPIC = "export.ordered"
+FINISHED = "export.finished"
 _LIVES = timedelta(hours=1)
 _STEP = 500
 _EXPORTS = table_of(Export)
@@ -99,8 +101,14 @@ def _get(database: Database, owner: str, export_id: UUID, columns: Sequence[str]
     return found
 
 
-def build(database: Database, export_id: UUID) -> None:
-    """Write the file of an export. Done again it writes it again, so a worker may die at any point."""
+def build(database: Database, export_id: UUID, request_id: str | None) -> None:
+    """Write the file of an export, and announce it once. A worker may die at any point: done again it goes on.
+
+    Args:
+        database: where.
+        export_id: which.
+        request_id: of the request that ordered it.
+    """
     wanted = database.read(
         lambda connection: tables.get(connection, _EXPORTS, export_id, ["kind", "form"]), prefer=Source.PRIMARY
     )
@@ -118,12 +126,24 @@ def build(database: Database, export_id: UUID) -> None:
         after = [found[-1][name] for name in NEWEST_FIRST.keys]
         _note(database, export_id, rows=len(rows))
     file = written(FileForm(wanted["form"]), kind.fields, rows)
-    _note(database, export_id, rows=len(rows), content=file, done_at=datetime.now(UTC))
+    act = Act(datetime.now(UTC), "worker", "export.finish", str(export_id), None, request_id)
+    done = _step(export_id, rows=len(rows), content=file, done_at=act.at).where(_EXPORTS.c.done_at.is_(None))
+    finished = announcement(FINISHED, {"id": act.subject, "rows": len(rows)}, act)
+
+    def finish(connection: Connection) -> None:
+        if connection.execute(done).rowcount == 1:
+            connection.execute(finished)
+
+    database.write(finish)
 
 
 def _note(database: Database, export_id: UUID, **values: object) -> None:
-    step = update(_EXPORTS).where(_EXPORTS.c.id == export_id).values(**values, version=_EXPORTS.c.version + 1)
+    step = _step(export_id, **values)
     database.write(lambda connection: connection.execute(step))
+
+
+def _step(export_id: UUID, **values: object) -> Update:
+    return update(_EXPORTS).where(_EXPORTS.c.id == export_id).values(**values, version=_EXPORTS.c.version + 1)
 
 
 def written(form: FileForm, fields: Sequence[str], rows: Sequence[Record]) -> bytes:

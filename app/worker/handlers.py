@@ -9,6 +9,7 @@ from app.core.database import TROUBLE, Database
 from app.core.settings import Settings
 from app.repositories.messages import Due
 from app.services import exports
+from app.worker.webhook import Webhook, WebhookAwayError, WebhookError
 
 Handler = Callable[[Due], None]
 
@@ -17,6 +18,10 @@ _SMTP_SECONDS = 3.0  # below the time that the surrounding transaction may take
 
 class HandlingError(Exception):
     """Acting on a message failed; it is tried again later."""
+
+
+class PostponedError(Exception):
+    """A message was not even tried; it comes again by itself, and this attempt does not count."""
 
 
 def handlers_for(settings: Settings, database: Database) -> Mapping[str, Handler]:
@@ -40,8 +45,27 @@ def handlers_for(settings: Settings, database: Database) -> Mapping[str, Handler
 
     def export(message: Due) -> None:
         try:
-            exports.build(database, UUID(message.payload["id"]))
+            exports.build(database, UUID(message.payload["id"]), message.trace)
         except TROUBLE as error:
             raise HandlingError(f"export {message.payload['id']}: {error}") from error
 
-    return {"user.created": welcome, exports.TOPIC: export}
+    return {"user.created": welcome, exports.TOPIC: export, exports.FINISHED: _told(settings)}
+
+
+def _told(settings: Settings) -> Handler:
+    """Tells whoever wants to know what has happened."""
+    webhook = None
+    if settings.webhook_url is not None and settings.webhook_key_file is not None:
+        webhook = Webhook(settings.webhook_url, settings.webhook_key_file)
+
+    def tell(message: Due) -> None:
+        if webhook is None:
+            return  # nobody wants to know
+        try:
+            webhook.send(f"{message.topic}-{message.id}", {"type": message.topic, "data": message.payload})
+        except WebhookAwayError as error:
+            raise PostponedError(str(error)) from error
+        except WebhookError as error:
+            raise HandlingError(str(error)) from error
+
+    return tell

@@ -19,7 +19,7 @@ from app.core.database_errors import CommitUnknown, TookTooLong, Unavailable
 from app.core.trace import Kind
 from app.repositories import messages
 from app.repositories.messages import Due
-from app.worker.handlers import Handler, HandlingError
+from app.worker.handlers import Handler, HandlingError, PostponedError
 
 _LOG = logging.getLogger(__name__)
 _GROUP = "workers"
@@ -27,7 +27,7 @@ _BATCH = 50
 _BLOCK_MILLISECONDS = 500
 _PAUSE_SECONDS = 1.0
 _LONGEST_STREAM = 10_000
-_FINE = {"done", "duplicate"}
+_FINE = {"done", "duplicate", "postponed"}
 TROUBLE = (RedisError, SQLAlchemyError, Unavailable, TookTooLong, CommitUnknown)
 
 
@@ -139,6 +139,8 @@ class Worker:
         try:
             if not self._database.write(work):
                 outcome = "duplicate"
+        except PostponedError:
+            outcome = "postponed"
         except HandlingError as error:
             reason = str(error)
             dead = self._database.write(

@@ -39,7 +39,7 @@ def order(client, kind="users", form="ndjson"):
 
 def done(client, database, form="ndjson", kind="users"):
     made, location = order(client, kind, form)
-    exports.build(database, UUID(made["id"]))
+    exports.build(database, UUID(made["id"]), None)
     return client.get(location).json["data"], location
 
 
@@ -60,7 +60,7 @@ def test_an_export_is_ordered_written_and_fetched(client, database, postgres, mi
     assert (made["state"], made["links"]["content"]) == ("waiting", None)
     early = client.get(f"{location}/content")
     assert (early.status_code, early.json["code"]) == (409, "export_not_done")
-    exports.build(database, UUID(made["id"]))
+    exports.build(database, UUID(made["id"]), None)
     state = client.get(location).json["data"]
     assert (state["state"], state["rows"], state["links"]["content"]) == ("done", 7, f"{location}/content")
     file = client.get(state["links"]["content"])
@@ -121,7 +121,7 @@ def test_it_ends_and_a_late_message_does_no_harm(client, database, postgres, mig
         admin.execute("UPDATE exports SET expires_at = now() - interval '1 second'")
         assert client.get(location).status_code == 404
         admin.execute("DELETE FROM exports")
-    exports.build(database, UUID(made["id"]))
+    exports.build(database, UUID(made["id"]), None)
     assert client.get(location).status_code == 404
 
 
@@ -186,7 +186,7 @@ def test_a_stream_follows_the_worker_while_others_are_served_and_ends_with_the_p
                 second = httpx.get(f"{running.api}{location}/events", headers=running.key)
                 assert (second.status_code, second.headers["Retry-After"]) == (503, "1")
                 assert {httpx.get(f"{running.api}/livez").status_code for _ in range(20)} == {200}
-                exports.build(database, UUID(made.json()["data"]["id"]))
+                exports.build(database, UUID(made.json()["data"]["id"]), None)
                 assert list(data)[-1] == {"rows": 7, "done": True}
             waiting = client.post("/v1/exports", json={"kind": "users"}).headers["Location"]
             with client.stream("GET", f"{waiting}/events") as answer:
@@ -200,7 +200,7 @@ def test_streams_can_be_switched_off_and_on_while_the_service_runs(serve, databa
     flags.write_text('{"version": "1", "flags": {"export-streams": {"on": false}}}')
     with serve(SLIPWAY_FLAGS_FILE=str(flags), SLIPWAY_DRAIN_SECONDS="0") as running:
         made = httpx.post(f"{running.api}/v1/exports", json={"kind": "users"}, headers=running.key)
-        exports.build(database, UUID(made.json()["data"]["id"]))
+        exports.build(database, UUID(made.json()["data"]["id"]), None)
         events = f"{running.api}{made.headers['Location']}/events"
         off = httpx.get(events, headers=running.key)
         assert (off.status_code, off.content) == (204, b"")
