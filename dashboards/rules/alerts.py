@@ -156,6 +156,26 @@ DATA: Final = (
     ),
 )
 
+BACKUPS: Final = (
+    Alert(
+        "PostgresArchiveFailing",
+        "max(cnpg_pg_stat_archiver_last_failed_time - cnpg_pg_stat_archiver_last_archived_time) > 0",
+        5 * _MINUTE,
+        _TICKET,
+        "Postgres cannot archive its log",
+        "What is written since then could not be restored; the log stays on the instances and fills their volumes.",
+    ),
+    Alert(
+        "PostgresBackupOld",
+        # Zero, which is no moment, until the first one is complete.
+        f"time() - max(barman_cloud_cloudnative_pg_io_last_available_backup_timestamp) > {26 * 3600}",
+        20 * _MINUTE,
+        _TICKET,
+        "The newest base backup of Postgres is older than a day",
+        "A restore has more log to go through, and takes longer; with the oldest backups gone there is none.",
+    ),
+)
+
 REDIS: Final = (
     Alert(
         "RedisNotOneMaster",
@@ -348,6 +368,7 @@ def groups(present: Present) -> tuple[RuleGroup, ...]:
         *((RuleGroup("slipway-ingress-alerts", EVERY, INGRESS),) if present.observed else ()),
         *((RuleGroup("slipway-rollout-alerts", EVERY, ROLLOUTS),) if present.rolled_out else ()),
         *((RuleGroup("slipway-data-alerts", EVERY, DATA),) if present.postgres else ()),
+        *((RuleGroup("slipway-backups-alerts", EVERY, BACKUPS),) if present.backups else ()),
         *((RuleGroup("slipway-redis-alerts", EVERY, REDIS),) if present.redis else ()),
         *((RuleGroup("slipway-logs-alerts", EVERY, LOGS),) if present.logs else ()),
         *((RuleGroup("slipway-traces-alerts", EVERY, TRACES),) if present.traces else ()),

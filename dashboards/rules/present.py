@@ -11,6 +11,7 @@ class Present:
         observed: Whether observers run beside HAProxy.
         rolled_out: Whether the rollout controller is there.
         postgres: Whether the platform brings Postgres along.
+        backups: Whether it backs Postgres up.
         redis: Whether it brings Redis along.
         logs: Whether it keeps logs.
         traces: Whether it keeps traces.
@@ -19,6 +20,7 @@ class Present:
     observed: bool = True
     rolled_out: bool = True
     postgres: bool = True
+    backups: bool = True
     redis: bool = True
     logs: bool = True
     traces: bool = True

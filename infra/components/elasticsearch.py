@@ -6,7 +6,7 @@ every index, and nobody has to be the superuser to make them.
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -51,8 +51,6 @@ _ROUNDS: Final = 10_000
 
 _INDICES: Final = f"{LOG_INDEX}-*"
 _TRACES: Final = f"{TRACE_INDEX}-*"
-#: Where those are that reach it.
-_READERS: Final = (Namespace.LOGS.value, Namespace.NODE_LOGS.value, Namespace.TRACES.value)
 #: The user that keeps spans and finds them.
 TRACER: Final = "jaeger"
 #: User, and role of the same name -> what it may do.
@@ -109,6 +107,12 @@ class ElasticsearchConfig:
     authority: GeneratedAuthority
     traced: bool
     node_loss: int
+
+    @property
+    def reached_from(self) -> Sequence[str]:
+        """Where those are that may reach it."""
+        traces = [Namespace.TRACES.value] if self.traced else []
+        return [Namespace.LOGS.value, Namespace.NODE_LOGS.value, *traces]
 
     @property
     def roles(self) -> Mapping[str, Mapping[str, object]]:
@@ -199,7 +203,7 @@ class Elasticsearch(Component):
             spec=network.reached_by(
                 ELASTICSEARCH,
                 [
-                    network.from_namespaces(_READERS, [ELASTICSEARCH_PORT]),
+                    network.from_namespaces(config.reached_from, [ELASTICSEARCH_PORT]),
                     network.from_namespaces([Namespace.LOGS.value], [_TRANSPORT]),
                 ],
             ),

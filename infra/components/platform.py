@@ -280,6 +280,7 @@ class Platform(Component):
                         observed=observer is not None,
                         rolled_out=controller is not None,
                         postgres=postgres is not None,
+                        backups=backups is not None,
                         redis=redis is not None,
                         logs=settings.logs is Part.MANAGED,
                         traces=settings.traces is Part.MANAGED,

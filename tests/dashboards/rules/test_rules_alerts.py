@@ -112,6 +112,16 @@ CASES = {
     "PostgresReplicationLag": Case(
         steady('cnpg_pg_replication_lag{pod="postgres-2"}', 60), steady('cnpg_pg_replication_lag{pod="postgres-2"}', 1)
     ),
+    "PostgresArchiveFailing": Case(
+        steady('cnpg_pg_stat_archiver_last_failed_time{pod="p"}', 200)
+        | steady('cnpg_pg_stat_archiver_last_archived_time{pod="p"}', 100),
+        steady('cnpg_pg_stat_archiver_last_failed_time{pod="p"}', -1)
+        | steady('cnpg_pg_stat_archiver_last_archived_time{pod="p"}', 100),
+    ),
+    "PostgresBackupOld": Case(
+        steady('barman_cloud_cloudnative_pg_io_last_available_backup_timestamp{pod="p"}', -100_000),
+        steady('barman_cloud_cloudnative_pg_io_last_available_backup_timestamp{pod="p"}', 0),
+    ),
     "PostgresConnectionsHigh": Case(
         steady('cnpg_backends_total{pod="p", state="idle"}', 190)
         | steady('cnpg_pg_settings_setting{pod="p", name="max_connections"}', 200),
