@@ -143,7 +143,7 @@ class PostgresDatabases:
     def restored(self) -> bool:
         """Whether it answers, and takes writes."""
         with contextlib.suppress(NodeError):
-            return self._ask(self._fresh(), self._database, "SELECT pg_is_in_recovery()") == "f"
+            return self._ask(self._fresh(), "postgres", "SELECT pg_is_in_recovery()") == "f"
         return False
 
     def marks(self, prefix: str) -> list[str]:
@@ -152,7 +152,12 @@ class PostgresDatabases:
         return self._ask(self._fresh(), self._database, text, prefix=prefix).splitlines()
 
     def newest(self) -> str:
-        """When the newest user was made."""
+        """When the newest user was made; empty also if at that moment there was no database yet, or no table."""
+        there = "SELECT count(*) FROM pg_database WHERE datname = :'name'"
+        if self._ask(self._fresh(), "postgres", there, name=self._database) == "0":
+            return ""
+        if self._ask(self._fresh(), self._database, "SELECT to_regclass('users') IS NULL") == "t":
+            return ""
         return self._ask(self._fresh(), self._database, "SELECT to_char(max(created_at) AT TIME ZONE 'UTC', "
                          "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM users")  # fmt: skip
 

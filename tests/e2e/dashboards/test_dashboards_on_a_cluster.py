@@ -1,6 +1,7 @@
 """Every panel of every dashboard lives on a real cluster after a little load, and a dead one would be found."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +10,33 @@ import pytest
 from dashboards.grafana.boards import ALL, OVERVIEW
 from dashboards.grafana.model import Query, Row
 from dashboards.live import drawn
+from loadtests import k6
 from slipway.cli.dashboards import FOLDER, prometheus_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 REPOSITORY = Path(__file__).parents[3]
+REACHES_USERS_WITHIN = 120
 
 
+@pytest.fixture
+def delivered(running, tmp_path):
+    """A version that was taken back from users, and then promoted after all, under load: the figures of delivery."""
+    image = running.another_image()
+    with k6.start(running.plan(tmp_path, 50, 600)):
+        done = running.slipway("rollout", "start", f"--image={image}", "--commit=HEAD")
+        assert done.returncode == 0, done.stderr
+        deadline = time.monotonic() + REACHES_USERS_WITHIN
+        while not running.kubectl.get("rollouts.slipway.dev", "--namespace=dev")[0]["status"].get("exposed"):
+            assert time.monotonic() < deadline, "the version did not reach users in time"
+            time.sleep(1)
+        done = running.slipway("rollout", "abort", "--wait", "--reason=the figures need one")
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        done = running.slipway("rollout", "start", f"--image={image}", "--commit=HEAD", "--wait")
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.usefixtures("delivered")
 def test_no_panel_is_dead_under_load(running):
     load = running.slipway("loadtest", "run", "crud", "--rate=50", "--seconds=60")
     assert load.returncode == 0, load.stderr

@@ -118,6 +118,17 @@ def test_a_database_that_does_not_answer_is_not_restored_yet():
     assert PostgresDatabases(Kubectl(asked=lambda *_: "f\n"), Environment.DEV).restored()
 
 
+@pytest.mark.parametrize(
+    ("answers", "newest"),
+    [(["0"], ""), (["1", "t"], ""), (["1", "f", "2026-11-21T12:00:00Z"], "2026-11-21T12:00:00Z")],
+    ids=["no database yet", "no table yet", "users"],
+)
+def test_a_moment_before_the_first_user_has_no_newest_one(answers, newest):
+    kubectl = Kubectl(asked=lambda *_: answers.pop(0))
+    assert PostgresDatabases(kubectl, Environment.DEV).newest() == newest
+    assert answers == []
+
+
 def test_what_is_removed_is_found_by_the_label_of_drills():
     kubectl = Kubectl()
     PostgresDatabases(kubectl, Environment.DEV).remove()
