@@ -17,7 +17,7 @@ from infra.components.base import Component
 from infra.components.certificates import GeneratedAuthority, GeneratedCertificate
 from infra.components.metadata import metadata
 from infra.components.release import Release, ReleaseConfig
-from infra.labels import CONTENT_HASH, NEEDS_API, labels
+from infra.labels import CONTENT_HASH, NEEDS_API, content_hash, labels
 from infra.naming import Namespace, Priority
 from infra.profiles import Profile
 
@@ -97,9 +97,7 @@ class BackupPlugin(Component):
             opts=self.child(depends_on=[config.namespace]),
         )
         # Both are read once: a new certificate makes a new pod.
-        content = pulumi.Output.all(*(it.certificate for it in pairs)).apply(
-            lambda it: it[0][-120:-90] + it[1][-120:-90]
-        )
+        content = pulumi.Output.all(*(it.certificate for it in pairs)).apply(lambda it: content_hash(*it))
         release = Release(
             "backup-plugin",
             ReleaseConfig(tuple(changed(config, content)), config.namespace),
@@ -130,6 +128,13 @@ def changed(config: BackupPluginConfig, content: pulumi.Input[str]) -> list[dict
                         "--leader-elect",
                         "--log-level=info",
                     ],
+                    # The manifest only asks whether it is ready.
+                    livenessProbe={
+                        "tcpSocket": {"port": _PORT},
+                        "periodSeconds": 10,
+                        "timeoutSeconds": 5,
+                        "failureThreshold": 6,
+                    },
                 ),
                 manifests.with_resources(_NAME, config.profile.backup_plugin),
                 manifests.with_pod(

@@ -62,7 +62,8 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed():
 
 def test_a_misspelt_key_is_named_with_those_that_exist():
     with pytest.raises(
-        SettingsError, match=r"slipway-platform:proflie is not a setting; allowed are alertReceiver, domain, .*profile"
+        SettingsError,
+        match=r"slipway-platform:proflie is not a setting; allowed are alertReceiver, .*domain, .*profile",
     ):
         platform(proflie="small")
 

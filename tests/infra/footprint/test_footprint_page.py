@@ -53,7 +53,7 @@ def test_the_small_profile_fits_a_small_machine(counted):
 def test_profiles_only_grow_part_by_part(counted, settings):
     found = [counted(settings.model_copy(update={"profile": name})).parts() for name in ProfileName]
     for smaller, bigger in itertools.pairwise(found):
-        assert set(smaller) == set(bigger)
+        assert set(smaller) <= set(bigger)
         for part, (pods, total) in smaller.items():
             more_pods, more = bigger[part]
             assert pods <= more_pods, part
