@@ -52,7 +52,7 @@ def ordered(target, settings) -> list[str]:
         body = {"kind": "users", "form": "csv" if number % 3 else "ndjson"}
         ids.append(httpx.post(f"{target.api}/v1/exports", json=body, headers=target.key).json()["data"]["id"])
         if number % 2:
-            exports.build(database, UUID(ids[-1]))
+            exports.build(database, UUID(ids[-1]), None)
     database.close()
     return ids
 
