@@ -52,6 +52,11 @@ case "$*" in sbom) mkdir -p build/sbom && echo '{{}}' > build/sbom/service.cdx.j
 exit 0
 """
 NOTE = '#!/bin/sh\necho "$(basename "$0") $*" >> "$RECORD"\n'
+# Answers at once, but for what a port-forward must open first: then it tries again, as the real one is told to.
+CURL = f"""{NOTE}case "$*" in
+  *--retry-connrefused*) n=0; until grep -q port-forward "$RECORD" || [ $n -ge 300 ]; do n=$((n+1)); sleep 0.1; done ;;
+esac
+"""
 SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
 GH = '#!/bin/sh\necho "gh $*" >> "$RECORD"\n'
 NOTHING = "runs:\n  using: composite\n  steps:\n    - run: 'true'\n      shell: sh\n"
@@ -96,7 +101,8 @@ class Repository:
         for path, text in (files or {}).items():
             (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / path).write_text(text)
-        for name, text in (("sudo", SUDO), ("gh", GH), *((it, NOTE) for it in ("docker", "kind", "kubectl", "curl"))):
+        stands = (("sudo", SUDO), ("gh", GH), ("curl", CURL), *((it, NOTE) for it in ("docker", "kind", "kubectl")))
+        for name, text in stands:
             self._program(self.programs / name, text)
         for name in ("checkout", "setup-go", "setup-python", "upload-artifact"):
             path = self.actions / name / "action.yml"
@@ -266,7 +272,8 @@ def test_kind_makes_a_cluster_loads_it_and_takes_pictures(run):
     assert result.code == 0, result.log[-2000:]
     assert result.jobs == {"kind/kind": "success"}
     order = ["docker login", "slipway image push", "kind create cluster", "slipway up", "slipway status",
-             "slipway loadtest run", "slipway dashboards build", "docker compose", "curl"]  # fmt: skip
+             "slipway loadtest run", "slipway dashboards build", "kubectl", "docker compose",
+             "curl --fail-with-body"]  # fmt: skip
     at = [next(index for index, call in enumerate(result.calls) if call.startswith(it)) for it in order]
     assert at == sorted(at)
     up = result.called("slipway up")[0]
