@@ -66,7 +66,12 @@ def list_(as_json: bool) -> None:
     show_default=True,
     help="At least so many under load; fewer than the default are a check, not the proof.",
 )
-def run(name: str, cluster: str, environment: str, rate: int, requests: int) -> None:
+@click.option(
+    "--times",
+    type=click.IntRange(1, 1_000),
+    help="How often the fault is injected; less often than the drill does by itself is a check, not the proof.",
+)
+def run(name: str, cluster: str, environment: str, *, rate: int, requests: int, times: int | None) -> None:
     """Run drill NAME; writes the report `drill-NAME` and exits 0 only if it passed."""
     with Progress() as progress:
         where = Environment(environment)
@@ -84,7 +89,10 @@ def run(name: str, cluster: str, environment: str, rate: int, requests: int) -> 
         live = replace(surroundings(cluster, where, plan, Stock()), requests=requests)
         known = catalogue().get(name)
         progress.step(f"{name}: {known.about} About {known.minutes} minutes.")
-        outcome = Runner(SystemClock(), k6.start, FOLDER).run(known.build(live))
+        drill = known.build(live)
+        if times is not None:
+            drill = replace(drill, shape=replace(drill.shape, times=times))
+        outcome = Runner(SystemClock(), k6.start, FOLDER).run(drill)
     _show(outcome.report, reports.write(outcome.report, sections=outcome.sections))
 
 

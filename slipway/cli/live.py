@@ -1,6 +1,5 @@
 """A living cluster as drills see it: the surroundings that `slipway.proof` works on."""
 
-import contextlib
 import json
 import subprocess
 from collections.abc import Callable, Sequence
@@ -10,10 +9,12 @@ from infra import naming
 from infra.naming import Environment
 from loadtests.plan import LoadPlan
 from slipway.cli import unprotected
+from slipway.cli.stores import PostgresStore, RedisStore, ServiceMessages
 from slipway.cli.unprotected import ROLLOUT_SECONDS
 from slipway.node import nodes, supervise
-from slipway.node.cluster import load
+from slipway.node.cluster import create, kill, load
 from slipway.node.errors import NodeError
+from slipway.node.kube import Kubectl as NodeKubectl
 from slipway.node.spec import ClusterSpec
 from slipway.node.supplies import Supplies
 from slipway.proof.kube import Kubectl
@@ -23,7 +24,6 @@ from slipway.proof.users import Users, Way
 RUN_SECONDS: Final = 60
 #: HAProxy and its controller, which are one container.
 INGRESS: Final = Place(naming.Namespace.INGRESS.value, {"app.kubernetes.io/name": naming.INGRESS}, "haproxy-ingress")
-_ROLE: Final = 'REDISCLI_AUTH="$(cat /run/secrets/redis/probe)" redis-cli --user metrics INFO replication'
 
 
 @final
@@ -50,6 +50,14 @@ class EmbeddedNodes:
         """Start them."""
         supervise.start_machine(self._spec, self._spec.control_plane.name)
 
+    def stop_all(self) -> None:
+        """Kill every process of the cluster."""
+        kill(self._spec)
+
+    def start_all(self) -> None:
+        """Start it as `slipway up` does, and wait until its nodes are Ready."""
+        create(self._spec, self._supplies, lambda _text: None)
+
 
 def surroundings(cluster: str, environment: Environment, plan: LoadPlan, supplies: Supplies) -> Surroundings:
     """Everything a drill needs on an embedded cluster.
@@ -69,6 +77,8 @@ def surroundings(cluster: str, environment: Environment, plan: LoadPlan, supplie
     def kubectl(*words: str) -> str:
         return run_kubectl(spec, supplies, *words)
 
+    administrator = NodeKubectl(supplies.binary("kubectl"), spec.home / "admin.kubeconfig")
+    postgres = PostgresStore(administrator)
     colour = stable_colour(kubectl, environment.value)
     way = Way(base_url=plan.base_url, host=plan.host, ca=plan.ca, address=plan.address, token=token)
     return Surroundings(
@@ -86,21 +96,10 @@ def surroundings(cluster: str, environment: Environment, plan: LoadPlan, supplie
             "postgres": Place(naming.Namespace.DATA.value, {"cnpg.io/cluster": naming.POSTGRES}, "postgres"),
             "redis": Place(naming.Namespace.DATA.value, {"app.kubernetes.io/name": naming.REDIS}, "redis"),
         },
-        redis_master=lambda: redis_master(kubectl),
+        redis=RedisStore(administrator),
+        postgres=postgres,
+        messages=ServiceMessages(postgres, environment),
     )
-
-
-def redis_master(kubectl: Callable[..., str]) -> str:
-    """Name of the pod whose Redis leads, as the members say; empty if none does. One that does not answer is none."""
-    for number in range(naming.REDIS_MEMBERS):
-        pod = naming.redis_member(number)
-        with contextlib.suppress(NodeError):
-            told = kubectl(
-                "exec", pod, f"--namespace={naming.Namespace.DATA.value}", "--container=redis", "--", "sh", "-c", _ROLE
-            )
-            if "role:master" in told:
-                return pod
-    return ""
 
 
 def stable_colour(kubectl: Callable[..., str], namespace: str) -> str:

@@ -10,12 +10,12 @@ from typing import Any, Final, final
 from infra import naming
 from infra.components.postgres import API, restored_spec
 from infra.naming import BACKUP_PLUGIN, Environment, Namespace
+from slipway.cli.stores import NAMESPACE, PostgresStore
 from slipway.node.errors import NodeError
 
 #: What is restored carries this label, so that the next drill finds what a killed one has left.
 LABEL: Final = "slipway.dev/drill"
 _PREFIX: Final = "restore-drill"
-_NAMESPACE: Final = f"--namespace={Namespace.DATA.value}"
 _WITHIN: Final = 900.0
 _EVERY: Final = 2.0
 #: What of the running one's specification the fresh one has too; its plugins not, so that it archives nothing.
@@ -84,12 +84,13 @@ class PostgresDatabases:
 
     def __init__(self, kubectl: Kubectl, environment: Environment) -> None:
         self._kubectl = kubectl
+        self._postgres = PostgresStore(kubectl)
         self._database = naming.database(environment)
         self._name = f"{_PREFIX}-{datetime.now(UTC):%H%M%S}"
 
     def base_backup(self) -> None:
         """Wait for a base backup; ask for one if none is complete or under way."""
-        archive_name(self._running())
+        archive_name(self._postgres.running())
         deadline, asked = time.monotonic() + _WITHIN, False
         while True:
             phases = [it.get("status", {}).get("phase", "") for it in self._items("backups.postgresql.cnpg.io")]
@@ -115,8 +116,8 @@ class PostgresDatabases:
 
     def instant(self) -> str:
         """The primary's own time."""
-        return self._ask(self._primary(), "postgres", "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', "
-                         "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")  # fmt: skip
+        return self._postgres.ask("postgres", "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', "
+                                  "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")  # fmt: skip
 
     def unarchived(self) -> float:
         """Seconds since the last archived log."""
@@ -124,11 +125,11 @@ class PostgresDatabases:
             "SELECT coalesce(extract(epoch FROM clock_timestamp() - last_archived_time), 'infinity')"
             " FROM pg_stat_archiver"
         )
-        return float(self._ask(self._primary(), "postgres", text).replace("Infinity", "inf"))
+        return float(self._postgres.ask("postgres", text).replace("Infinity", "inf"))
 
     def archive(self) -> None:
         """Close the log, and wait for it."""
-        pod = self._primary()
+        pod = self._postgres.primary()
         closed = self._ask(pod, "postgres", "SELECT pg_walfile_name(pg_switch_wal())")
         deadline = time.monotonic() + _WITHIN
         while (last := self._ask(pod, "postgres", "SELECT last_archived_wal FROM pg_stat_archiver")) < closed:
@@ -138,7 +139,7 @@ class PostgresDatabases:
 
     def restore(self, moment: str) -> None:
         """Make the fresh `Cluster`."""
-        self._apply(fresh_cluster(self._running(), self._name, moment))
+        self._apply(fresh_cluster(self._postgres.running(), self._name, moment))
 
     def restored(self) -> bool:
         """Whether it answers, and takes writes."""
@@ -169,31 +170,18 @@ class PostgresDatabases:
     def remove(self) -> None:
         """Delete what a drill has made; its volumes go with it."""
         self._kubectl(
-            "delete", "clusters.postgresql.cnpg.io", _NAMESPACE, f"--selector={LABEL}=restore", "--wait=true",
+            "delete", "clusters.postgresql.cnpg.io", NAMESPACE, f"--selector={LABEL}=restore", "--wait=true",
             "--ignore-not-found", timeout=180.0,
         )  # fmt: skip
 
     def _fresh(self) -> str:
         return f"{self._name}-1"
 
-    def _running(self) -> dict[str, Any]:
-        found = self._kubectl("get", "clusters.postgresql.cnpg.io", naming.POSTGRES, _NAMESPACE, "--output=json")
-        return json.loads(found)
-
-    def _primary(self) -> str:
-        return str(self._running()["status"]["currentPrimary"])
-
     def _items(self, kind: str) -> list[dict[str, Any]]:
-        return json.loads(self._kubectl("get", kind, _NAMESPACE, "--output=json"))["items"]
+        return json.loads(self._kubectl("get", kind, NAMESPACE, "--output=json"))["items"]
 
     def _ask(self, pod: str, database: str, text: str, **values: str) -> str:
-        """Run a statement; values go in by psql, which quotes them."""
-        program = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
-        given = [f"--set={name}={value}" for name, value in values.items()]
-        return self._kubectl(
-            "exec", "--stdin", pod, _NAMESPACE, "--container=postgres", "--",
-            *program, *given, f"--dbname={database}", "--file=-", stdin=f"{text};\n",
-        ).strip()  # fmt: skip
+        return self._postgres.ask(database, text, pod=pod, **values)
 
     def _apply(self, document: dict[str, Any]) -> None:
         self._kubectl("create", "--filename=-", stdin=json.dumps(document))

@@ -80,6 +80,18 @@ def create(spec: ClusterSpec, supplies: Supplies, progress: Progress = print) ->
         return access(spec)
 
 
+def kill(spec: ClusterSpec) -> None:
+    """End every process of the cluster at once, as when its machine is reset; what lies on disk stays for `create`.
+
+    What programs had written without waiting for the disk stays too: the machine itself did not lose power.
+    """
+    with _lock(spec.name):
+        supervise.stop(spec.home)
+        cgroups.kill(spec.cgroup)
+        for node in spec.workers:
+            machine.switch_off(spec, node)
+
+
 def access(spec: ClusterSpec) -> Access:
     """How to reach the cluster, by what its folder holds."""
     return Access(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtests.k6 import LoadResult
-from loadtests.stream import Gap
+from loadtests.stream import Gap, percentile
 from loadtests.verdict import ExitClass
 from slipway.proof.ledger import Finding
 from slipway.proof.timeline import longest, recovery
@@ -26,6 +26,9 @@ class Limits:
         unkeyed_failed: failed writes without an idempotency key, at most; None where the design allows them.
         reads_stall, writes_stall: seconds without a single success, at most.
         recovery: seconds from each fault, and from each heal, until writes ended well again for good, at most.
+        recovery_p95: the same, at most in 95 of 100 (nearest rank).
+        led_again: seconds from each fault until somebody leads who did not before, at most.
+        undelivered: messages that nobody has acted on in the end, at most; None for a drill without messages.
         lost: acknowledged writes lost or doubled, at most; None for a drill without a ledger.
     """
 
@@ -35,6 +38,9 @@ class Limits:
     reads_stall: float | None = None
     writes_stall: float | None = None
     recovery: float | None = None
+    recovery_p95: float | None = None
+    led_again: float | None = None
+    undelivered: int | None = None
     lost: int | None = None
 
 
@@ -45,6 +51,8 @@ class Taken:
     Attributes:
         changed_at: Unix time of each fault, and of the beginning of each heal: a node that comes back is felt too.
         ready_after: seconds from each heal until all was ready again.
+        led_after: seconds from each fault until somebody led who did not before.
+        undelivered: messages that nobody had acted on in the end; None if nobody counted.
         wanted_faults: how many faults the drill meant to inject.
         stuck: the fault that was not recovered from, and what was waited for; empty if there is none.
         error: what broke the drill itself; empty if nothing did.
@@ -55,6 +63,8 @@ class Taken:
     book: Finding | None = None
     changed_at: list[float] = field(default_factory=list[float])
     ready_after: list[float] = field(default_factory=list[float])
+    led_after: list[float] = field(default_factory=list[float])
+    undelivered: int | None = None
     stuck: str = ""
     error: str = ""
 
@@ -103,19 +113,24 @@ def measured_bars(limits: Limits, taken: Taken) -> tuple[Bar, ...]:
             ("reads stall", limits.reads_stall, "s", _reads_stall),
             ("writes stall", limits.writes_stall, "s", _writes_stall),
             ("recovery of writes", limits.recovery, "s", _recovery),
+            ("recovery of writes, p95", limits.recovery_p95, "s", _recovery_p95),
         )
         if limit is not None
     )
+    if limits.led_again is not None:
+        slowest = round(max(taken.led_after), 1) if len(taken.led_after) == taken.wanted_faults else None
+        bars.append(_at_most("somebody leads again", limits.led_again, "s", slowest, taken.why))
+    if limits.undelivered is not None:
+        bars.append(_at_most("messages not delivered", limits.undelivered, "", taken.undelivered, taken.why))
     if limits.lost is not None:
         bars.append(_ledger_bar(limits.lost, taken))
     return tuple(bars)
 
 
-def slowest_recovery(gaps: Sequence[Gap], changed_at: Sequence[float]) -> float:
-    """Seconds of the slowest recovery over all faults, each judged up to the next."""
+def recoveries(gaps: Sequence[Gap], changed_at: Sequence[float]) -> list[float]:
+    """Seconds of the recovery from each fault, judged up to the next; shortest first."""
     ends: list[float | None] = [*changed_at[1:], None]
-    each = (recovery(gaps, at, until=end) for at, end in zip(changed_at, ends, strict=False))
-    return max(each, default=0.0)
+    return sorted(recovery(gaps, at, until=end) for at, end in zip(changed_at, ends, strict=False))
 
 
 def _faults_bar(taken: Taken) -> Bar:
@@ -159,4 +174,8 @@ def _writes_stall(load: LoadResult, _taken: Taken) -> float:
 
 
 def _recovery(load: LoadResult, taken: Taken) -> float:
-    return round(slowest_recovery(load.write_gaps, taken.changed_at), 1)
+    return round(max(recoveries(load.write_gaps, taken.changed_at), default=0.0), 1)
+
+
+def _recovery_p95(load: LoadResult, taken: Taken) -> float:
+    return round(percentile(recoveries(load.write_gaps, taken.changed_at), 0.95) or 0.0, 1)

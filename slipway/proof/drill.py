@@ -6,22 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from pydantic import JsonValue
-
-from loadtests.k6 import LoadResult
-from loadtests.page import sections as load_sections
 from loadtests.plan import LoadPlan
-from slipway.proof.bars import Limits, Taken, conclude, control_bar, measured_bars, slowest_recovery
+from slipway.proof.bars import Limits, Taken, conclude, control_bar, measured_bars
 from slipway.proof.clock import Clock, TookTooLongError, wait_until
+from slipway.proof.drill_page import figures, sections
 from slipway.proof.faults import Fault, UnhealedError, injected
-from slipway.proof.ledger import Finding
 from slipway.proof.load import Load, Running
-from slipway.proof.timeline import Timeline, longest, plot
+from slipway.proof.surroundings import Messages
+from slipway.proof.timeline import Timeline
 from slipway.proof.writer import Ledger, Records, control
-from slipway.reports import Bar, Report, Section, rows
-from slipway.reports.plots import draw
+from slipway.reports import Bar, Report, Section
 
 _LEDGER_RATE: Final = 20.0  # writes per second: enough to hit a moment of 50 ms, few beside the load
+_DELIVERED_WITHIN: Final = 120.0  # seconds; a message that was lost on its way is sent again after 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +49,10 @@ class Drill:
         name: the report's name, with `drill-` before it.
         plan: the load; its `min_requests` and duration are replaced.
         next_fault: makes the n-th fault, from 0, from what is there at that moment.
+        leads: whether somebody leads who did not before the fault; timed on its own. None where nobody does.
         ready: whether all is as before the fault.
         connect: makes a client of the ledger; None for a drill without one.
+        messages: what the service has still to act on; None for a drill that does not count them.
         without_protection: turns off what the drill proves, such as ingress retries and preStop; the control runs the
             same faults under it and must see failures. None: the drill has no such control.
     """
@@ -64,7 +63,9 @@ class Drill:
     shape: Shape
     next_fault: Callable[[int], Fault]
     ready: Callable[[], bool]
+    leads: Callable[[], bool] | None = None
     connect: Callable[[], Records] | None = None
+    messages: Messages | None = None
     without_protection: Fault | None = None
 
 
@@ -136,6 +137,9 @@ class Runner:
                 if ledger is not None:
                     with timeline.span("read the ledger back"):
                         taken.book = ledger.close_book()
+                if drill.messages is not None and drill.limits.undelivered is not None:
+                    with timeline.span("wait for every message"):
+                        taken.undelivered = self._undelivered(drill.messages)
         except UnhealedError:
             raise
         except Exception as error:  # noqa: BLE001 -- a drill that breaks is a report that says so
@@ -154,16 +158,32 @@ class Runner:
                 if drill.shape.hold > 0:
                     self._clock.wait(drill.shape.hold)
                     taken.changed_at.append(self._clock.now().timestamp())
+            healed = self._clock.steady()
             try:
-                seconds = self._until_ready(drill, f"all to be ready after {fault.name}")
+                if drill.leads is not None:
+                    what = f"somebody to lead after {fault.name}"
+                    taken.led_after.append(self._until(drill, drill.leads, what))
+                    timeline.mark("led again")
+                self._until(drill, drill.ready, f"all to be ready after {fault.name}")
             except TookTooLongError as error:
                 taken.stuck = str(error)
                 return
-            taken.ready_after.append(seconds)
+            taken.ready_after.append(self._clock.steady() - healed)
             timeline.mark("ready again")
 
-    def _until_ready(self, drill: Drill, what: str) -> float:
-        return wait_until(self._clock, drill.ready, what=what, within=drill.shape.recovered_within)
+    def _until(self, drill: Drill, done: Callable[[], bool], what: str) -> float:
+        return wait_until(self._clock, done, what=what, within=drill.shape.recovered_within)
+
+    def _undelivered(self, messages: Messages) -> int:
+        with contextlib.suppress(TookTooLongError):
+            wait_until(
+                self._clock,
+                lambda: not messages.waiting(),
+                what="no message to wait",
+                within=_DELIVERED_WITHIN,
+                every=2.0,
+            )
+        return messages.waiting()
 
     def _ledger(self, drill: Drill, label: str) -> Ledger | None:
         if drill.connect is None or drill.limits.lost is None:
@@ -178,6 +198,8 @@ class Runner:
             found.append(self._load_control(drill, drill.without_protection))
         if drill.connect is not None and drill.limits.lost is not None:
             found.append(self._ledger_control(drill.connect))
+        if drill.messages is not None and drill.limits.undelivered is not None:
+            found.append(self._messages_control(drill.messages))
         return tuple(found)
 
     def _load_control(self, drill: Drill, protection: Fault) -> Bar:
@@ -185,9 +207,9 @@ class Runner:
         what, timeline = f"failures show under {protection.name}", Timeline(self._clock)
         try:
             with injected(protection, timeline):
-                self._until_ready(drill, "all to be ready for the control")
-                taken = self._pass(replace(drill, connect=None), timeline, 1, "control")
-            self._until_ready(drill, "all to be ready after the control")
+                self._until(drill, drill.ready, "all to be ready for the control")
+                taken = self._pass(replace(drill, connect=None, messages=None), timeline, 1, "control")
+            self._until(drill, drill.ready, "all to be ready after the control")
         except TookTooLongError as error:
             return control_bar(what, f"not run: {error}", failed_as_it_must=False)
         if taken.judged is None:
@@ -203,68 +225,15 @@ class Runner:
             return control_bar(what, f"not run: {type(error).__name__}: {error}", failed_as_it_must=False)
         return control_bar(what, f"{len(finding.lost)} lost", failed_as_it_must=len(finding.lost) == 1)
 
-
-def figures(taken: Taken) -> dict[str, JsonValue]:
-    """What a drill found, for the report."""
-    found: dict[str, JsonValue] = {"ready after, s": [round(seconds, 1) for seconds in taken.ready_after]}
-    if taken.load is not None:
-        found |= _load_figures(taken.load, taken)
-    if taken.book is not None:
-        found["ledger"] = _book_figures(taken.book)
-    return found
-
-
-def sections(timeline: Timeline, taken: Taken) -> tuple[Section, ...]:
-    """The plot with every fault marked, the events, and what failed."""
-    events = timeline.events()
-    seconds = taken.load.timeline if taken.load is not None else ()
-    origin = seconds[0].at if seconds else (events[0].at.timestamp() if events else 0.0)
-    lines = [
-        [
-            round(event.at.timestamp() - origin, 1),
-            event.at.strftime("%H:%M:%S.%f")[:-3],
-            event.label,
-            round(event.seconds, 1) if event.seconds else "",
-            "; ".join(f"{name}: {value}" for name, value in event.detail.items()),
-        ]
-        for event in events
-    ]
-    found = [
-        Section("Load and faults", draw(plot(events, seconds)), "Each point is one second; what happened is marked."),
-        Section("What happened", rows(["second", "time (UTC)", "what", "lasted, s", "more"], lines)),
-    ]
-    if taken.load is not None:
-        # The drill's own plot stands above; of the load's page only the tables are wanted.
-        found += [
-            section for section in load_sections(replace(taken.load, timeline=())) if section.title != "Over time"
-        ]
-    return tuple(found)
-
-
-def _load_figures(load: LoadResult, taken: Taken) -> dict[str, JsonValue]:
-    return {
-        "requests": load.requests,
-        "failed": load.failed,
-        "dropped (part of failed)": load.dropped,
-        "failed without a key (apart)": load.unkeyed_failed,
-        "allowed 503 (apart)": load.allowed,
-        "rate per s": None if load.rate_achieved is None else round(load.rate_achieved, 1),
-        "latency ms": {"p50": load.p50, "p95": load.p95, "p99": load.p99},
-        "statuses": dict(load.statuses),
-        "longest stall of reads, s": round(longest(load.read_gaps), 1),
-        "longest stall of writes, s": round(longest(load.write_gaps), 1),
-        "slowest recovery of writes, s": round(slowest_recovery(load.write_gaps, taken.changed_at), 1),
-    }
-
-
-def _book_figures(book: Finding) -> dict[str, JsonValue]:
-    return {
-        "written": book.written,
-        "acknowledged": book.acknowledged,
-        "settled by asking again": book.resolved,
-        "unknown to the end": book.unknown,
-        "refused": book.refused,
-        "lost": len(book.lost),
-        "doubled": len(book.doubled),
-        "refused but there": len(book.ghosts),
-    }
+    @staticmethod
+    def _messages_control(messages: Messages) -> Bar:
+        what = "a message that is held back is counted"
+        try:
+            messages.hold_back()
+            try:
+                found = messages.waiting()
+            finally:
+                messages.let_go()
+        except Exception as error:  # noqa: BLE001 -- a control that breaks is a control without an answer
+            return control_bar(what, f"not run: {type(error).__name__}: {error}", failed_as_it_must=False)
+        return control_bar(what, f"{found} not delivered", failed_as_it_must=found > 0)

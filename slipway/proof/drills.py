@@ -1,20 +1,19 @@
-"""The first drills: stateless parts, nodes, the control plane. Bars are those of the design."""
+"""Drills of stateless parts, nodes, the control plane and the whole cluster. Bars are those of the design."""
 
 from dataclasses import replace
 from typing import Final
 
+from slipway.proof import data_drills
 from slipway.proof.bars import Limits
 from slipway.proof.catalogue import DRAIN_CONTROL, LEDGER_CONTROL, PROTECTION_CONTROL, Catalogue, DrillInfo
 from slipway.proof.drill import Drill, Shape
 from slipway.proof.faults import DeletePod, Fault, KillContainer, Switch
 from slipway.proof.surroundings import (
     ENOUGH,
-    NothingToBreakError,
     Restart,
     Surroundings,
     all_back,
     busiest_node,
-    steady_pods,
     victim,
 )
 
@@ -68,37 +67,6 @@ def _haproxy_deleted(surroundings: Surroundings) -> Drill:
     )
 
 
-def _redis_master(surroundings: Surroundings) -> Drill:
-    """Killed and deleted in turn: a process that is back at once leads again, a pod that is gone is replaced."""
-    kube, place, master = surroundings.kube, surroundings.others.get("redis"), surroundings.redis_master
-    if place is None or master is None:
-        raise NothingToBreakError("this platform brings no replicated Redis along; see slipway-platform:redis")
-    killed = Restart(kube)
-
-    def next_fault(number: int) -> Fault:
-        name = master()
-        pod = next((it for it in steady_pods(kube, place) if it.name == name), None)
-        if pod is None:
-            raise NothingToBreakError(
-                f"no ready pod in {place.namespace} leads Redis; who leads is {name or 'nobody'!r}"
-            )
-        killed.expect(pod)
-        if number % 2:
-            return DeletePod(kube, pod, at_once=True)
-        return KillContainer(surroundings.on_node, pod, place.container)
-
-    back = all_back(surroundings)
-    return Drill(
-        name="redis-master",
-        plan=surroundings.plan,
-        limits=Limits(requests=surroundings.requests, lost=0),
-        shape=Shape(times=4, recovered_within=180.0),
-        next_fault=next_fault,
-        ready=lambda: killed.seen() and back() and bool(master()),
-        connect=surroundings.connect,
-    )
-
-
 def _node_drained(surroundings: Surroundings) -> Drill:
     kube, node = surroundings.kube, busiest_node(surroundings.kube, surroundings.app)
     fault = Switch(f"drain {node}", lambda: kube.drain(node, within=_DRAIN_WITHIN), lambda: kube.uncordon(node))
@@ -145,6 +113,20 @@ def _control_plane(surroundings: Surroundings) -> Drill:
     )
 
 
+def _cold_restart(surroundings: Surroundings) -> Drill:
+    nodes = surroundings.nodes
+    fault = Switch("kill every process of the cluster", nodes.stop_all, nodes.start_all)
+    return Drill(
+        name="cold-restart",
+        plan=replace(surroundings.plan, stall=max(surroundings.plan.stall, _LOST_FOR), unkeyed_apart=True),
+        limits=Limits(requests=1, failed=None, unkeyed_failed=None, lost=0),
+        shape=Shape(recovered_within=900.0),
+        next_fault=lambda _number: fault,
+        ready=all_back(surroundings),
+        connect=surroundings.connect,
+    )
+
+
 def catalogue() -> Catalogue:
     """All drills that there are."""
     found = Catalogue()
@@ -157,14 +139,15 @@ def catalogue() -> Catalogue:
                   (none_failed, none_lost), (PROTECTION_CONTROL, LEDGER_CONTROL), 8, _pod_killed),
         DrillInfo("haproxy-pod-deleted", "A HAProxy pod is deleted, twice, under load.",
                   (none_failed,), (DRAIN_CONTROL,), 8, _haproxy_deleted),
-        DrillInfo("redis-master", "The Redis that leads is killed or its pod deleted, in turn, four times, under load.",
-                  (none_failed, none_lost), (LEDGER_CONTROL,), 10, _redis_master),
         DrillInfo("node-drain", "The node with most pods of the service is drained and given back.",
                   (none_failed, none_lost), (PROTECTION_CONTROL, LEDGER_CONTROL), 10, _node_drained),
         DrillInfo("node-lost", "The node with most pods of the service is lost for a minute and comes back.",
                   ("reads stall <= 15 s", "writes stall <= 30 s", none_lost), (LEDGER_CONTROL,), 8, _node_lost),
         DrillInfo("control-plane", "The control plane stands still for a minute.",
                   ("0 failed", none_lost), (LEDGER_CONTROL,), 5, _control_plane),
+        DrillInfo("cold-restart", "Every process of the cluster is killed at once, and the cluster started again.",
+                  ("everything ready by itself", none_lost), (LEDGER_CONTROL,), 15, _cold_restart),
+        *data_drills.listed(),
     ):  # fmt: skip
         found.add(info)
     return found

@@ -1,12 +1,13 @@
 """What a drill is run against: the cluster, the machine, the service, each behind something small."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from loadtests.plan import LoadPlan
 from slipway.proof.faults import Fault
-from slipway.proof.kube import Kube, OnMachine, OnNode, Pod
+from slipway.proof.kube import Kube, KubeError, OnMachine, OnNode, Pod
 from slipway.proof.writer import Records
 
 #: Requests under which a failure rate of 1 in 4,000 shows with more than 99 % (1 - (1 - 1/4000)^20000).
@@ -30,6 +31,54 @@ class Nodes(Protocol):
 
     def start_control_plane(self) -> None:
         """Start it; harmless if it runs."""
+        ...
+
+    def stop_all(self) -> None:
+        """Kill every process of the cluster; what lies on disk stays."""
+        ...
+
+    def start_all(self) -> None:
+        """Start the cluster again; harmless if it runs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """Who leads a replicated store: the pod, and which life of it, so that one that was started anew is another."""
+
+    pod: str
+    life: str
+
+
+class Replicated(Protocol):
+    """A store of several members, one of which takes writes."""
+
+    def leader(self) -> Leader | None:
+        """Who takes writes; None while nobody does."""
+        ...
+
+
+class Database(Replicated, Protocol):
+    """A store whose leader can be changed on purpose."""
+
+    def hand_over(self) -> None:
+        """Ask the leader to hand over to another member, as for maintenance; returns before it has."""
+        ...
+
+
+class Messages(Protocol):
+    """Messages of the service that somebody has still to act on."""
+
+    def waiting(self) -> int:
+        """How many there are."""
+        ...
+
+    def hold_back(self) -> None:
+        """Add one that nobody acts on within the hour; for the negative control alone."""
+        ...
+
+    def let_go(self) -> None:
+        """Remove it; harmless if there is none."""
         ...
 
 
@@ -56,7 +105,8 @@ class Surroundings:
         without_protection: turns off ingress retries and preStop, and on again.
         without_ingress_drain: turns off the wait of a HAProxy that is told to stop, and on again.
         others: further kinds of pods by name, such as `postgres`.
-        redis_master: name of the pod whose Redis leads, empty if none does; None where there is no such Redis.
+        redis, postgres: who leads them; None where the platform brings none along.
+        messages: what the service has still to act on; None where nobody can tell.
         requests: at least so many under load, where a drill counts failures; the proof asks for `ENOUGH`.
     """
 
@@ -71,7 +121,9 @@ class Surroundings:
     without_protection: Fault
     without_ingress_drain: Fault
     others: Mapping[str, Place] = field(default_factory=dict[str, Place])
-    redis_master: Callable[[], str] | None = None
+    redis: Replicated | None = None
+    postgres: Database | None = None
+    messages: Messages | None = None
     requests: int = ENOUGH
 
 
@@ -82,6 +134,19 @@ class NothingToBreakError(RuntimeError):
 def steady_pods(kube: Kube, place: Place) -> tuple[Pod, ...]:
     """The pods of a place that are ready and stay."""
     return tuple(pod for pod in kube.pods(place.namespace, place.labels) if pod.ready and not pod.leaving)
+
+
+def leading_pod(kube: Kube, place: Place, leader: Leader | None) -> Pod:
+    """The pod that leads.
+
+    Raises:
+        NothingToBreakError: nobody leads, or the pod that does is not ready.
+    """
+    pod = next((it for it in steady_pods(kube, place) if leader is not None and it.name == leader.pod), None)
+    if pod is None:
+        who = leader.pod if leader else "nobody"
+        raise NothingToBreakError(f"no ready pod in {place.namespace} leads; who leads is {who!r}")
+    return pod
 
 
 def victim(kube: Kube, place: Place, number: int) -> Pod:
@@ -109,16 +174,21 @@ def busiest_node(kube: Kube, place: Place) -> str:
 
 
 def all_back(surroundings: Surroundings) -> Callable[[], bool]:
-    """A question: are as many nodes and pods of the service and the ingress ready as there are now?"""
+    """A question: are as many nodes and pods of the service and the ingress ready as there are now?
+
+    While the API does not answer they are not: it may be what is broken.
+    """
     kube = surroundings.kube
     places = (surroundings.app, surroundings.ingress, *surroundings.others.values())
     nodes = len(kube.ready_nodes())
     wanted = [len(steady_pods(kube, place)) for place in places]
 
     def answer() -> bool:
-        return len(kube.ready_nodes()) >= nodes and all(
-            len(steady_pods(kube, place)) >= count for place, count in zip(places, wanted, strict=True)
-        )
+        with contextlib.suppress(KubeError):
+            return len(kube.ready_nodes()) >= nodes and all(
+                len(steady_pods(kube, place)) >= count for place, count in zip(places, wanted, strict=True)
+            )
+        return False
 
     return answer
 

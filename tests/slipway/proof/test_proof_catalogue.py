@@ -7,7 +7,9 @@ from slipway.proof.bars import Limits
 from slipway.proof.catalogue import Catalogue, DrillInfo, UnknownDrillError
 from slipway.proof.drills import catalogue
 from slipway.proof.faults import Switch
+from slipway.proof.kube import KubeError
 from slipway.proof.surroundings import (
+    Leader,
     NothingToBreakError,
     Place,
     Restart,
@@ -19,7 +21,8 @@ from slipway.proof.surroundings import (
 )
 
 APP = Place("dev", {"app": "x"}, "web")
-REDIS = Place("data", {"app": "x"}, "web")
+REDIS = Place("data", {"app": "redis"}, "web")
+POSTGRES = Place("data", {"app": "postgres"}, "web")
 INGRESS = Place("ingress", {"app": "x"}, "haproxy")
 
 
@@ -39,6 +42,26 @@ class Nodes:
     def start_control_plane(self):
         self.calls.append("start")
 
+    def stop_all(self):
+        self.calls.append("stop all")
+
+    def start_all(self):
+        self.calls.append("start all")
+
+
+class Store:
+    """Postgres or Redis: one member leads, and hands over to the next in the list when asked."""
+
+    def __init__(self, *pods):
+        self.pods, self.lives = list(pods), 1
+
+    def leader(self):
+        return Leader(self.pods[0], str(self.lives)) if self.pods else None
+
+    def hand_over(self):
+        self.lives += 1
+        self.pods.append(self.pods.pop(0))
+
 
 @pytest.fixture
 def surroundings(kube, plan, records):
@@ -46,18 +69,20 @@ def surroundings(kube, plan, records):
         kube.add(f"web-{number}", node=node)
     kube.add("haproxy-0", namespace="ingress", node="node-3")
     for number in range(3):
-        kube.add(f"redis-{number}", namespace="data", node=f"node-{number + 1}")
+        for name in ("redis", "postgres"):
+            kube.add(f"{name}-{number}", namespace="data", node=f"node-{number + 1}", labels={"app": name})
     ran = []
 
     def on_node(node, command):
         ran.append((node, list(command)))
-        return "10 1\n"
+        return "10 postgres\n" if "/comm" in command[2] else "10 1\n"
 
     made = Surroundings(
         kube=kube, on_node=on_node, on_machine=lambda command: "", nodes=Nodes(), app=APP, ingress=INGRESS,  # noqa: ARG005 -- the shape of it
         plan=plan, connect=records.connect, without_protection=Switch("no protection", lambda: None, lambda: None),
         without_ingress_drain=Switch("no drain", lambda: None, lambda: None),
-        others={"redis": REDIS}, redis_master=lambda: "redis-1",
+        others={"redis": REDIS, "postgres": POSTGRES}, redis=Store("redis-1", "redis-0"),
+        postgres=Store("postgres-2", "postgres-0", "postgres-1"),
     )  # fmt: skip
     ran.clear()
     return made
@@ -66,8 +91,8 @@ def surroundings(kube, plan, records):
 def test_the_list_names_every_drill_with_bars_and_controls():
     described = json.loads(json.dumps(catalogue().described()))
     assert [one["name"] for one in described] == [
-        "app-pod-deleted", "app-pod-killed", "haproxy-pod-deleted", "redis-master", "node-drain", "node-lost",
-        "control-plane",
+        "app-pod-deleted", "app-pod-killed", "haproxy-pod-deleted", "node-drain", "node-lost", "control-plane",
+        "cold-restart", "redis-master", "postgres-primary", "postgres-switchover",
     ]  # fmt: skip
     for one in described:
         assert one["bars"]
@@ -91,11 +116,12 @@ def test_each_drill_can_be_built_and_broken_and_is_ready_again(info, surrounding
     assert drill.name == info.name
     assert drill.without_protection is not None or drill.connect is not None
     assert (drill.limits.lost is not None) == (drill.connect is not None)
-    assert drill.ready()
+    if info.name != "postgres-switchover":
+        assert drill.ready()
     fault = drill.next_fault(0)
     fault.inject()
     fault.heal()
-    if info.name in {"app-pod-killed", "redis-master"}:
+    if info.name in {"app-pod-killed", "redis-master", "postgres-primary"}:
         assert not drill.ready()  # ready only when the container was started again
         kube.all = [replace(p, containers=(replace(p.containers[0], restarts=1),)) for p in kube.all]
     assert drill.ready()
@@ -113,17 +139,67 @@ def test_who_leads_redis_is_killed_and_deleted_in_turn(surroundings):
     drill = catalogue().get("redis-master").build(surroundings)
     names = [drill.next_fault(number).name for number in range(3)]
     assert names == ["kill -9 redis-1/web", "delete pod redis-1 at once", "kill -9 redis-1/web"]
+    assert drill.limits == Limits(requests=20_000, failed=0, unkeyed_failed=0, led_again=10.0, undelivered=0, lost=0)
+    assert drill.shape.times == 20
+
+
+def test_a_succession_is_another_leader_or_the_same_in_another_life(surroundings):
+    drill = catalogue().get("redis-master").build(surroundings)
+    drill.next_fault(0)
+    assert not drill.leads()
+    surroundings.redis.lives += 1
+    assert drill.leads()
+    drill.next_fault(1)
+    assert not drill.leads()
+    surroundings.redis.hand_over()
+    assert drill.leads()
+    surroundings.redis.pods.clear()
+    assert not drill.leads()
+
+
+def test_server_keeper_and_pod_of_the_primary_are_killed_in_turn(surroundings):
+    drill = catalogue().get("postgres-primary").build(surroundings)
+    names = [drill.next_fault(number).name for number in range(4)]
+    assert names == [
+        "kill -9 postgres in postgres-2/web", "kill -9 postgres-2/web", "delete pod postgres-2 at once",
+        "kill -9 postgres in postgres-2/web",
+    ]  # fmt: skip
+    assert drill.limits == Limits(requests=20_000, failed=0, unkeyed_failed=0, recovery_p95=15.0, lost=0)
+    assert (drill.plan.allow_503, drill.shape.times) == (True, 20)
+
+
+def test_a_switchover_is_over_when_another_leads_and_no_503_is_allowed_meanwhile(surroundings):
+    drill = catalogue().get("postgres-switchover").build(surroundings)
+    assert not drill.plan.allow_503
     assert drill.limits == Limits(requests=20_000, failed=0, unkeyed_failed=0, lost=0)
+    hand_over, surroundings.postgres.hand_over = surroundings.postgres.hand_over, lambda: None
+    drill.next_fault(0).inject()
+    assert not drill.ready()
+    hand_over()
+    assert drill.ready()
 
 
-def test_without_a_master_there_is_nothing_to_kill_and_nothing_is_ready(surroundings):
-    nobody = replace(surroundings, redis_master=lambda: "")
-    drill = catalogue().get("redis-master").build(nobody)
+@pytest.mark.parametrize("name", ["redis", "postgres"])
+def test_without_a_leader_there_is_nothing_to_kill_and_nothing_is_ready(surroundings, name):
+    drills = [it for it in catalogue().listed() if it.name.startswith(name)]
+    nobody = replace(surroundings, **{name: Store()})
+    drill = drills[0].build(nobody)
     assert not drill.ready()
     with pytest.raises(NothingToBreakError, match="who leads is 'nobody'"):
         drill.next_fault(0)
-    with pytest.raises(NothingToBreakError, match="no replicated Redis"):
-        catalogue().get("redis-master").build(replace(surroundings, redis_master=None))
+    for info in drills:
+        with pytest.raises(NothingToBreakError, match="this platform brings no"):
+            info.build(replace(surroundings, **{name: None}))
+
+
+def test_an_api_that_does_not_answer_is_not_ready(surroundings, monkeypatch):
+    answer = all_back(surroundings)
+
+    def silent():
+        raise KubeError("connection refused")
+
+    monkeypatch.setattr(surroundings.kube, "ready_nodes", silent)
+    assert not answer()
 
 
 def test_nodes_are_lost_and_given_back(surroundings, kube):
@@ -131,6 +207,10 @@ def test_nodes_are_lost_and_given_back(surroundings, kube):
     fault.inject()
     fault.heal()
     assert surroundings.nodes.calls == ["stop node-2", "start node-2"]
+    fault = catalogue().get("cold-restart").build(surroundings).next_fault(0)
+    fault.inject()
+    fault.heal()
+    assert surroundings.nodes.calls[2:] == ["stop all", "start all"]
     fault = catalogue().get("node-drain").build(surroundings).next_fault(0)
     fault.inject()
     assert kube.ready_nodes() == {"node-1", "node-3"}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from loadtests.stream import Gap
 from loadtests.verdict import ExitClass
-from slipway.proof.bars import Limits, Taken, conclude, control_bar, measured_bars, slowest_recovery
+from slipway.proof.bars import Limits, Taken, conclude, control_bar, measured_bars, recoveries
 from slipway.proof.drill import Drill, Runner, Shape
 from slipway.proof.faults import Switch, UnhealedError
 from slipway.proof.ledger import Finding
@@ -203,5 +203,67 @@ def test_a_ledger_without_a_promise_proves_nothing(good):
 
 
 def test_each_fault_is_judged_up_to_the_next():
-    assert slowest_recovery([Gap(11, 13), Gap(30, 31)], [10.0, 29.5]) == 3.0
-    assert slowest_recovery([], []) == 0.0
+    assert recoveries([Gap(11, 13), Gap(30, 31)], [10.0, 29.5]) == [1.5, 3.0]
+    assert recoveries([], []) == []
+
+
+def test_one_slow_recovery_of_twenty_is_let_pass_and_two_are_not(good):
+    limits = Limits(requests=1, recovery_p95=15)
+
+    def judged(slow):
+        gaps = tuple(Gap(60.0 * n, 60.0 * n + (40 if n < slow else 5)) for n in range(20))
+        taken = Taken(20, load=replace(good, write_gaps=gaps), changed_at=[60.0 * n for n in range(20)])
+        return {bar.what: (bar.measured, bar.holds) for bar in measured_bars(limits, taken)}["recovery of writes, p95"]
+
+    assert judged(1) == (5.0, True)
+    assert judged(2) == (40.0, False)
+
+
+def test_the_time_until_somebody_leads_again_has_a_bar_once_all_faults_were_made():
+    limits = Limits(requests=1, led_again=10)
+    for led_after, holds_ in (([1.0, 9.96], True), ([1.0, 12.0], False), ([1.0], None)):
+        found = {bar.what: bar.holds for bar in measured_bars(limits, Taken(2, led_after=led_after))}
+        assert found["somebody leads again"] is holds_
+
+
+class Waiting:
+    """Messages that wait: some until they are acted on, one that is held back."""
+
+    def __init__(self, left, *, counts=True):
+        self.left, self.held, self.counts = left, 0, counts
+
+    def waiting(self):
+        self.left = max(0, self.left - 1) if self.left < 99 else self.left
+        return self.left + self.held * self.counts
+
+    def hold_back(self):
+        self.held = 1
+
+    def let_go(self):
+        self.held = 0
+
+
+@pytest.mark.parametrize(
+    ("messages", "verdict"),
+    [
+        (Waiting(5), Verdict.PASS),
+        (Waiting(99), Verdict.FAIL),
+        (Waiting(0, counts=False), Verdict.INCONCLUSIVE),
+    ],
+    ids=["delivered late", "never delivered", "not counted"],
+)
+def test_every_message_must_be_delivered_and_the_count_must_count(world, messages, verdict):
+    drill = replace(world.drill(protection=False, undelivered=0), messages=messages, leads=lambda: True)
+    outcome = world.runner.run(drill)
+    assert outcome.report.verdict is verdict, outcome.report.bars
+    assert holds(outcome)["control: a message that is held back is counted"] is (messages.counts or None)
+    assert outcome.taken.led_after == [0.0, 0.0]
+    assert messages.held == 0
+
+
+def test_who_never_leads_again_ends_the_drill(world):
+    drill = replace(world.drill(ledger=False, protection=False), leads=lambda: False)
+    outcome = world.runner.run(drill)
+    assert outcome.report.verdict is Verdict.FAIL
+    assert "somebody to lead after fault 0" in outcome.report.bars[0].measured
+    assert world.steps == [("off", 0), ("on", 0)]
