@@ -26,6 +26,7 @@ from app.core.secret_files import read_key, read_secret
 from app.core.settings import Settings
 from app.core.streams import Streams
 from app.core.tokens import Keyring
+from app.core.turns import Turns
 from app.services.access import digest
 
 _MAX_BODY_BYTES = 64 * 1024
@@ -37,7 +38,8 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # a path with too many is not there, like any other: 404, no redirect
-    database = Database(settings)
+    turns = Turns(settings.threads, settings.waiting)
+    database = Database(settings, turns)
     # Counts of requests may be lost as what is cached may: they are beside it, not among what must be kept.
     cache_url_file = settings.cache_url_file or settings.redis_url_file
     redis = None if cache_url_file is None else connect(cache_url_file, settings.threads)
@@ -45,6 +47,7 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
         app,
         Parts(
             settings=settings,
+            turns=turns,
             database=database,
             # One secret that all processes of an environment share already.
             cursors=CursorSigner.from_secret(read_secret(settings.database_url_file)),

@@ -112,7 +112,7 @@ class PayloadServer(BaseApplication):
         values: dict[str, Any] = {
             "bind": f"0.0.0.0:{settings.port}",
             "workers": settings.workers,
-            "threads": settings.threads,
+            "threads": settings.threads + settings.waiting,
             "worker_class": DrainingWorker,
             "logger_class": _Silent,
             "accesslog": None,  # the application writes the access line, with the request's id
@@ -132,7 +132,9 @@ class PayloadServer(BaseApplication):
 
     @override
     def load(self) -> Any:
-        return create_app(self._settings)
+        app = create_app(self._settings)
+        app.wsgi_app = parts_of(app).turns.around(app.wsgi_app)
+        return app
 
     def _begin_worker(self, _worker: Any) -> None:
         """Start threads where they live: after the fork."""

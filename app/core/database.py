@@ -24,9 +24,11 @@ from app.core.database_errors import (
     classify,
     commit_outcome_is_unknown,
 )
+from app.core.primary import PrimaryWait
 from app.core.secret_files import read_database_url
 from app.core.settings import Settings
 from app.core.trace import Kind
+from app.core.turns import Turns
 from app.core.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -90,10 +92,19 @@ class _BehindError(Exception):
     """The replica has not replayed what the client has already seen."""
 
 
-class Database:
-    """Runs units of work. A unit may run more than once, so it must have no effect besides its statements."""
+class _AwayError(Exception):
+    """There is no primary; nothing was changed."""
 
-    def __init__(self, settings: Settings) -> None:
+
+class Database:
+    """Runs units of work. A unit may run more than once, so it must have no effect besides its statements.
+
+    Args:
+        settings: addresses and waits.
+        turns: where a write waits for a primary; None: it does not wait.
+    """
+
+    def __init__(self, settings: Settings, turns: Turns | None = None) -> None:
         self._settings = settings
         self._watchdog = Watchdog()
         self._primary = make_engine(settings.database_url_file, settings)
@@ -105,6 +116,7 @@ class Database:
             self._readers[Source.REPLICA] = make_engine(
                 settings.replica_url_file, settings, isolation_level="AUTOCOMMIT"
             )
+        self._primary_wait = PrimaryWait(self._readers[Source.PRIMARY], turns)
         self._away_until = dict.fromkeys(self._readers, 0.0)
 
     def close(self) -> None:
@@ -157,10 +169,16 @@ class Database:
         with suppress(PoolTimeoutError):  # every connection is in use: busy, but the database answers
             self.read(lambda connection: connection.execute(_SCHEMA).one())
 
-    def write(self, work: Callable[[Connection], T], *, serializable: bool = False) -> T:
+    def write(self, work: Callable[[Connection], T], *, serializable: bool = False, repeatable: bool = False) -> T:
         """Run `work` in one transaction on the primary and commit it.
 
-        A unit that failed before COMMIT was sent, by a stale connection or a conflict, is run again.
+        A unit that failed before COMMIT was sent, by a stale connection or a conflict, is run again; while there is no
+        primary it waits for one, for PRIMARY_SECONDS at most.
+
+        Args:
+            work: the unit.
+            serializable: at that isolation level.
+            repeatable: it does nothing if it was done before, so it is run again also after an unknown COMMIT.
 
         Raises:
             CommitUnknown: COMMIT was sent and its outcome, or its replication, is not known.
@@ -168,16 +186,33 @@ class Database:
             Unavailable: the primary cannot be written to now.
             DBAPIError: the statement itself failed (for example a constraint).
         """
+        engine = self._serializable if serializable else self._primary
+        begun, seconds = time.monotonic(), self._settings.write_seconds
+        patience, ends = begun + self._settings.primary_seconds, begun + self._settings.request_seconds
+        while True:
+            try:
+                return self._write_now(engine, work, seconds)
+            except _AwayError as error:
+                if not self._primary_wait.until(patience):
+                    raise Unavailable("the primary database cannot be written to") from error.__cause__
+            except CommitUnknown:
+                if not repeatable or not self._primary_wait.until(patience):
+                    raise
+            seconds = min(seconds, ends - time.monotonic())  # what has waited has less time left
+
+    def _write_now(self, engine: Engine, work: Callable[[Connection], T], seconds: float) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return self._transaction(self._serializable if serializable else self._primary, work)
+                return self._transaction(engine, work, seconds)
             except DBAPIError as error:
                 trouble = classify(error)
                 again = trouble is Trouble.CONFLICT or (trouble is Trouble.LOST and error.connection_invalidated)
                 if again and attempt < _ATTEMPTS:
                     continue
-                if trouble in {Trouble.LOST, Trouble.CONFLICT}:
-                    raise Unavailable("the primary database cannot be written to") from error
+                if trouble is Trouble.LOST:
+                    raise _AwayError from error
+                if trouble is Trouble.CONFLICT:
+                    raise Unavailable("the primary database has too many conflicts") from error
                 raise
         raise AssertionError("the last attempt returns or raises")
 
@@ -196,10 +231,10 @@ class Database:
                     raise TookTooLong("a read was ended by the watchdog") from error
                 raise
 
-    def _transaction(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+    def _transaction(self, engine: Engine, work: Callable[[Connection], T], seconds: float) -> T:
         with (
             engine.connect() as connection,
-            self._watchdog.watch(_driver(connection), self._settings.write_seconds) as watch,
+            self._watchdog.watch(_driver(connection), seconds) as watch,
         ):
             transaction = connection.begin()
             try:

@@ -15,6 +15,7 @@ from app.core.readiness import Readiness
 from app.core.settings import Settings
 from app.core.streams import Streams
 from app.core.tokens import Keyring
+from app.core.turns import Turns
 
 _KEY = "slipway"
 
@@ -25,6 +26,7 @@ class Parts:
 
     Attributes:
         settings: what the environment says.
+        turns: how many requests are worked on at once.
         database: both engines.
         cursors: signs page cursors.
         cache: values that may be a moment old.
@@ -38,6 +40,7 @@ class Parts:
     """
 
     settings: Settings
+    turns: Turns
     database: Database
     cursors: CursorSigner
     cache: Cache

@@ -87,12 +87,14 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=1, le=65535)
     metrics_port: int = Field(default=9090, ge=1, le=65535)
     workers: int = Field(default=1, ge=1, le=8)
-    threads: int = Field(default=8, ge=1, le=64)
+    threads: int = Field(default=8, ge=1, le=64)  # requests worked on at once, and connections to each database
+    waiting: int = Field(default=32, ge=0, le=256)  # writes that may wait for a primary besides (app/core/turns.py)
     drain_seconds: float = Field(default=5, ge=0, le=120)
     graceful_seconds: float = Field(default=20, ge=1, le=300)
 
     # The deadline chain: each wait is shorter than the one that contains it (checked below).
     request_seconds: float = Field(default=9, gt=0, le=60)
+    primary_seconds: float = Field(default=6, ge=0, le=60)  # that a write waits while Postgres changes its primary
     write_seconds: float = Field(default=5, gt=0, le=60)
     read_seconds: float = Field(default=2, gt=0, le=60)  # for each server that is tried
     statement_seconds: float = Field(default=4, gt=0, le=60)
@@ -110,7 +112,11 @@ class Settings(BaseSettings):
             ("LOCK_SECONDS", self.lock_seconds),
             ("POOL_WAIT_SECONDS", self.pool_wait_seconds),
         ]
-        links = [*pairwise(chain), (chain[0], ("READ_SECONDS", self.read_seconds))]
+        links = [
+            *pairwise(chain),
+            (chain[0], ("READ_SECONDS", self.read_seconds)),
+            (chain[0], ("PRIMARY_SECONDS", self.primary_seconds)),
+        ]
         for (outer, longer), (inner, shorter) in links:
             if shorter >= longer:
                 raise ValueError(

@@ -119,7 +119,7 @@ class Resources:
             tables.add(connection, self._kind.table, record, act, message)
             return Created(record, replayed=False)
 
-        return self._write(work)
+        return self._write(work, repeatable=claim is not None)
 
     def get(self, row_id: UUID) -> Record:
         """Return a row.
@@ -195,8 +195,8 @@ class Resources:
             if self._kind.cached:
                 self._cache.forget(cache_name(self._kind, row_id))
 
-    def _write(self, work: Callable[[Connection], T]) -> T:
-        return refusing(self._kind.refusals, lambda: self._database.write(work))
+    def _write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:
+        return refusing(self._kind.refusals, lambda: self._database.write(work, repeatable=repeatable))
 
 
 def cache_name(kind: Kind, row_id: UUID) -> str:

@@ -243,6 +243,7 @@ def make_settings(folder: Path, url: str, *, replica_url: str | None = None, **v
     key = folder / "bootstrap-key"
     key.write_text(KEY)
     values.setdefault("bootstrap_key_file", key)
+    values.setdefault("primary_seconds", 0)  # what waits for a primary says so
     if replica_url is not None:
         replica = folder / "replica-url"
         replica.write_text(replica_url)
@@ -391,6 +392,12 @@ def ask_until(true: Callable[[], bool], process: subprocess.Popen[bytes]) -> Non
 def serve(settings: Settings) -> Callable[..., AbstractContextManager[Service]]:
     """Runs the real process over the migrated database, with these variables."""
     return functools.partial(running_service, settings)
+
+
+@pytest.fixture(scope="session")
+def serve_with() -> Any:
+    """The same over any settings."""
+    return running_service
 
 
 # Folders below this one get these functions as fixtures: with importmode=importlib they cannot import this file.

@@ -1,5 +1,6 @@
 """A commit whose wait for the synchronous replica was cancelled is never a success."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,23 @@ def test_a_replay_of_an_unreplicated_create_is_not_a_success_either(stranded, lo
     assert answer.status_code == 201
     assert answer.headers["Idempotency-Replayed"] == "true"
     assert len(stranded.get("/v1/users").json["data"]) == 1
+
+
+def test_a_keyed_create_is_run_again_by_itself_until_it_is_replicated(lonely, migrate_on, tmp_path):
+    """What a client would do with the same key the service does first: one row, and a success."""
+    quick = {"write_seconds": 0.5, "statement_seconds": 0.45, "lock_seconds": 0.4, "pool_wait_seconds": 0.3}
+    settings = migrate_on(lonely, "again", tmp_path).model_copy(update={**quick, "primary_seconds": 6})
+    app = create_app(settings, CollectorRegistry())
+    require_replica(lonely, "missing")
+    back = threading.Timer(1.5, require_replica, (lonely, ""))
+    back.start()
+    try:
+        answer = app.test_client().post("/v1/users", json=ANN, headers={"Idempotency-Key": "k"})
+    finally:
+        back.join()
+    assert (answer.status_code, answer.headers["Idempotency-Replayed"]) == (201, "true")
+    assert len(app.test_client().get("/v1/users").json["data"]) == 1
+    parts_of(app).database.close()
 
 
 def test_reads_go_on_meanwhile(stranded):

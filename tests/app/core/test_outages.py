@@ -2,9 +2,12 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import httpx
 import pytest
 from flask.testing import FlaskClient
 from prometheus_client import CollectorRegistry
@@ -73,6 +76,76 @@ def test_without_a_primary_reads_go_on_and_writes_are_503(paired, pair):
     finally:
         primary.start()
     assert paired.put(location, json=ANN).status_code == 200
+
+
+@pytest.fixture
+def patient(pair, settings_for, tmp_path) -> Iterator[FlaskClient]:
+    """A service that waits for its primary."""
+    primary, replica = pair
+    urls = (primary.url("payload"), replica.url("payload"))
+    settings = settings_for(tmp_path, urls[0], replica_url=urls[1], primary_seconds=6)
+    app = create_app(settings, CollectorRegistry())
+    yield app.test_client()
+    parts_of(app).database.close()
+    with primary.admin("payload") as admin:
+        admin.execute("TRUNCATE users, idempotency_keys CASCADE")
+
+
+def test_a_write_waits_for_the_primary_that_comes_back(patient, pair):
+    primary, _ = pair
+    location = patient.post("/v1/users", json=ANN).headers["Location"]
+    primary.stop("fast")
+    back = threading.Timer(1.0, primary.start)
+    back.start()
+    try:
+        assert patient.put(location, json=ANN).status_code == 200
+    finally:
+        back.join()
+
+
+def test_a_write_waits_while_its_server_is_no_primary(patient, pair):
+    primary, _ = pair
+    location = patient.post("/v1/users", json=ANN).headers["Location"]
+    with primary.admin() as admin:
+        admin.execute("ALTER DATABASE payload SET default_transaction_read_only = on")
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'payload'")
+
+        def promote() -> None:
+            with primary.admin() as other:
+                other.execute("ALTER DATABASE payload RESET default_transaction_read_only")
+
+        back = threading.Timer(1.0, promote)
+        back.start()
+        assert patient.put(location, json=ANN).status_code == 200
+        back.join()
+
+
+@pytest.mark.usefixtures("patient")  # which leaves the table empty
+def test_while_writes_wait_reads_go_on_and_no_more_wait_than_may(pair, settings_for, tmp_path, serve_with):
+    primary, replica = pair
+    settings = settings_for(tmp_path, primary.url("payload"), replica_url=replica.url("payload"))
+    values = {
+        "SLIPWAY_REPLICA_URL_FILE": str(settings.replica_url_file),
+        "SLIPWAY_THREADS": "2", "SLIPWAY_WAITING": "4", "SLIPWAY_PRIMARY_SECONDS": "8", "SLIPWAY_DRAIN_SECONDS": "0",
+    }  # fmt: skip
+    with (
+        serve_with(settings, **values) as running,
+        httpx.Client(base_url=running.api, headers=running.key, timeout=20) as client,
+        ThreadPoolExecutor(12) as pool,
+    ):
+        location = client.post("/v1/users", json=ANN).headers["Location"]
+        catch_up(primary, replica)
+        primary.stop("fast")
+        try:
+            writes = [pool.submit(client.put, location, json=ANN) for _ in range(12)]
+            reads = [client.get(location).status_code for _ in range(20)]
+            waiting = sum(not it.done() for it in writes)
+        finally:
+            primary.start()
+        answers = [it.result().status_code for it in writes]
+    assert reads == [200] * 20
+    assert waiting == 4
+    assert sorted(answers) == [200] * 4 + [503] * 8
 
 
 def test_a_write_on_connections_that_died_while_idle_is_run_again(paired, pair):
