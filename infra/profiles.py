@@ -94,7 +94,8 @@ class Profile:
         object_store: The store of backups.
         object_store_storage: Its volume: base backups, and the log of changes between them.
         backup_plugin: What lets the operator of Postgres speak to the store.
-        backup_sidecar: The sidecar of each Postgres instance that archives and backs up.
+        backup_sidecar: The sidecar of each Postgres instance that archives and backs up. A replica that is promoted
+            asks it first, several times, whether the archive has more: what it may use decides how long that takes.
         backups_retention_days: Days to each moment of which Postgres can be restored.
         service: Each pod of the service.
         service_replicas: Pods of each colour.
@@ -199,7 +200,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             object_store=Size("10m", "48Mi", "1", "256Mi"),
             object_store_storage="8Gi",
             backup_plugin=Size("5m", "32Mi", "200m", "128Mi"),
-            backup_sidecar=Size("10m", "64Mi", "500m", "512Mi"),
+            backup_sidecar=Size("10m", "64Mi", "2", "512Mi"),
             backups_retention_days=3,
             service=Size("50m", "160Mi", "1", "384Mi"),
             service_replicas=2,
@@ -248,7 +249,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             object_store=Size("100m", "128Mi", "2", "512Mi"),
             object_store_storage="100Gi",
             backup_plugin=Size("10m", "64Mi", "500m", "256Mi"),
-            backup_sidecar=Size("50m", "128Mi", "1", "1Gi"),
+            backup_sidecar=Size("50m", "128Mi", "2", "1Gi"),
             backups_retention_days=14,
             service=Size("250m", "256Mi", "1", "512Mi"),
             service_replicas=3,

@@ -56,6 +56,7 @@ _ALIVE: Final = "/tmp/alive"  # noqa: S108  # a folder of the container
 #: Its programs, by the name of the file; the folder in the pod has the same names, so that its imports hold.
 _PROGRAMS: Final = tuple(sorted(Path(redis_keeper.__file__).parent.glob("*.py")))
 _PULL: Final = "IfNotPresent"
+_ASKS_SECONDS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -323,7 +324,7 @@ def cache_pod_spec(config: RedisConfig) -> PodSpecArgsDict:
         "ports": [{"name": "redis", "container_port": REDIS_PORT}],
         "resources": pods.resources(config.profile.redis_cache),
         "security_context": pods.container_security(),
-        "readiness_probe": {"exec_": _asks("PING", "PONG"), "period_seconds": 5, "timeout_seconds": 3},
+        "readiness_probe": {"exec_": _asks("PING", "PONG"), "period_seconds": 5, "timeout_seconds": _ASKS_SECONDS + 1},
         "liveness_probe": {"tcp_socket": {"port": "redis"}, "period_seconds": 10, "timeout_seconds": 5},
         "volume_mounts": [
             {"name": "configuration", "mount_path": ETC, "read_only": True},
@@ -366,7 +367,7 @@ def _redis(config: RedisConfig) -> ContainerArgsDict:
         "readiness_probe": {
             "exec_": _asks("INFO replication", "-E '^(role:master|master_link_status:up)'"),
             "period_seconds": 5,
-            "timeout_seconds": 3,
+            "timeout_seconds": _ASKS_SECONDS + 1,
         },
         # Only whether it accepts: a Redis that loads a large file answers LOADING and must not be restarted for it.
         "liveness_probe": {"tcp_socket": {"port": "redis"}, "period_seconds": 10, "timeout_seconds": 5},
@@ -455,8 +456,13 @@ def _exporter(config: RedisConfig) -> list[ContainerArgsDict]:
 
 
 def _asks(command: str, expected: str) -> ExecActionArgsDict:
-    """The part of a probe that asks Redis something, as the user that may read no data."""
-    asking = f'REDISCLI_AUTH="$(cat {AUTH}/probe)" redis-cli --user {redis_files.METRICS} {command}'
+    """The part of a probe that asks Redis something, as the user that may read no data.
+
+    It gives up before the kubelet does, who would end the shell alone: Redis, the container's first process, never
+    takes leave of what the shell has left behind.
+    """
+    asking = f'REDISCLI_AUTH="$(cat {AUTH}/probe)" timeout {_ASKS_SECONDS} redis-cli --user {redis_files.METRICS}'
+    asking = f"{asking} {command}"
     return {"command": ["sh", "-c", f"{asking} | grep -q {expected}"]}
 
 
