@@ -7,11 +7,13 @@ import argparse
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
 from types import FrameType
 
+from infra.redis_keeper import links
 from infra.redis_keeper.keeper import Group, introduce, round_of
 from infra.redis_keeper.wire import Access, Place
 
@@ -45,16 +47,25 @@ def keep(group: Group, stop: Event, alive: Path | None) -> None:
         stop: Ends it.
         alive: A file that is touched in every round, for a probe.
     """
-    last, introduced = "", False
+    last, introduced, looked = "", False, None
     while not stop.is_set():
         introduced = introduced or introduce(group)
         decision = str(round_of(group))
         if decision != last:
             print(f"member {group.ordinal}: {decision}", flush=True)  # noqa: T201  # its log
             last = decision
+        if looked is None or time.monotonic() >= looked.at + links.EVERY:
+            looked = _look_at_links(group, looked)
         if alive is not None:
             alive.touch()
         stop.wait(_EVERY)
+
+
+def _look_at_links(group: Group, before: links.Used | None) -> links.Used | None:
+    now = links.used(group, time.monotonic())
+    if now is not None and links.spins(before, now) and links.make_anew(group):
+        print(f"member {group.ordinal}: its Sentinel spins; its connections are made anew", flush=True)  # noqa: T201  # its log
+    return now
 
 
 def group_of(given: argparse.Namespace, resolve: Callable[[str], str]) -> Group:

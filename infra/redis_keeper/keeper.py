@@ -153,14 +153,14 @@ def _beat(group: Group, own: Member) -> None:
 
 
 def _set_priority(group: Group, *, electable: bool) -> None:
-    _order(group, group.own_redis, ("CONFIG", "SET", "replica-priority", str(_ELECTABLE if electable else 0)))
+    order(group, group.own_redis, ("CONFIG", "SET", "replica-priority", str(_ELECTABLE if electable else 0)))
 
 
 def _announce(group: Group) -> None:
     """Say under which address this Redis is reached; it does not see that itself, and forgets it."""
     place = group.redis[group.ordinal]
     values = ("replica-announce-ip", place.host, "replica-announce-port", str(place.port))
-    _order(group, group.own_redis, ("CONFIG", "SET", *values))
+    order(group, group.own_redis, ("CONFIG", "SET", *values))
 
 
 def introduce(group: Group) -> bool:
@@ -169,7 +169,7 @@ def introduce(group: Group) -> bool:
     settings = {"announce-ip": place.host, "announce-port": str(place.port)}
     if group.access.user:
         settings |= {"sentinel-user": group.access.user, "sentinel-pass": group.access.password}
-    return _order(group, group.own_sentinel, *(("SENTINEL", "CONFIG", "SET", *pair) for pair in settings.items()))
+    return order(group, group.own_sentinel, *(("SENTINEL", "CONFIG", "SET", *pair) for pair in settings.items()))
 
 
 def _watch(group: Group, master: int) -> None:
@@ -185,7 +185,7 @@ def _watch(group: Group, master: int) -> None:
     }
     if group.access.user:
         settings |= {"auth-user": group.access.user, "auth-pass": group.access.password}
-    _order(
+    order(
         group,
         group.own_sentinel,
         ("SENTINEL", "MONITOR", name, place.host, str(place.port), quorum),
@@ -196,10 +196,10 @@ def _watch(group: Group, master: int) -> None:
 def _carry_out(group: Group, decision: Decision) -> None:
     match decision:
         case Lead():
-            _order(group, group.own_redis, ("REPLICAOF", "NO", "ONE"))
+            order(group, group.own_redis, ("REPLICAOF", "NO", "ONE"))
         case Follow(ordinal):
             place = group.redis[ordinal]
-            _order(group, group.own_redis, ("REPLICAOF", place.host, str(place.port)))
+            order(group, group.own_redis, ("REPLICAOF", place.host, str(place.port)))
         case Elect():
             _elect(group)
         case Stay() | Wait():
@@ -214,7 +214,8 @@ def _elect(group: Group) -> None:
             return
 
 
-def _order(group: Group, place: Place, *commands: tuple[str, ...]) -> bool:
+def order(group: Group, place: Place, *commands: tuple[str, ...]) -> bool:
+    """Give orders; False, and a line of the log, if they are not taken."""
     try:
         ask(place, group.access, *commands)
     except SILENT as error:

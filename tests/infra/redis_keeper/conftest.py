@@ -34,12 +34,15 @@ def free_ports(count):
 
 
 class RedisSet:
-    """Three members; each has a Redis, a Sentinel and a keeper, any of which can be killed."""
+    """Three members; each has a Redis, a Sentinel and a keeper, any of which can be killed.
+
+    `inside` stands before each program; `host` is the address by which members name each other.
+    """
 
     KINDS = ("redis", "sentinel", "keeper")
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, inside=(), host="127.0.0.1"):
+        self.folder, self.inside, self.host = folder, inside, host
         ports = free_ports(2 * SIZE)
         self.redis, self.sentinels = ports[:SIZE], ports[SIZE:]
         self.processes = {}
@@ -58,7 +61,7 @@ class RedisSet:
         (auth / "sentinel.acl").write_text(redis_files.sentinel_users(PASSWORD, PASSWORD))
         (auth / "replication.conf").write_text(redis_files.replication(PASSWORD))
         (auth / "keeper").write_text(PASSWORD)
-        text = redis_files.state_configuration("64mb") + f"port {self.redis[n]}\nbind 127.0.0.1\n"
+        text = redis_files.state_configuration("64mb") + f"port {self.redis[n]}\nbind 127.0.0.1 {self.host}\n"
         (place / "redis.conf").write_text(self.moved(n, text))
 
     def moved(self, n, text):
@@ -72,9 +75,9 @@ class RedisSet:
                 return ["redis-server", str(place / "redis.conf")]
             case "sentinel":
                 script = self.moved(n, redis_files.sentinel_command()[2]).replace("26379", str(self.sentinels[n]))
-                return ["sh", "-c", f"{script} --bind 127.0.0.1"]
+                return ["sh", "-c", f"{script} --bind 127.0.0.1 {self.host}"]
             case _:
-                places = (",".join(f"127.0.0.1:{port}" for port in ports) for ports in (self.redis, self.sentinels))
+                places = (",".join(f"{self.host}:{port}" for port in ports) for ports in (self.redis, self.sentinels))
                 redis, sentinels = places
                 return [
                     *(sys.executable, "-m", "infra.redis_keeper", "--name", "state", "--ordinal", f"redis-{n}"),
@@ -88,7 +91,7 @@ class RedisSet:
                 self.write_files(n)  # pods get theirs read-only; here Sentinel's CONFIG REWRITE writes roles into it
             with (self.place(n) / f"{kind}.log").open("ab") as log:
                 self.processes[kind, n] = subprocess.Popen(
-                    self.command(kind, n), stdout=log, stderr=subprocess.STDOUT, cwd=ROOT
+                    [*self.inside, *self.command(kind, n)], stdout=log, stderr=subprocess.STDOUT, cwd=ROOT
                 )
 
     def kill(self, kind, n, number=signal.SIGKILL):
@@ -198,6 +201,12 @@ class RedisSet:
                 path = self.place(n) / f"{kind}.log"
                 logs[kind, n] = path.read_text().splitlines()[-6:] if path.exists() else []
         return "\n".join(f"{kind} {n}: {line}" for (kind, n), lines in logs.items() for line in lines)
+
+
+@pytest.fixture(scope="session")
+def make_redis_set():
+    """With importmode=importlib tests cannot import this file."""
+    return RedisSet
 
 
 @pytest.fixture
