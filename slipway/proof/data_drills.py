@@ -95,7 +95,7 @@ def _postgres_primary(surroundings: Surroundings) -> Drill:
         limits=Limits(requests=surroundings.requests, recovery_p95=15.0, lost=0),
         shape=Shape(times=_KILLS, recovered_within=_WITHIN),
         next_fault=next_fault,
-        ready=lambda: (killed.seen() or next_one.done()) and back() and postgres.leader() is not None,
+        ready=lambda: postgres.leader() is not None and (killed.seen() or next_one.done()) and back(),
         connect=surroundings.connect,
     )
 

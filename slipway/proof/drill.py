@@ -18,6 +18,10 @@ from slipway.proof.writer import Ledger, Records, control
 from slipway.reports import Bar, Report, Section
 
 _LEDGER_RATE: Final = 20.0  # writes per second: enough to hit a moment of 50 ms, few beside the load
+# Seconds between two looks, each of which is several kubectl: looked at without a pause, they took a core from the
+# cluster that was to recover. How long users felt a fault is told by the load, to a tenth of a second.
+_LOOK_EVERY: Final = 2.0
+_LOOK_FOR_LEADER_EVERY: Final = 0.5
 _DELIVERED_WITHIN: Final = 120.0  # seconds; a message that was lost on its way is sent again after 30
 
 
@@ -162,7 +166,7 @@ class Runner:
             try:
                 if drill.leads is not None:
                     what = f"somebody to lead after {fault.name}"
-                    taken.led_after.append(self._until(drill, drill.leads, what))
+                    taken.led_after.append(self._until(drill, drill.leads, what, every=_LOOK_FOR_LEADER_EVERY))
                     timeline.mark("led again")
                 self._until(drill, drill.ready, f"all to be ready after {fault.name}")
             except TookTooLongError as error:
@@ -171,8 +175,8 @@ class Runner:
             taken.ready_after.append(self._clock.steady() - healed)
             timeline.mark("ready again")
 
-    def _until(self, drill: Drill, done: Callable[[], bool], what: str) -> float:
-        return wait_until(self._clock, done, what=what, within=drill.shape.recovered_within)
+    def _until(self, drill: Drill, done: Callable[[], bool], what: str, every: float = _LOOK_EVERY) -> float:
+        return wait_until(self._clock, done, what=what, within=drill.shape.recovered_within, every=every)
 
     def _undelivered(self, messages: Messages) -> int:
         with contextlib.suppress(TookTooLongError):
@@ -181,7 +185,7 @@ class Runner:
                 lambda: not messages.waiting(),
                 what="no message to wait",
                 within=_DELIVERED_WITHIN,
-                every=2.0,
+                every=_LOOK_EVERY,
             )
         return messages.waiting()
 
