@@ -39,6 +39,8 @@ class Capabilities:
         address_range: Free addresses for MetalLB, `first-last`.
         shared_machine: All its nodes are on one machine, whose figures are then the same on each.
         storage_class: Storage class for databases.
+        load_balancer_annotations: What a Service of type LoadBalancer must say there to get the right kind of address;
+            nothing if left out.
     """
 
     load_balancer: bool
@@ -49,6 +51,7 @@ class Capabilities:
     registry_certificates: pulumi.Input[str] | None = None
     address_range: pulumi.Input[str] | None = None
     shared_machine: bool = False
+    load_balancer_annotations: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a set of capabilities that promises something it does not name."""

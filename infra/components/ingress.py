@@ -70,6 +70,7 @@ class IngressConfig:
         observer: Reference of the image `ingress-observer`; without it nothing tells colours apart.
         measured: Whether there is a Prometheus that reads its numbers.
         rolled_out: Whether there is a rollout controller that reads the observer.
+        annotations: What the Service must say to get its address on this cluster.
     """
 
     namespace: pulumi.Resource
@@ -81,6 +82,7 @@ class IngressConfig:
     observer: pulumi.Input[str] | None = None
     measured: bool = True
     rolled_out: bool = True
+    annotations: Mapping[str, str] | None = None
 
 
 @final
@@ -146,7 +148,7 @@ class Ingress(Component):
         )
         service = Service(
             "haproxy",
-            metadata=named,
+            metadata=metadata(INGRESS, _labels(), namespace=Namespace.INGRESS.value, annotations=config.annotations),
             spec=service_spec(),
             opts=self.child(depends_on=[config.namespace], timeout="10m"),
         )

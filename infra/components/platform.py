@@ -197,6 +197,7 @@ class Platform(Component):
                 observer_image,
                 settings.metrics is Part.MANAGED,
                 bool(controller_image),
+                config.capabilities.load_balancer_annotations,
             ),
             self.child(depends_on=[priorities, *(it for it in (metallb, observer) if it)]),
         )

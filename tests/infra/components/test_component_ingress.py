@@ -54,6 +54,18 @@ def test_it_is_ordinary_pods_behind_one_address(run):
     assert "hostNetwork" not in run.one("kubernetes:apps/v1:Deployment").inputs["spec"]["template"]["spec"]
 
 
+def test_the_service_says_what_the_cluster_wants_to_hear_and_nothing_else_has_to(deploy, run):
+    def program():
+        namespace = pulumi.CustomResource("kubernetes:core/v1:Namespace", "ingress", {})
+        config = IngressConfig(namespace, "haproxy@sha256:0", PROFILE, TrafficTimeouts(), "certificate", "key")
+        return Ingress("ingress", replace(config, annotations={"cloud.test/kind": "network"}))
+
+    told = {it["kind"]: it["metadata"].get("annotations") for it in deploy(program).objects() if "kind" in it}
+    assert told["Service"] == {"cloud.test/kind": "network"}
+    assert told["Deployment"] is None
+    assert "annotations" not in run.one("kubernetes:core/v1:Service").inputs["metadata"]
+
+
 def test_a_pod_is_added_before_one_is_taken_away(run):
     spec = run.one("kubernetes:apps/v1:Deployment").inputs["spec"]
     assert spec["replicas"] == 2

@@ -1,5 +1,7 @@
 """The platform as a whole: which resources exist, each pod safe and sized, no secret in plain text."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -9,7 +11,7 @@ from infra import images, naming
 from infra.components.platform import Platform, PlatformConfig
 from infra.handover import Capabilities
 from infra.images import CATALOGUE, ImageSource
-from infra.parts import Part
+from infra.parts import Part, Store
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import PlatformSettings
 from infra.timeouts import TrafficTimeouts
@@ -121,6 +123,14 @@ def test_a_cluster_with_a_load_balancer_gets_no_metallb_and_pulls_from_upstream(
     run = platform(capabilities=CLOUD)
     assert run.counts() == dict(sorted(COMMON.items()))
     assert not [text for text in run.plain_texts() if "metallb" in text]
+
+
+def test_haproxys_address_is_asked_for_as_the_cluster_wants(deploy, release):
+    capabilities = replace(CLOUD, load_balancer_annotations={"cloud.test/kind": "network"})
+    chosen = PlatformSettings(metrics=Part.OFF, logs=Part.OFF, postgres=Store.OFF, redis=Store.OFF)
+    run = deploy(lambda: Platform("platform", PlatformConfig("test", capabilities, chosen, release)))
+    services = {it.inputs["metadata"]["name"]: it.inputs for it in run.of("kubernetes:core/v1:Service")}
+    assert services["haproxy"]["metadata"]["annotations"] == {"cloud.test/kind": "network"}
 
 
 @pytest.mark.parametrize("capabilities", [OWN_REGISTRY, CLOUD], ids=["own", "cloud"])
