@@ -102,6 +102,12 @@ class Place:
             shutil.rmtree(logs)
         logs.touch(mode=0o400)
 
+    def has_plugin(self, name: str, version: str) -> bool:
+        """Whether a provider's plug-in is there: in Pulumi's folder, or on PATH in whatever version."""
+        program = f"pulumi-resource-{name}"
+        installed = self.state / "home" / "plugins" / f"resource-{name}-v{version}" / program
+        return installed.exists() or shutil.which(program, path=self.environment()["PATH"]) is not None
+
     def _install_plugin(self, binary: Path) -> None:
         """Link the provider into Pulumi's plug-in folder: found on PATH it would warn at every run."""
         folder = self.state / "home" / "plugins" / f"resource-kubernetes-v{KUBERNETES_PLUGIN_VERSION}"
@@ -154,6 +160,14 @@ class Engine:
             return {}
         with _told(project):
             return {key: output.value for key, output in self._stack(project, stack).outputs().items()}
+
+    def types(self, project: Project, stack: str) -> frozenset[str]:
+        """Types of all that a stack's state holds, also after an `up` that failed; none if there is no such stack."""
+        if stack not in self.stacks(project):
+            return frozenset()
+        with _told(project):
+            state = self._stack(project, stack).export_stack().deployment or {}
+        return frozenset(str(it["type"]) for it in state.get("resources") or ())
 
     def unchanged(self, project: Project, stack: str) -> bool:
         """Whether a preview would change nothing."""

@@ -21,6 +21,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from infra.eks_settings import EksSettings
 from infra.images import ImageSource
 from infra.naming import DOMAIN, POSTGRES, Project, dns_label
 from infra.parts import ExternalObjectStore, Part, Parts, Restore, Store
@@ -42,6 +43,7 @@ class Target(StrEnum):
     EMBEDDED = "embedded"
     EXISTING = "existing"
     KIND = "kind"
+    EKS = "eks"
 
 
 def _network(value: str) -> str:
@@ -173,6 +175,7 @@ class ClusterSettings(BaseModel):
         default=None, description="Only for the target `existing`, and required there."
     )
     kind: KindSettings | None = Field(default=None, description="Only for the target `kind`.")
+    eks: EksSettings | None = Field(default=None, description="Only for the target `eks`, and required there.")
 
     @model_validator(mode="after")
     def _of_the_target(self) -> Self:
@@ -184,6 +187,10 @@ class ClusterSettings(BaseModel):
             raise ValueError(f"existing must be left out for the target {self.target.value}: nothing would read it")
         if self.target is not Target.KIND and self.kind is not None:
             raise ValueError(f"kind must be left out for the target {self.target.value}: nothing would read it")
+        if self.target is Target.EKS and self.eks is None:
+            raise ValueError("eks is required for the target eks: at least account, region and administrators")
+        if self.target is not Target.EKS and self.eks is not None:
+            raise ValueError(f"eks must be left out for the target {self.target.value}: nothing would read it")
         return self
 
 

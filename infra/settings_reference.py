@@ -64,6 +64,8 @@ def _allowed(field: FieldInfo) -> str:
             return ", ".join(f"`{member.value}`" for member in kind)
     if bool in _kinds(field):
         return "`true`, `false`"
+    if typing.get_origin(field.annotation) is tuple:
+        return "a list of text"
     low = next((it.ge for it in field.metadata if isinstance(it, Ge)), None)
     high = next((it.le for it in field.metadata if isinstance(it, Le)), None)
     if int in _kinds(field):

@@ -88,6 +88,16 @@ TABLE: Final = (
         "2.8 of upstream's image, on which shifts are not measured",
         "by kindnet, says its project; not tried",
     ),
+    Support(
+        Target.EKS,
+        "a cluster of AWS with its own network in three zones, proven by mocks and by nothing else "
+        "([how](docs/how-to/eks.md)); three images must come from a registry of yours",
+        Level.MOCKS,
+        ("tests/infra/clusters/eks",),
+        None,
+        "2.8 of upstream's image, on which shifts are not measured",
+        "by the VPC's plug-in, says AWS; not tried",
+    ),
 )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from infra.clusters import probe
 from infra.clusters.existing import ExistingConfig, existing
+from infra.eks_settings import EksSettings
 from infra.handover import Capabilities, Cluster
 from infra.settings import ClusterSettings, EmbeddedSettings, ExistingSettings, KindSettings, SettingsError, Target
 
@@ -24,6 +25,8 @@ def make(name: str, settings: ClusterSettings) -> Cluster:
     """
     if settings.existing is not None:
         return existing(existing_config(settings.existing, REPOSITORY))
+    if settings.eks is not None:
+        return _eks(name, settings.eks)
     if settings.target is Target.KIND:
         return _kind(name, settings.kind or KindSettings())
     return _embedded(name, settings.embedded or EmbeddedSettings())
@@ -52,6 +55,13 @@ def existing_config(settings: ExistingSettings, root: Path) -> ExistingConfig:
         ),
         None if settings.storage_class else probe.storage_class,
     )
+
+
+def _eks(name: str, settings: EksSettings) -> Cluster:
+    # Imported here: it takes seconds, and the other targets need nothing of AWS.
+    from infra.clusters.eks.cluster import EksConfig, eks  # noqa: PLC0415  # see above
+
+    return eks(EksConfig(name, settings))
 
 
 def _kind(name: str, settings: KindSettings) -> Cluster:

@@ -1,8 +1,9 @@
-"""`slipway down`: the cluster first, then the state of what was on it; on a cluster of others, what was put on it."""
+"""`slipway down`: the cluster first, then the state of what was on it; elsewhere, one object after the other."""
 
 import click
 
 from infra.clusters import kind
+from infra.clusters.eks import needs
 from infra.clusters.existing import IDENTIFIER_PREFIX
 from infra.engine import Engine
 from infra.naming import Project
@@ -21,11 +22,16 @@ def command(cluster: str, forget: bool) -> None:
 
     It asks nothing of the cluster, which may be dead: processes, mounts, namespaces and control groups are found on
     this machine. The other stacks' state is dropped, as their objects went with the cluster. A cluster of the target
-    `existing` stays: there services and platform are taken off, one object after the other.
+    `existing` stays: there services and platform are taken off, one object after the other. At AWS (`eks`) the cluster
+    and its network follow them: what the platform made there (load balancer, volumes) would outlive a cluster that went
+    first.
     """
     with Progress() as progress:
         tools = Tools(progress)
-        if not forget and of_others(tools.engine, cluster):
+        aws = not forget and by_aws(tools.engine, cluster)
+        if aws:
+            needs.check(tools.place)
+        if aws or (not forget and of_others(tools.engine, cluster)):
             plugin = PLATFORM_PROGRAMS[0]
             tools.place.prepare(tools.toolchain.ensure([plugin])[plugin])
             for project, stack in list(tools.engine.stacks_of(cluster)):
@@ -46,6 +52,11 @@ def command(cluster: str, forget: bool) -> None:
 def by_kind(engine: Engine, cluster: str) -> bool:
     """Whether kind has made it."""
     return str(engine.outputs(Project.CLUSTER, cluster).get("identifier", "")).startswith(kind.IDENTIFIER_PREFIX)
+
+
+def by_aws(engine: Engine, cluster: str) -> bool:
+    """Whether anything of it is at AWS, where it costs money; seen in the state, since an `up` may have failed."""
+    return any(it.startswith("aws:") for it in engine.types(Project.CLUSTER, cluster))
 
 
 def of_others(engine: Engine, cluster: str) -> bool:

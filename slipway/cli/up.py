@@ -13,9 +13,11 @@ from typing import Any, final
 import click
 from rich.table import Table
 
+from infra.clusters.eks import needs
 from infra.engine import EngineError
 from infra.naming import Environment, Project, live_host, service_stack
 from infra.profiles import ProfileName
+from infra.settings import Target
 from loadtests.k6 import LoadResult
 from slipway import reports
 from slipway.cli import requirements, smoke
@@ -30,7 +32,7 @@ from slipway.toolchain import debian
 @environment_option
 @click.option(
     "--target",
-    type=click.Choice(["auto", "embedded", "existing", "kind"]),
+    type=click.Choice(["auto", *(it.value for it in Target)]),
     default="auto",
     show_default=True,
     help="Which kind of cluster; `auto` keeps a stack's choice, else takes `embedded`.",
@@ -107,13 +109,16 @@ def by_project(settings: Iterable[tuple[str, str]]) -> dict[Project, dict[str, s
 
 def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The three projects in their order, while the toolchain builds ahead what the next one needs."""
-    progress, here = tools.progress, wanted.target not in {"existing", "kind"}
+    progress, here = tools.progress, wanted.target in {"auto", Target.EMBEDDED}
     if here:
         debian.ensure((*requirements.EMBEDDED_PACKAGES, *requirements.IMAGE_PACKAGES), progress.step)
     progress.step("programs of the cluster")
     tools.toolchain.ensure(requirements.CLUSTER_PROGRAMS if here else ["pulumi-home"])
     ahead = tools.build_ahead() if here else None
     steps["programs of the cluster"] = progress.elapsed
+    if wanted.target == Target.EKS:
+        needs.check(tools.place)
+        _kubernetes_plugin(tools)  # the cluster's own project makes a storage class there
     progress.step(f"cluster {wanted.cluster}")
     chosen = {} if wanted.target == "auto" else {"target": wanted.target}
     config = {**chosen, **({"embedded": json.dumps(wanted.embedded)} if wanted.embedded else {})}
@@ -122,8 +127,7 @@ def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> tuple[M
     if not here and made["capabilities"]["local_images"]:
         debian.ensure(requirements.IMAGE_PACKAGES, progress.step)
     steps["cluster"] = progress.elapsed
-    plugin = requirements.PLATFORM_PROGRAMS[0]
-    tools.place.prepare(tools.toolchain.ensure([plugin])[plugin])
+    _kubernetes_plugin(tools)
     progress.step("platform")
     config = {**({"profile": wanted.profile} if wanted.profile else {}), **wanted.settings[Project.PLATFORM]}
     outputs = tools.engine.up(Project.PLATFORM, wanted.cluster, config, progress.engine_event)
@@ -139,6 +143,11 @@ def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> tuple[M
     if ahead:
         ahead.wait()
     return outputs, service
+
+
+def _kubernetes_plugin(tools: Tools) -> None:
+    plugin = requirements.PLATFORM_PROGRAMS[0]
+    tools.place.prepare(tools.toolchain.ensure([plugin])[plugin])
 
 
 def _report(started: dt.datetime, steps: Mapping[str, float], proof: LoadResult) -> reports.Report:

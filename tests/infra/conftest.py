@@ -57,7 +57,8 @@ class Cloud(pulumi_mocks.Mocks):
         outputs = {key: value for key, value in args.inputs.items() if key != "__provider"}
         if self.preview:
             return None, outputs
-        return f"{args.name}-id", {**outputs, **self._computed(args)}
+        computed = self._of_aws(args) if args.typ.startswith("aws:") else self._computed(args)
+        return f"{args.name}-id", {**outputs, **computed}
 
     def _computed(self, args: pulumi_mocks.MockResourceArgs) -> dict[str, Any]:
         match args.typ.rpartition(":")[2]:
@@ -84,6 +85,21 @@ class Cloud(pulumi_mocks.Mocks):
                 return {"status": {"loadBalancer": {"ingress": [{"ip": ADDRESS}]}}}
             case _:
                 return {}
+
+    @staticmethod
+    def _of_aws(args: pulumi_mocks.MockResourceArgs) -> dict[str, Any]:
+        name = args.inputs.get("name") or args.name
+        outputs = {"name": name, "arn": f"arn-of-{args.typ.rpartition(':')[2]}-{args.name}", "keyId": f"{args.name}-id"}
+        match args.typ:
+            case "aws:eks/cluster:Cluster":
+                outputs["endpoint"] = f"https://{name}.eks.test"
+                outputs["certificateAuthority"] = {"data": "Q2VydGlmaWNhdGU="}
+                outputs["identities"] = [{"oidcs": [{"issuer": f"https://issuer.test/{name}"}]}]
+            case "aws:ec2/launchTemplate:LaunchTemplate":
+                outputs["latestVersion"] = 1
+            case _:
+                pass
+        return outputs
 
     def call(self, args: pulumi_mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         assert args.token == "pulumi:pulumi:readStackOutputs"

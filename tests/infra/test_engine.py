@@ -70,3 +70,19 @@ def test_a_preview_counts_by_operation_and_refreshes_if_asked(monkeypatch, tmp_p
     assert told == changes
     assert all(type(kind) is str for kind in told)
     assert asked == [False, True]
+
+
+def test_what_a_state_holds_is_told_by_type_also_if_there_is_none(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", "/bin")  # the engine puts Pulumi before it
+    engine = Engine(Place(tmp_path / "programs", tmp_path / "state"))
+    state = {"resources": [{"type": "aws:ec2/vpc:Vpc"}, {"type": "aws:ec2/vpc:Vpc"}, {"type": "pulumi:pulumi:Stack"}]}
+    monkeypatch.setattr(engine, "stacks", lambda _project: ["c", "empty"])
+    states = {"c": state, "empty": None}
+    monkeypatch.setattr(
+        engine,
+        "_stack",
+        lambda _project, stack: SimpleNamespace(export_stack=lambda: SimpleNamespace(deployment=states[stack])),
+    )
+    assert engine.types(Project.CLUSTER, "c") == {"aws:ec2/vpc:Vpc", "pulumi:pulumi:Stack"}
+    assert engine.types(Project.CLUSTER, "empty") == frozenset()
+    assert engine.types(Project.CLUSTER, "other") == frozenset()

@@ -148,7 +148,8 @@ def test_a_project_is_a_page_that_uses_no_default_provider(project):
     settings = yaml.safe_load((folder(project) / "Pulumi.yaml").read_text())
     assert settings["name"] == project.value
     assert settings["runtime"] == "python"
-    assert settings["config"]["pulumi:disable-default-providers"] == {"value": ["kubernetes"]}
+    clouds = ["kubernetes", "aws"] if project is Project.CLUSTER else ["kubernetes"]
+    assert settings["config"]["pulumi:disable-default-providers"] == {"value": clouds}
     text = (folder(project) / "__main__.py").read_text()
     assert len(text.splitlines()) < 40
     names = {it.name for it in folder(project).iterdir()}

@@ -16,14 +16,19 @@ STACKS = [(Project.SERVICE, "it-dev"), (Project.PLATFORM, "it"), (Project.CLUSTE
 class Engine:
     """Remembers what it was asked for."""
 
-    def __init__(self, identifier):
+    def __init__(self, identifier, types=()):
         self.identifier = identifier
+        self.made = frozenset(types)
         self.left = list(STACKS)
         self.done = []
 
     def outputs(self, project, stack):
         assert (project, stack) == (Project.CLUSTER, "it")
         return {"identifier": self.identifier} if self.identifier else {}
+
+    def types(self, project, stack):
+        assert (project, stack) == (Project.CLUSTER, "it")
+        return self.made
 
     def stacks_of(self, cluster):
         assert cluster == "it"
@@ -39,8 +44,8 @@ class Engine:
 
 @pytest.fixture
 def take_down(monkeypatch):
-    def run(identifier, *arguments, residue=False):
-        engine, removed = Engine(identifier), []
+    def run(identifier, *arguments, residue=False, types=()):
+        engine, removed = Engine(identifier, types), []
         tools = SimpleNamespace(
             engine=engine,
             place=SimpleNamespace(prepare=removed.append),
@@ -49,6 +54,7 @@ def take_down(monkeypatch):
         monkeypatch.setattr(down, "Tools", lambda progress: tools)  # noqa: ARG005  # called by position
         monkeypatch.setattr(down.residue, "find", lambda name: [name] if residue else [])
         monkeypatch.setattr(down.node, "destroy", lambda name, _progress: removed.append(f"cluster {name}"))
+        monkeypatch.setattr(down.needs, "check", lambda _place: removed.append("checked"))
         monkeypatch.setattr(down.kind, "delete", lambda name: removed.append(f"{name} of kind"))
         result = CliRunner().invoke(down.command, ["--cluster", "it", *arguments])
         assert result.exit_code == 0, result.output
@@ -80,6 +86,19 @@ def test_a_cluster_of_kind_is_removed_by_kind_and_asked_nothing(take_down):
     done, removed = take_down("kind/it")
     assert done == [("forget", project, stack) for project, stack in STACKS]
     assert removed == ["it of kind"]
+
+
+@pytest.mark.parametrize("identifier", ["eks/0123456789abcdef", None])
+def test_what_is_at_aws_is_destroyed_the_last_made_first_also_if_up_has_failed(take_down, identifier):
+    done, removed = take_down(identifier, types=["pulumi:pulumi:Stack", "aws:ec2/vpc:Vpc"])
+    assert done == [("destroy", project, stack) for project, stack in STACKS]
+    assert removed == ["checked", "pulumi-resource-kubernetes"]
+
+
+def test_what_was_at_aws_and_is_gone_is_forgotten(take_down):
+    done, removed = take_down("eks/0123456789abcdef", "--forget", types=["aws:ec2/vpc:Vpc"])
+    assert done == [("forget", project, stack) for project, stack in STACKS]
+    assert removed == []
 
 
 def test_settings_go_to_their_project():
