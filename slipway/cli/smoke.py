@@ -11,6 +11,7 @@ from infra.naming import Environment, Project, live_host, service_stack
 from loadtests import k6
 from loadtests.plan import LoadPlan
 from slipway.cli.context import Tools
+from slipway.cli.reach import address_of
 
 RATE = 20
 SECONDS = 10
@@ -54,7 +55,7 @@ def plan_for(
         duration=seconds,
         host=host,
         ca=ca,
-        address=platform["ingressAddress"],
+        address=address_of(platform["ingressAddress"]),
         workdir=workdir,
         secrets={"SLIPWAY_TOKEN": service["accessKey"]},
     ).guarded()
