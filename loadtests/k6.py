@@ -19,7 +19,7 @@ from loadtests import binary as binaries
 from loadtests import written
 from loadtests.plan import LoadPlan, PlanError, command, described, environment
 from loadtests.stream import Answered, Failure, Gap, Second, Seconds, StreamReader, Totals
-from loadtests.verdict import ExitClass, Judgement, Summary, SummaryError, classify, parse_summary
+from loadtests.verdict import ExitClass, Finished, Judgement, Summary, SummaryError, classify, parse_summary
 
 _HARD_STOP: Final = 10.0  # seconds between the second signal and the kill
 _TICK: Final = 1.0
@@ -57,6 +57,7 @@ class LoadResult:
         read_gaps, write_gaps: times of at least half a second in which no read, no write ended well.
         summary: path of k6's summary; it may be missing if k6 did not get that far.
         folder: every artefact of the run.
+        finished: of scenario `async`: exports that were fetched, and how long they took; None if none was.
     """
 
     exit_class: ExitClass
@@ -85,6 +86,7 @@ class LoadResult:
     summary: Path
     folder: Path
     colours: Mapping[str, Answered] = field(default_factory=dict[str, Answered])
+    finished: Finished | None = None
 
 
 class Run:
@@ -309,4 +311,5 @@ def _result(
         summary=running.summary,
         folder=running.folder,
         colours=seen.colours(),
+        finished=summary.finished if summary else None,
     )

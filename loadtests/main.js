@@ -3,6 +3,7 @@
 import http from 'k6/http';
 import { settings } from './lib/settings.js';
 import { executor } from './lib/workload.js';
+import { followed } from './scenarios/async.js';
 import { crud } from './scenarios/crud.js';
 import { login } from './scenarios/login.js';
 import { page } from './scenarios/page.js';
@@ -10,7 +11,7 @@ import { readMostly } from './scenarios/read_mostly.js';
 import { search } from './scenarios/search.js';
 import { smoke } from './scenarios/smoke.js';
 
-const known = { crud, login, page, 'read-mostly': readMostly, search, smoke };
+const known = { async: followed, crud, login, page, 'read-mostly': readMostly, search, smoke };
 if (!Object.hasOwn(known, settings.scenario)) {
   throw new Error(`unknown scenario ${settings.scenario}; known: ${Object.keys(known).join(', ')}`);
 }
@@ -55,6 +56,7 @@ export const options = {
       dropped_iterations: zero,
     },
     mixGuards(),
+    scenario.guards || {},
     settings.unkeyedApart ? {} : { slipway_unkeyed_failed: zero },
   ),
 };

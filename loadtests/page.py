@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from pydantic import JsonValue
+
 from loadtests.k6 import LoadResult
-from loadtests.plan import LoadPlan
+from loadtests.plan import FOLLOWING, LoadPlan
 from loadtests.stream import Failure, Second
-from loadtests.verdict import ExitClass
+from loadtests.verdict import ExitClass, Finished
 from slipway.reports import Bar, Report, Section, Verdict, derive, rows
 from slipway.reports.plots import FAILED, PALETTE, Line, Panel, Plot, Span, draw
 
@@ -30,6 +32,10 @@ def bars(plan: LoadPlan, result: LoadResult) -> tuple[Bar, ...]:
     ]
     if not plan.unkeyed_apart:
         found.append(Bar.exactly("failed writes without a key", result.unkeyed_failed, 0))
+    if plan.scenario == FOLLOWING:
+        files = result.finished.count if result.finished else 0
+        least = plan.min_requests
+        found.append(Bar(what="exports fetched", measured=files, bar=f">= {least:,}", holds=files >= least))
     if result.exit_class is ExitClass.FAIL and all(bar.holds for bar in found):
         found.append(Bar(what="every request answered", measured="; ".join(result.reasons), bar="yes", holds=False))
     return tuple(found)
@@ -53,6 +59,7 @@ def report(plan: LoadPlan, result: LoadResult, *, name: str | None = None) -> Re
             "cut off at the end": result.cut_off,
             "rate": {"wanted per s": plan.rate, "achieved per s": _rounded(result.rate_achieved)},
             "latency ms": {"p50": _rounded(result.p50), "p95": _rounded(result.p95), "p99": _rounded(result.p99)},
+            **_files(result.finished),
             "statuses": dict(result.statuses),
             "shares %": {kind: round(100 * share, 1) for kind, share in result.shares.items()},
             "protocol": plan.protocol,
@@ -146,6 +153,13 @@ def _shade(status: str, statuses: Sequence[str]) -> str:
 
 def _clock(failure: Failure) -> str:
     return datetime.fromtimestamp(failure.at, UTC).strftime("%H:%M:%S.%f")[:-3]
+
+
+def _files(finished: Finished | None) -> dict[str, JsonValue]:
+    if finished is None:
+        return {}
+    names = ("p50", "p95", "p99", "slowest")
+    return {"from order to file ms": {name: round(getattr(finished, name), 2) for name in names}}
 
 
 def _rounded(value: float | None) -> float | None:

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from loadtests.workloads import WORKLOADS, Workload
 
-SCENARIOS: Final = ("smoke", "crud", "read-mostly", "search", "login", "page")
+SCENARIOS: Final = ("smoke", "crud", "read-mostly", "search", "login", "async", "page")
+#: The scenario whose iterations are no single requests: each follows one export to its file.
+FOLLOWING: Final = "async"
 #: Scenarios that send the mix of the project's definition, on which a proof may stand.
 MIXED: Final = ("smoke", "crud")
 SCRIPT: Final = Path(__file__).parent / "main.js"
@@ -38,13 +40,13 @@ class LoadPlan:
     Attributes:
         scenario: what is sent, one of `SCENARIOS`.
         base_url: scheme, host and port; no path.
-        rate: requests per second.
+        rate: requests per second; of scenario `async` exports.
         duration: seconds.
         workdir: a folder is made in it for each run.
         host: name for TLS and the Host header, put in place of the host in `base_url`.
         ca: PEM file of the only authorities that are trusted; None trusts the machine's.
         address: IP, or IP:port, to connect to instead of resolving the name.
-        min_requests: fewer make the run fail, whatever else holds.
+        min_requests: fewer make the run fail, whatever else holds; of scenario `async` so many files must be fetched.
         netns: name of the network namespace that k6 runs in.
         workload: how the rate is spread over time, one of `WORKLOADS`.
         stall: seconds for which the whole service may stand still before requests are dropped; sets the number of
@@ -135,7 +137,7 @@ class LoadPlan:
 
     @property
     def planned(self) -> int:
-        """Requests that the plan makes if none is dropped."""
+        """Requests that the plan makes if none is dropped; of scenario `async` exports."""
         return int(self.rate * self.duration * self.shape.mean + _ROUNDING)
 
     @property
@@ -150,8 +152,9 @@ class LoadPlan:
 
     @property
     def vus(self) -> int:
-        """Virtual users, each with a connection of its own."""
-        return math.ceil(self.rate * self.stall) + 10
+        """Virtual users, each with a connection of its own; one that waits for its export has no time for another."""
+        waits = self.answer_limit if self.scenario == FOLLOWING else 0.0
+        return math.ceil(self.rate * (self.stall + waits)) + 10
 
     @property
     def deadline(self) -> float:

@@ -29,7 +29,7 @@ _TENTH: Final = 100  # milliseconds; how exactly a gap is known
 _NO_COLOUR: Final = "none"
 _HARM: Final = frozenset({"failed", "unkeyed_failed"})
 _READS: Final = frozenset(  # all other operations write
-    {"read", "list", "hot", "missing", "page", "by_author", "newest", "named", "following", "use"}
+    {"read", "list", "hot", "missing", "page", "by_author", "newest", "named", "following", "use", "ask", "fetch"}
 )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from loadtests.plan import MIXED, LoadPlan
+from loadtests.plan import FOLLOWING, MIXED, LoadPlan
 
 MIN_UNCACHED_SHARE: Final = 0.30
 MIN_KEYED_SHARE: Final = 0.20
@@ -50,6 +50,17 @@ class SummaryError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Finished:
+    """Work behind requests that was ordered and fetched: how often, and milliseconds from the order to the file."""
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    slowest: float
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The counts of one run, by columns.
 
@@ -65,6 +76,7 @@ class Summary:
         statuses: HTTP status (`0`: no answer) -> requests; only those that occurred.
         broken_thresholds: those that k6 itself found broken.
         seconds: of the whole run, with setup.
+        finished: of scenario `async`; None if nothing was.
     """
 
     started: int
@@ -85,6 +97,7 @@ class Summary:
     statuses: Mapping[str, int]
     broken_thresholds: tuple[str, ...]
     seconds: float
+    finished: Finished | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +157,16 @@ def _summary(document: Any) -> Summary:
             if not held
         ),
         seconds=float(document["milliseconds"]) / 1000,
+        finished=_finished(metrics),
     )
+
+
+def _finished(metrics: Mapping[str, Mapping[str, Any]]) -> Finished | None:
+    count = _count(metrics, "slipway_finished")
+    if not count:
+        return None
+    took = metrics["slipway_finished_ms"]["values"]
+    return Finished(count, *(float(took[name]) for name in ("med", "p(95)", "p(99)", "max")))
 
 
 def faults(summary: Summary, plan: LoadPlan, *, finished_early: bool = False) -> tuple[str, ...]:
@@ -156,6 +178,9 @@ def faults(summary: Summary, plan: LoadPlan, *, finished_early: bool = False) ->
         found.append(f"{summary.dropped} requests were dropped: {plan.vus} connections were all busy")
     if summary.requests < plan.min_requests:
         found.append(f"{summary.requests} requests were made, at least {plan.min_requests} are needed")
+    finished = summary.finished.count if summary.finished else 0
+    if plan.scenario == FOLLOWING and finished < plan.min_requests:
+        found.append(f"{finished} exports were fetched, at least {plan.min_requests} are needed")
     if summary.unkeyed_failed and not plan.unkeyed_apart:
         found.append(f"{summary.unkeyed_failed} of {summary.unkeyed_writes} writes without a key failed")
     cut_off = summary.started - summary.requests

@@ -83,6 +83,7 @@ class Gives:
         bare: the model is the whole body, without our envelope.
         forms: media types, where it is not JSON; then there is no model.
         headers: those of `ANSWER_HEADERS` that it carries, besides those of every answer.
+        sometimes: those that it carries at times; `what` says when.
     """
 
     what: str
@@ -93,6 +94,7 @@ class Gives:
     bare: bool = False
     forms: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
+    sometimes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

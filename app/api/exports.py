@@ -25,6 +25,7 @@ export_routes = Blueprint("exports", __name__, url_prefix="/v1/exports")
 
 _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.2
+_ASK_AGAIN = {"Retry-After": "1"}  # seconds; most are done by then, and nobody should ask in a loop
 _TYPES = {FileForm.NDJSON: "application/x-ndjson", FileForm.CSV: "text/csv"}
 _EVENTS = "text/event-stream"
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -32,23 +33,31 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 @export_routes.post("")
 @needs("exports:write")
-@promises(Contract({202: Gives("Ordered.", ExportView, headers=("Location", "X-Consistency-Token"))}, ExportDraft))
+@promises(
+    Contract(
+        {202: Gives("Ordered.", ExportView, headers=("Location", "Retry-After", "X-Consistency-Token"))}, ExportDraft
+    )
+)
 def order() -> Response:
     """Order an export of the newest 10,000 users or courses; a worker writes it, and it is kept for an hour."""
     draft = read_body(ExportDraft)
     if not principal().may(f"{draft.kind}:read"):
         raise forbidden()
     record = exports.order(parts().database, caller(), draft.kind, draft.form)
-    headers = {"Location": url_for("exports.read", export_id=record["id"])}
+    headers = {"Location": url_for("exports.read", export_id=record["id"]), **_ASK_AGAIN}
     return answer(_shown(record), status=202, headers=headers)
 
 
 @export_routes.get("/<uuid:export_id>")
 @needs("exports:read")
-@promises(Contract({200: Gives("How far it is.", ExportView)}))
+@promises(
+    Contract({200: Gives("How far it is; Retry-After until it is done.", ExportView, sometimes=("Retry-After",))})
+)
 def read(export_id: UUID) -> Response:
     """Return how far one's own export is, and where its file is once it is done."""
-    return answer(_shown(exports.get(parts().database, principal().name, export_id)), headers=_NO_STORE)
+    record = exports.get(parts().database, principal().name, export_id)
+    again = _ASK_AGAIN if record["done_at"] is None else {}
+    return answer(_shown(record), headers={**_NO_STORE, **again})
 
 
 @export_routes.get("/<uuid:export_id>/content")

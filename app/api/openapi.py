@@ -111,10 +111,7 @@ def document(app: Flask) -> Json:
         "components": {
             "schemas": _schemas(models, parts),
             "responses": {f"Problem{status}": _problem(status) for status in problems},
-            "headers": {
-                name: {"description": what, "required": name not in OPTIONAL, "schema": dict(schema)}
-                for name, (what, schema) in ANSWER_HEADERS.items()
-            },
+            "headers": {name: _header(name, required=name not in OPTIONAL) for name in ANSWER_HEADERS},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "A token of `/v1/tokens`, or an API key."},
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key of `/v1/keys`."},
@@ -197,7 +194,8 @@ def _without_null(schema: Json) -> Json:
 
 def _success(route: _Route, gives: Gives) -> Json:
     names = (*ALWAYS, *gives.headers, *(LIMITED if route.versioned else ()))
-    response: Json = {"description": gives.what, "headers": _headers(names)}
+    sometimes = {name: _header(name, required=False) for name in gives.sometimes}
+    response: Json = {"description": gives.what, "headers": _headers(names) | sometimes}
     if gives.model is not None:
         data = _reference(gives.model, _PART if gives.partial else "")
         if not gives.bare:
@@ -223,6 +221,11 @@ def _problem(status: int) -> Json:
         "headers": _headers((*ALWAYS, *headers)),
         "content": {PROBLEM: {"schema": _reference(ProblemView)}},
     }
+
+
+def _header(name: str, *, required: bool) -> Json:
+    what, schema = ANSWER_HEADERS[name]
+    return {"description": what, "required": required, "schema": dict(schema)}
 
 
 def _headers(names: Iterable[str]) -> Json:

@@ -21,6 +21,9 @@ const kinds = {
   keyed: new Counter('slipway_keyed_writes'),
   unkeyed: new Counter('slipway_unkeyed_writes'),
 };
+// Work behind the request, from its order until it was fetched.
+const finished = new Counter('slipway_finished');
+const finishedMilliseconds = new Trend('slipway_finished_ms', true);
 const resent = new Counter('slipway_resent');
 const statuses = {};
 for (const status of STATUSES) {
@@ -52,7 +55,12 @@ export function count(operation, response, outcome, reason) {
 }
 
 // A failure outside of any request, such as no seed users at all.
-export function countFault(reason) {
+export function countFault(reason, op = 'setup') {
   columns.failed.add(1);
-  milliseconds.add(0, { op: 'setup', code: '0', outcome: 'failed', reason });
+  milliseconds.add(0, { op, code: '0', outcome: 'failed', reason });
+}
+
+export function countFinished(took) {
+  finished.add(1);
+  finishedMilliseconds.add(took);
 }

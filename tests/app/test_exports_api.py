@@ -58,10 +58,13 @@ def events_in(text):
 def test_an_export_is_ordered_written_and_fetched(client, database, postgres, migrated):
     made, location = order(client)
     assert (made["state"], made["links"]["content"]) == ("waiting", None)
+    assert client.get(location).headers["Retry-After"] == "1"
     early = client.get(f"{location}/content")
     assert (early.status_code, early.json["code"]) == (409, "export_not_done")
     exports.build(database, UUID(made["id"]), None)
-    state = client.get(location).json["data"]
+    asked = client.get(location)
+    assert "Retry-After" not in asked.headers
+    state = asked.json["data"]
     assert (state["state"], state["rows"], state["links"]["content"]) == ("done", 7, f"{location}/content")
     file = client.get(state["links"]["content"])
     assert (file.status_code, file.mimetype) == (200, "application/x-ndjson")

@@ -54,6 +54,25 @@ def address(settings, unused_port, tmp_path) -> Iterator[str]:
 
 
 @pytest.fixture
+def worker(settings, unused_port, tmp_path, redis_server) -> Iterator[None]:
+    """The worker as a process of its own, with a real Redis between."""
+    redis_url = tmp_path / "redis-url"
+    redis_url.write_text(redis_server.url)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "SLIPWAY_DATABASE_URL_FILE": str(settings.database_url_file),
+        "SLIPWAY_BOOTSTRAP_KEY_FILE": str(settings.bootstrap_key_file),
+        "SLIPWAY_REDIS_URL_FILE": str(redis_url),
+        "SLIPWAY_METRICS_PORT": str(unused_port()),
+    }
+    process = subprocess.Popen([sys.executable, "-m", "app.work"], env=environment, stdout=subprocess.DEVNULL)
+    yield
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=30)
+
+
+@pytest.fixture
 def plan(address, settings, tmp_path) -> LoadPlan:
     key = settings.bootstrap_key_file.read_text()
     return LoadPlan(
@@ -71,6 +90,14 @@ def test_each_scenario_passes(plan, scenario):
     result = run(plan, scenario=scenario)
     assert (result.exit_class, result.reasons) == (ExitClass.PASS, ()), result.failure_reasons
     assert result.requests == pytest.approx(80, abs=3)
+
+
+@pytest.mark.usefixtures("worker")
+def test_exports_are_ordered_written_and_fetched(plan):
+    result = run(plan, scenario="async", rate=3)
+    assert (result.exit_class, result.reasons) == (ExitClass.PASS, ()), result.failure_reasons
+    assert result.finished.count == pytest.approx(12, abs=1)
+    assert result.finished.p95 < 5000
 
 
 def test_logins_are_of_every_kind(plan):

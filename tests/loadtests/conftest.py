@@ -6,6 +6,7 @@ import stat
 import sys
 import textwrap
 import threading
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -71,11 +72,12 @@ def _no_fault(_asked):
 
 
 class UsersServer:
-    """A keep-alive /v1/users in memory on loopback that can be told to misbehave.
+    """A keep-alive /v1/users and /v1/exports in memory on loopback that can be told to misbehave.
 
     `fault(asked)` is asked for each request of a connection and answers None, a status, "garbage",
     "hang up" or a number of seconds (float) to wait. With `names_connections` each answer says over which it came, as
-    our ingress does; `closes_after` requests a connection is closed with notice.
+    our ingress does; `closes_after` requests a connection is closed with notice. An export takes `exporting` seconds,
+    and its file lacks `lost` rows.
     """
 
     def __init__(self, context=None):
@@ -83,6 +85,9 @@ class UsersServer:
         self.names_connections = False
         self.colour = None
         self.closes_after = None
+        self.exporting = 0.3
+        self.lost = 0
+        self.exports = {}
         self.requests = []
         self.users = {}
         self.keys = {}
@@ -156,7 +161,7 @@ class UsersServer:
             status, value, extra = fault, {"status": fault}, {"Retry-After": "1"} if fault == 503 else {}
         elif fault == "garbage":
             value = {"data": {"id": "x", "name": "x", "email": "someone@else.test"}, "meta": {"request_id": "r"}}
-        text = b"" if value is None else json.dumps(value).encode()
+        text = value if isinstance(value, bytes) else b"" if value is None else json.dumps(value).encode()
         kind = "application/problem+json" if status >= 400 else "application/json"
         lines = [f"HTTP/1.1 {status} X", f"Content-Type: {kind}", *(f"{k}: {v}" for k, v in extra.items())]
         if self.colour:
@@ -176,7 +181,8 @@ class UsersServer:
         key = headers.get("idempotency-key")
         if key and key in self.keys:
             return self.keys[key]
-        answer = self._effect(method, path, body)
+        exports = path.startswith("/v1/exports")
+        answer = self._export(method, path) if exports else self._effect(method, path, body)
         if key:
             self.keys[key] = answer
         return answer
@@ -201,6 +207,23 @@ class UsersServer:
         if method in {"PUT", "PATCH"}:
             self.users[identity].update(json.loads(body))
         return 200, {"data": dict(self.users[identity]), "meta": meta}, {}
+
+    def _export(self, method, path):
+        again = {"Retry-After": "1"}
+        if method == "POST":
+            identity = str(uuid.uuid4())
+            self.exports[identity] = time.monotonic()
+            state = {"id": identity, "state": "waiting"}
+            return 202, {"data": state}, {"Location": f"/v1/exports/{identity}", **again}
+        identity = path.split("/")[3]
+        done = time.monotonic() - self.exports[identity] >= self.exporting
+        if path.endswith("/content"):
+            assert done, "fetched before it was done"
+            rows = list(self.users.values())[self.lost :]
+            return 200, b"".join(json.dumps(row).encode() + b"\n" for row in rows), {}
+        links = {"content": f"{path}/content" if done else None}
+        state = {"id": identity, "state": "done" if done else "waiting", "rows": len(self.users), "links": links}
+        return 200, {"data": state}, {} if done else again
 
 
 @pytest.fixture(scope="session")

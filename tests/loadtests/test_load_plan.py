@@ -22,7 +22,7 @@ def env(made):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"scenario": "crash"}, "scenario is 'crash'; allowed: smoke, crud, read-mostly, search, login, page"),
+        ({"scenario": "crash"}, "scenario is 'crash'; allowed: smoke, crud, read-mostly, search, login, async, page"),
         ({"workload": "wild"}, "workload is 'wild'; allowed: constant, smoke, average"),
         ({"rate": 0}, "rate is 0; it must be at least 1"),
         ({"duration": 0.5}, "duration is 0.5"),
@@ -74,6 +74,10 @@ def test_the_name_goes_into_the_url_and_the_address_into_hosts(changes, url, hos
 
 def test_connections_cover_the_stall():
     assert plan(rate=100, stall=3).vus == 310
+
+
+def test_whoever_waits_for_an_export_has_a_connection_for_as_long_as_it_may_take():
+    assert plan(scenario="async", rate=2, stall=3).vus == 36
 
 
 def test_the_command_runs_in_the_namespace_and_keeps_the_control_server_off():

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from dataclasses import replace
 
 import pytest
@@ -52,6 +53,68 @@ def test_a_service_without_what_a_scenario_needs_fails_by_name(plan, scenario, w
     result = k6.run(replace(plan, scenario=scenario, min_requests=50))
     assert result.exit_class is ExitClass.FAIL
     assert f"setup {what} for 0 of 4 seed users" in why(result)
+
+
+def follow(plan, **changes):
+    # A user is not asked again within the second that the server names, so this takes a second longer than it says.
+    return k6.run(replace(plan, **{"scenario": "async", "rate": 20, "duration": 2, "min_requests": 38, **changes}))
+
+
+def test_an_export_is_followed_from_its_order_to_its_file(plan, server):
+    server.exporting = 1.3
+    result = follow(plan)
+    assert (result.exit_class, result.reasons) == (ExitClass.PASS, ()), result.failure_reasons
+    assert result.finished.count == len(server.exports) >= 38
+    assert result.requests == 4 * len(server.exports)  # ordered, asked twice, fetched
+    assert 2000 <= result.finished.p50 <= result.finished.p95 <= result.finished.slowest < 3000
+    assert result.statuses == {"202": len(server.exports), "200": 3 * len(server.exports)}
+    made = report(plan, result)
+    assert made.figures["from order to file ms"]["p95"] == pytest.approx(result.finished.p95, abs=0.01)
+
+
+def test_nobody_asks_sooner_than_the_service_says(plan, server):
+    seen = []
+    server.fault = lambda asked: seen.append((time.monotonic(), asked))
+    assert follow(plan, rate=1, duration=1, min_requests=1).exit_class is ExitClass.PASS
+    ordered, asked = (
+        next(at for at, it in seen if it.method == way and "export" in it.path) for way in ("POST", "GET")
+    )
+    assert asked - ordered >= 0.99
+
+
+def test_an_export_that_is_never_done_fails_by_name(plan, server):
+    server.exporting = 60
+    result = follow(plan, answer_limit=1.5, min_requests=1)
+    assert (result.exit_class, result.finished) == (ExitClass.FAIL, None)
+    assert "not done in time" in why(result)
+    assert any("0 exports were fetched, at least 1 are needed" in reason for reason in result.reasons)
+
+
+@pytest.mark.parametrize(
+    ("lost", "fault", "reason"),
+    [
+        (1, lambda _asked: None, "body other number of rows"),
+        (0, lambda asked: 500 if asked.path.endswith("/content") else None, "status 500"),
+        (0, lambda asked: 503 if asked.path == "/v1/exports" else None, "status 503"),
+    ],
+    ids=["a row lost", "no file", "no order"],
+)
+def test_a_part_of_an_export_that_is_wrong_fails(plan, server, lost, fault, reason):
+    server.lost, server.fault = lost, fault
+    result = follow(plan, min_requests=1)
+    assert result.exit_class is ExitClass.FAIL
+    assert reason in why(result)
+    assert result.finished is None
+
+
+def test_exports_that_were_not_fetched_are_missed_though_nothing_failed(plan):
+    with k6.start(replace(plan, scenario="async", rate=20, duration=8, min_requests=120)) as running:
+        while running.totals().requests < 130:
+            assert running.alive()
+            time.sleep(0.05)
+        result = running.finish()
+    assert (result.exit_class, result.failed) == (ExitClass.FAIL, 0)
+    assert f"{result.finished.count} exports were fetched, at least 120 are needed" in result.reasons
 
 
 def test_a_part_of_the_mix_that_never_happened_is_no_pass(plan, monkeypatch):

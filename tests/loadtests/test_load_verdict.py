@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.plan import LoadPlan
-from loadtests.verdict import ExitClass, Summary, SummaryError, classify, faults, parse_summary
+from loadtests.verdict import ExitClass, Finished, Summary, SummaryError, classify, faults, parse_summary
 
 PLAN = LoadPlan(scenario="crud", base_url="https://a.test", rate=50, duration=10, workdir=Path("/w"), min_requests=490)
 GOOD = Summary(
@@ -150,6 +150,22 @@ def test_a_summary_is_read_by_columns():
 def test_what_is_no_summary_is_refused(text):
     with pytest.raises(SummaryError, match=r"summary (is not readable|has schema)"):
         parse_summary(text)
+
+
+def test_exports_are_counted_by_their_files():
+    made = document(slipway_requests=9, slipway_finished=2)
+    for name in ("slipway_ms", "slipway_finished_ms"):
+        values = {"med": 1100, "p(95)": 1200, "p(99)": 1300, "max": 1400, "count": 2}
+        made["metrics"][name] = {"type": "trend", "values": values, "thresholds": {}}
+    assert parse_summary(json.dumps(made)).finished == Finished(2, 1100.0, 1200.0, 1300.0, 1400.0)
+
+
+@pytest.mark.parametrize(("count", "answered"), [(489, ExitClass.FAIL), (490, ExitClass.PASS)])
+def test_answers_are_no_files(count, answered):
+    summary = replace(GOOD, requests=1500, started=1500, finished=Finished(count, 1.0, 1.0, 1.0, 1.0))
+    judged = answer(0, summary, replace(PLAN, scenario="async"))
+    assert judged.exit_class is answered
+    assert answer(0, replace(summary, finished=None), replace(PLAN, scenario="async")).exit_class is ExitClass.FAIL
 
 
 def test_exit_codes_of_the_command():
