@@ -1,4 +1,4 @@
-"""`slipway dashboards`: the dashboards as files, on the living Prometheus, and without a Grafana."""
+"""`slipway dashboards`: the dashboards as files, on the living stores, and without a Grafana or a Kibana."""
 
 import sys
 import time
@@ -16,11 +16,14 @@ from dashboards import render as drawing
 from dashboards.grafana import emit
 from dashboards.grafana.boards import ALL
 from dashboards.grafana.model import VARIABLES, Dashboard
+from dashboards.kibana import boards as kibana
+from dashboards.kibana import emit as kibana_emit
 from dashboards.live import Drawn, Prometheus, drawn
 from infra.naming import PROMETHEUS, PROMETHEUS_PORT, SERVICE, Namespace
 from slipway import reports
 from slipway.cli.context import cluster_option, environment_option
-from slipway.cli.live import run_kubectl
+from slipway.cli.live import namespaces, run_kubectl
+from slipway.cli.log_panels import bars_of_logs
 from slipway.node.cluster import load
 from slipway.node.stock import Stock
 from slipway.reports import Bar, Report, derive
@@ -40,8 +43,8 @@ def command() -> None:
 
 @command.command("build")
 def build() -> None:
-    """Write Grafana's JSON for each dashboard to build/dashboards."""
-    for path in emit.write(ALL, FOLDER):
+    """Write Grafana's JSON for each dashboard to build/dashboards, and Kibana's payloads to build/dashboards/kibana."""
+    for path in (*emit.write(ALL, FOLDER), *kibana_emit.write(kibana.ALL, FOLDER / "kibana")):
         click.echo(path)
 
 
@@ -50,16 +53,26 @@ def build() -> None:
 @environment_option
 @_minutes
 def check(cluster: str, environment: str, minutes: int) -> None:
-    """Ask the living Prometheus every query of every panel; exits 0 only if none fails or gives nothing."""
+    """Ask the living stores every query of every panel; exits 0 only if none fails or gives nothing.
+
+    Grafana's panels are asked of Prometheus, Kibana's of Elasticsearch, if logs are kept.
+    """
     started, begin = datetime.now(UTC), time.monotonic()
     prometheus, values, end = prometheus_of(cluster), _values(environment), time.time()
-    bars = [bar for board in ALL for bar in _bars(board, drawn(board, prometheus, end - 60 * minutes, end, values))]
+    start = end - 60 * minutes
+    bars = [bar for board in ALL for bar in _bars(board, drawn(board, prometheus, start, end, values))]
+    boards = len(ALL)
+    if Namespace.LOGS.value in namespaces(cluster):
+        bars += bars_of_logs(cluster, start, end)
+        boards += len(kibana.ALL)
+    else:
+        click.echo("no logs are kept: Kibana's panels were not asked")
     dead = [bar for bar in bars if bar.holds is False]
     report = Report(
         name="dashboards-check",
         started=started,
         seconds=time.monotonic() - begin,
-        figures={"dashboards": len(ALL), "panels": len(bars), "dead panels": len(dead), "minutes": minutes},
+        figures={"dashboards": boards, "panels": len(bars), "dead panels": len(dead), "minutes": minutes},
         bars=(Bar.at_most("dead panels", len(dead), 0), *bars),
         verdict=derive(bars),
     )

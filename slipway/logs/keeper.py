@@ -42,7 +42,9 @@ _KEYWORDS: Final = (
     "service.environment",
     "labels.colour",
     "labels.format",
+    "event.action",
     "event.dataset",
+    "event.outcome",
     "http.request.id",
     "http.request.method",
     "http.route",
@@ -72,6 +74,7 @@ def template(replicas: int) -> dict[str, Any]:
     properties |= {
         "@timestamp": {"type": "date_nanos"},
         "message": {"type": "text"},
+        "event.duration": {"type": "long", "ignore_malformed": True},
         "log.offset": {"type": "long"},
         "http.response.status_code": {"type": "short", "ignore_malformed": True},
     }

@@ -76,7 +76,7 @@ def search(wanted: Wanted, *, since: float, lines: int) -> dict[str, Any]:
     if wanted.pod:
         asked.append({"prefix": {"kubernetes.pod.name": wanted.pod}})
     if wanted.level:
-        asked.append({"terms": {"log.level": _spellings(wanted.level)}})
+        asked.append({"terms": {"log.level": list(spellings(wanted.level))}})
     if wanted.text:
         asked.append({"match_phrase": {"message": wanted.text}})
     return {
@@ -86,11 +86,11 @@ def search(wanted: Wanted, *, since: float, lines: int) -> dict[str, Any]:
     }
 
 
-def _spellings(level: str) -> list[str]:
+def spellings(level: str) -> tuple[str, ...]:
     """How programs write this level and those above: some in capitals, some by another word."""
     above = LEVELS[LEVELS.index(level) :]
     words = [word for it in above for word in _ALIASES.get(it, (it,))]
-    return [*words, *(word.upper() for word in words)]
+    return (*words, *(word.upper() for word in words))
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,14 @@ import pytest
 
 from dashboards.grafana.boards import ALL, OVERVIEW
 from dashboards.grafana.model import Query, Row
+from dashboards.kibana import boards as kibana
+from dashboards.kibana.live import asked
+from dashboards.kibana.model import Only
 from dashboards.live import drawn
 from loadtests import k6
 from slipway.cli.dashboards import FOLDER, prometheus_of
+from slipway.cli.log_panels import search_of
+from slipway.cli.logs import store
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -45,8 +50,8 @@ def test_no_panel_is_dead_under_load(running):
     found = json.loads((REPOSITORY / "build" / "reports" / "dashboards-check.json").read_text())
     figures = found["figures"]
     assert (figures["dashboards"], figures["panels"], figures["dead panels"]) == (
-        len(ALL),
-        sum(len(it.panels) for it in ALL),
+        len(ALL) + len(kibana.ALL),
+        sum(len(it.panels) for it in (*ALL, *kibana.ALL)),
         0,
     )
 
@@ -56,6 +61,13 @@ def test_a_dead_panel_would_be_found(running):
     board = replace(OVERVIEW, rows=(Row("Dead", (panel,)),))
     (found,) = drawn(board, prometheus_of(running.name), 0, 600)
     assert found.dead == "slipway_no_such_series gives nothing"
+
+
+def test_a_dead_panel_over_log_lines_would_be_found(running):
+    panel = replace(kibana.LOGS.panels[0], title="Dead", only=(Only("service.name", ("no-such-service",)),))
+    with store(running.name) as client:
+        found = asked(panel, search_of(client), time.time() - 900, time.time())
+    assert found.dead == "lines gives nothing; 0 lines match"
 
 
 def test_pages_are_drawn(running):
