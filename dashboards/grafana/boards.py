@@ -625,4 +625,102 @@ LOGS: Final = Dashboard(
     ),
 )
 
+_BULK: Final = "jaeger_storage_bulk_index"
+
+TRACES: Final = Dashboard(
+    "slipway-traces",
+    "Traces",
+    "Whether spans arrive and are kept; a trace itself is asked for with `slipway trace`.",
+    (
+        Row(
+            "On the way",
+            (
+                Panel(
+                    "Spans received",
+                    "By Jaeger's pods, per second. Services send a sample of their requests only.",
+                    Unit.PER_SECOND,
+                    (Query("sum by (pod) (rate(otelcol_receiver_accepted_spans_total[1m]))", "{{pod}}"),),
+                    _LOAD,
+                ),
+                Panel(
+                    "Spans refused",
+                    "Per second, because Jaeger could not take them; services throw them away.",
+                    Unit.PER_SECOND,
+                    (Query("sum by (pod) (rate(otelcol_receiver_refused_spans_total[1m]))", "{{pod}}"),),
+                    _LOAD,
+                ),
+                Panel(
+                    "Spans waiting",
+                    "Received, and not yet on their way to Elasticsearch. They are in memory: a lost pod loses them.",
+                    Unit.COUNT,
+                    (
+                        Query(
+                            "sum by (pod) (otelcol_receiver_accepted_spans_total) "
+                            "- sum by (pod) (otelcol_exporter_sent_spans_total) "
+                            "- sum by (pod) (otelcol_exporter_send_failed_spans_total)",
+                            "{{pod}}",
+                        ),
+                    ),
+                    _LOAD,
+                ),
+            ),
+        ),
+        Row(
+            "In Elasticsearch",
+            (
+                Panel(
+                    "Spans stored",
+                    "Written per second; names of services are counted with them.",
+                    Unit.PER_SECOND,
+                    (Query(f"sum by (pod) (rate({_BULK}_inserts_total[1m]))", "{{pod}}"),),
+                    _LOAD,
+                ),
+                Panel(
+                    "Spans lost",
+                    "Per second: not written by Elasticsearch, or not handed to it. Above zero TracesNotKept fires.",
+                    Unit.PER_SECOND,
+                    (
+                        Query(f"sum by (pod) (rate({_BULK}_errors_total[1m]))", "{{pod}} not written"),
+                        Query(
+                            "sum by (pod) (rate(otelcol_exporter_send_failed_spans_total[1m]))",
+                            "{{pod}} not handed over",
+                        ),
+                    ),
+                    _LOAD,
+                ),
+                Panel(
+                    "Time to write a batch",
+                    "Mean of those that went well.",
+                    Unit.SECONDS,
+                    (
+                        Query(
+                            f"sum by (pod) (rate({_BULK}_latency_ok_seconds_sum[1m])) / "
+                            f"sum by (pod) (rate({_BULK}_latency_ok_seconds_count[1m]))",
+                            "{{pod}}",
+                        ),
+                    ),
+                    _LOAD,
+                ),
+                Panel(
+                    "Space used by spans",
+                    "One copy of all that are kept.",
+                    Unit.BYTES,
+                    (Query("max(slipway_traces_bytes)", "bytes"),),
+                    _LOAD,
+                    width=8,
+                ),
+            ),
+        ),
+    ),
+)
+
 ALL: Final = (OVERVIEW, ROLLOUT, INGRESS, SERVICE, DATA, KUBERNETES, LOGS, LOAD_TEST)
+
+
+def boards(*, traces: bool) -> tuple[Dashboard, ...]:
+    """The dashboards of a platform, with those of the parts that it has.
+
+    Args:
+        traces: Whether traces are kept.
+    """
+    return (*ALL, TRACES) if traces else ALL

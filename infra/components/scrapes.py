@@ -243,7 +243,7 @@ TRACES_TARGETS: Final = (
                 "metrics",
                 WATCHED,
                 keep="otelcol_(receiver_(accepted|refused)_spans|exporter_(sent|send_failed)_spans|process_(memory_rss"
-                "|cpu_seconds))(_.*)?|jaeger_storage_bulk_index_(inserts|errors)_total",
+                "|cpu_seconds))(_.*)?|jaeger_storage_bulk_index_((inserts|errors)_total|latency_ok_seconds_(sum|count))",
             ),
         ),
     ),

@@ -14,7 +14,7 @@ from werkzeug.serving import run_simple
 
 from dashboards import render as drawing
 from dashboards.grafana import emit
-from dashboards.grafana.boards import ALL
+from dashboards.grafana.boards import ALL, boards
 from dashboards.grafana.model import VARIABLES, Dashboard
 from dashboards.kibana import boards as kibana
 from dashboards.kibana import emit as kibana_emit
@@ -44,7 +44,7 @@ def command() -> None:
 @command.command("build")
 def build() -> None:
     """Write Grafana's JSON for each dashboard to build/dashboards, and Kibana's payloads to build/dashboards/kibana."""
-    for path in (*emit.write(ALL, FOLDER), *kibana_emit.write(kibana.ALL, FOLDER / "kibana")):
+    for path in (*emit.write(boards(traces=True), FOLDER), *kibana_emit.write(kibana.ALL, FOLDER / "kibana")):
         click.echo(path)
 
 
@@ -60,11 +60,13 @@ def check(cluster: str, environment: str, minutes: int) -> None:
     started, begin = datetime.now(UTC), time.monotonic()
     prometheus, values, end = prometheus_of(cluster), _values(environment), time.time()
     start = end - 60 * minutes
-    bars = [bar for board in ALL for bar in _bars(board, drawn(board, prometheus, start, end, values))]
-    boards = len(ALL)
-    if Namespace.LOGS.value in namespaces(cluster):
+    there = namespaces(cluster)
+    shown = boards(traces=Namespace.TRACES.value in there)
+    bars = [bar for board in shown for bar in _bars(board, drawn(board, prometheus, start, end, values))]
+    count = len(shown)
+    if Namespace.LOGS.value in there:
         bars += bars_of_logs(cluster, start, end)
-        boards += len(kibana.ALL)
+        count += len(kibana.ALL)
     else:
         click.echo("no logs are kept: Kibana's panels were not asked")
     dead = [bar for bar in bars if bar.holds is False]
@@ -72,7 +74,7 @@ def check(cluster: str, environment: str, minutes: int) -> None:
         name="dashboards-check",
         started=started,
         seconds=time.monotonic() - begin,
-        figures={"dashboards": boards, "panels": len(bars), "dead panels": len(dead), "minutes": minutes},
+        figures={"dashboards": count, "panels": len(bars), "dead panels": len(dead), "minutes": minutes},
         bars=(Bar.at_most("dead panels", len(dead), 0), *bars),
         verdict=derive(bars),
     )
@@ -91,11 +93,11 @@ def render(cluster: str, environment: str, minutes: int) -> None:
     """Draw each dashboard to one HTML page in build/dashboards, from what the living Prometheus has."""
     prometheus, values, end = prometheus_of(cluster), _values(environment), time.time()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    start = end - 60 * minutes
-    for board in ALL:
+    start, shown = end - 60 * minutes, _shown(cluster)
+    for board in shown:
         found = drawn(board, prometheus, start, end, values)
         path = FOLDER / f"{board.uid}.html"
-        path.write_text(drawing.page(board, found, start=start, end=end, others=ALL), encoding="utf-8")
+        path.write_text(drawing.page(board, found, start=start, end=end, others=shown), encoding="utf-8")
         click.echo(path)
 
 
@@ -106,27 +108,27 @@ def render(cluster: str, environment: str, minutes: int) -> None:
 def serve(cluster: str, environment: str, port: int) -> None:
     """Serve the same pages live to a browser on this machine, until interrupted."""
     click.echo(f"http://127.0.0.1:{port}/")
-    run_simple("127.0.0.1", port, application(prometheus_of(cluster), environment), threaded=True)
+    run_simple("127.0.0.1", port, application(prometheus_of(cluster), environment, _shown(cluster)), threaded=True)
 
 
-def application(prometheus: Prometheus, environment: str) -> Flask:
+def application(prometheus: Prometheus, environment: str, shown: Sequence[Dashboard] = ALL) -> Flask:
     """The served pages: `/<uid>?minutes=30`."""
     app = Flask("dashboards", static_folder=None)
-    boards = {board.uid: board for board in ALL}
+    known = {board.uid: board for board in shown}
 
     @app.get("/")
     def first() -> Response:
-        return redirect(f"/{ALL[0].uid}")
+        return redirect(f"/{shown[0].uid}")
 
     @app.get("/<uid>")
     def board(uid: str) -> str:
-        if uid not in boards:
-            abort(404, f"there is no dashboard {uid}; there are {', '.join(boards)}")
+        if uid not in known:
+            abort(404, f"there is no dashboard {uid}; there are {', '.join(known)}")
         minutes = request.args.get("minutes", default=30, type=int)
         end = time.time()
         start = end - 60 * min(max(minutes, 1), drawing.RANGES[-1])
-        found = drawn(boards[uid], prometheus, start, end, _values(environment))
-        return drawing.page(boards[uid], found, start=start, end=end, others=ALL, ending="", refresh=REFRESH)
+        found = drawn(known[uid], prometheus, start, end, _values(environment))
+        return drawing.page(known[uid], found, start=start, end=end, others=shown, ending="", refresh=REFRESH)
 
     return app
 
@@ -141,6 +143,10 @@ def _bars(board: Dashboard, found: Sequence[Drawn]) -> list[Bar]:
         )
         for it in found
     ]
+
+
+def _shown(cluster: str) -> tuple[Dashboard, ...]:
+    return boards(traces=Namespace.TRACES.value in namespaces(cluster))
 
 
 def _values(environment: str) -> dict[str, str]:

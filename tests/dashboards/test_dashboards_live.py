@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from dashboards import render
-from dashboards.grafana.boards import ALL, OVERVIEW, ROLLOUT
+from dashboards.grafana.boards import ALL, OVERVIEW, ROLLOUT, boards
 from dashboards.live import Prometheus, PrometheusError, drawn, legend
 from slipway.cli.dashboards import application
 
@@ -104,6 +104,12 @@ def test_pages_are_served_with_times_and_links(prometheus, answers):
     missing = client.get("/slipway-nothing")
     assert missing.status_code == 404
     assert "there are slipway-overview" in missing.text
+
+
+def test_traces_are_served_where_they_are_kept(prometheus):
+    assert application(prometheus, "dev").test_client().get("/slipway-traces").status_code == 404
+    page = application(prometheus, "dev", boards(traces=True)).test_client().get("/slipway-traces")
+    assert (page.status_code, "Spans waiting" in page.text) == (200, True)
 
 
 def test_a_legend_is_filled_in():

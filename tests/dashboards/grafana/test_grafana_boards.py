@@ -2,21 +2,26 @@
 
 import itertools
 import json
+import re
 from dataclasses import replace
 
 import pytest
 import yaml
 
 from dashboards.grafana import emit
-from dashboards.grafana.boards import ALL, OVERVIEW
+from dashboards.grafana.boards import ALL, OVERVIEW, TRACES, boards
 from dashboards.grafana.model import VARIABLES, Dashboard, Panel, Query, Row, Unit, filled
 from dashboards.rules.present import Present
 from infra.components.metrics import rules
+from infra.components.scrapes import TRACES_TARGETS
 
 PANEL = Panel("A", "What it shows.", Unit.COUNT, (Query("up", "{{job}}"),), "slipway loadtest run crud")
 
 
-@pytest.fixture(params=ALL, ids=lambda it: it.uid)
+EVERY = boards(traces=True)
+
+
+@pytest.fixture(params=EVERY, ids=lambda it: it.uid)
 def board(request):
     return request.param
 
@@ -32,11 +37,33 @@ def test_every_dashboard_that_is_promised_is_there():
         "Logs",
         "Load test",
     ]
-    assert len({it.uid for it in ALL}) == len(ALL)
+    assert len({it.uid for it in EVERY}) == len(EVERY)
+
+
+def test_a_platform_without_traces_has_no_panels_about_them():
+    assert boards(traces=False) == ALL
+    assert boards(traces=True) == (*ALL, TRACES)
+    told = {panel.title for panel in TRACES.panels}
+    assert {"Spans received", "Spans refused", "Spans waiting", "Spans stored", "Spans lost"} <= told
+
+
+def test_what_is_drawn_of_jaeger_is_scraped():
+    (target,) = TRACES_TARGETS
+    (endpoint,) = target.endpoints
+    names = {
+        name
+        for panel in TRACES.panels
+        for query in panel.queries
+        for name in re.findall(r"[a-z_]{12,}", query.expression)
+        if name.startswith(("otelcol_", "jaeger_"))
+    }
+    assert len(names) == 8
+    # As Jaeger 1.76's module, which is Jaeger 2, names them at its port.
+    assert [name for name in sorted(names) if not re.fullmatch(endpoint.keep, name)] == []
 
 
 def test_every_query_can_be_evaluated(tmp_path, promtool):
-    queries = [filled(query.expression) for board in ALL for panel in board.panels for query in panel.queries]
+    queries = [filled(query.expression) for board in EVERY for panel in board.panels for query in panel.queries]
     recorded = [{"record": f"a:b:c{number}", "expr": query} for number, query in enumerate(queries)]
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "a", "rules": recorded}]}))
     answer = promtool(tmp_path, "check", "rules", "--lint=none", "rules.yaml")
@@ -47,7 +74,7 @@ def test_recorded_series_are_those_that_are_recorded():
     known = {rule.record for groups in rules(Present()).values() for group in groups for rule in group.recordings}
     used = {
         word
-        for board in ALL
+        for board in EVERY
         for panel in board.panels
         for query in panel.queries
         for word in [query.expression.partition("{")[0]]

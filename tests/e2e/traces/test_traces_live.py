@@ -3,16 +3,21 @@
 import json
 import secrets
 import ssl
+import time
 
 import httpx
 import pytest
 
+from dashboards.grafana.boards import TRACES
+from dashboards.live import drawn
 from infra.naming import JAEGER, Environment, Namespace, Project, live_host
+from slipway.cli.dashboards import prometheus_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 OPTIONS = ("--set", "slipway-platform:traces", "managed")
 FOUND_WITHIN = "60"
+DRAWN_WITHIN = 180
 
 
 @pytest.fixture
@@ -72,6 +77,21 @@ def test_a_read_is_found_by_its_identifier_in_jaeger_and_in_the_log(running, ask
     (line,) = [it for it in lines(running, identifier) if it.get("url.path") == "/v1/users"]
     assert line["trace.id"] == identifier
     assert line["http.request.id"] == answer.headers["X-Request-ID"]
+
+
+def test_panels_of_spans_live(running, ask):
+    _, identifier = ask("GET", "/v1/users")
+    assert spans(running, identifier)
+    deadline = time.monotonic() + DRAWN_WITHIN
+    while True:
+        end = time.time()
+        found = drawn(TRACES, prometheus_of(running.name), end - 600, end)
+        dead = {it.panel.title: it.dead for it in found if it.dead}
+        if not dead:
+            break
+        assert time.monotonic() < deadline, dead
+        ask("GET", "/v1/users")
+        time.sleep(5)
 
 
 def test_a_trace_that_its_caller_does_not_want_is_not_kept(running, ask):
