@@ -19,7 +19,7 @@ from infra.components.base import Component
 from infra.components.certificates import GeneratedAuthority, GeneratedCertificate
 from infra.components.generated import GeneratedPassword
 from infra.components.metadata import metadata
-from infra.labels import CONTENT_HASH, labels, selector
+from infra.labels import CONTENT_HASH, content_hash, labels, selector
 from infra.naming import OBJECT_STORE, OBJECT_STORE_HOST, OBJECT_STORE_PORT, Namespace, Priority
 from infra.profiles import Profile
 
@@ -131,7 +131,7 @@ def stateful_set_spec(config: ObjectStoreConfig, certificate: pulumi.Input[str])
         "template": {
             "metadata": {
                 "labels": _labels(),
-                "annotations": {CONTENT_HASH: pulumi.Output.from_input(certificate).apply(lambda it: it[-120:-60])},
+                "annotations": {CONTENT_HASH: pulumi.Output.from_input(certificate).apply(content_hash)},
             },
             "spec": {
                 "automount_service_account_token": False,

@@ -17,6 +17,7 @@ from infra.footprint.count import usages
 from infra.footprint.rehearsal import rehearse
 from infra.handover import Capabilities
 from infra.images import BACKUPS_IMAGES
+from infra.labels import CONTENT_HASH, content_hash
 from infra.manifests import ManifestError
 from infra.parts import ExternalObjectStore, Part, Restore, Store
 from infra.profiles import PROFILES, ProfileName
@@ -234,6 +235,12 @@ def test_a_client_is_certified_as_a_client_and_nothing_else(client, usage):
     pair = tls.server(["a.test"], tls.authority("ours", days=9, now=now), days=3, now=now, client=client)
     found = x509.load_pem_x509_certificate(pair.certificate.encode()).extensions
     assert list(found.get_extension_for_class(x509.ExtendedKeyUsage).value) == [usage]
+
+
+def test_the_store_starts_anew_with_a_new_certificate(platform):
+    run = platform(backups=Store.MANAGED)
+    template = run.one("kubernetes:apps/v1:StatefulSet", "object-store").inputs["spec"]["template"]
+    assert template["metadata"]["annotations"] == {CONTENT_HASH: content_hash("certificate-of-object-store")}
 
 
 def test_only_databases_reach_the_store(platform):
