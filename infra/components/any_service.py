@@ -21,12 +21,12 @@ from infra import naming
 from infra.components.base import Component
 from infra.components.metadata import metadata
 from infra.components.namespace import Namespace, NamespaceConfig
+from infra.components.platform_values import platform_values
 from infra.components.rollout_controller import ROLLOUT_API, ROLLOUT_KIND, environment_rights
 from infra.components.service import SERVES, WRITTEN_BY_OTHERS
 from infra.handover import Platform
 from infra.labels import WAIT_FOR, labels
-from infra.naming import Environment, Priority
-from infra.parts import Part
+from infra.naming import Environment
 
 CHART: Final = Path(__file__).resolve().parents[2] / "helm" / "service"
 #: Longest name of a service: the chart adds `-green`, a hash and a pod's suffix (helm/service/templates/_names.tpl).
@@ -138,23 +138,7 @@ def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
 
 def whole_values(config: AnyServiceConfig) -> dict[str, Any]:
     """All values: the chart's own, what the platform knows, what the service's repository says; the last one wins."""
-    platform = config.platform
-    known = {
-        "ingress": {
-            "className": naming.INGRESS_CLASS,
-            "host": naming.live_host(config.environment, platform.domain),
-            "timeouts": {"connect": f"{platform.connect_timeout}s", "server": f"{platform.server_timeout}s"},
-        },
-        "preview": {"host": naming.preview_host(config.environment, platform.domain)},
-        "priorityClassName": Priority.SERVICE.value,
-        "scheduling": {"nodeLossSeconds": platform.node_loss_timeout, "dnsTimeoutSeconds": platform.dns_timeout},
-        "networkPolicy": {
-            "ingressNamespace": naming.Namespace.INGRESS.value,
-            "monitoringNamespace": (
-                naming.Namespace.MONITORING.value if platform.parts.metrics is Part.MANAGED else ""
-            ),
-        },
-    }
+    known = platform_values(config.environment, config.platform)
     return laid_over(laid_over(values_of(CHART / "values.yaml", {}), known), config.values)
 
 

@@ -22,10 +22,11 @@ from infra.components.database import Database, DatabaseConfig
 from infra.components.generated import GeneratedPassword
 from infra.components.metadata import metadata
 from infra.components.namespace import Namespace, NamespaceConfig
+from infra.components.platform_values import platform_values
 from infra.components.rollout_controller import ROLLOUT_API, ROLLOUT_KIND, environment_rights
 from infra.handover import Platform
 from infra.labels import WAIT_FOR, labels
-from infra.naming import Environment, Priority
+from infra.naming import Environment
 from infra.parts import Part, Parts, Store
 from infra.profiles import PROFILES
 from infra.settings import ServiceSettings, Strategy
@@ -160,6 +161,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
     platform, settings = config.platform, config.settings
     profile, parts = PROFILES[platform.profile], config.platform.parts
     migrated = parts.postgres is not Store.OFF
+    known = platform_values(config.environment, platform)
     return {
         # Made here (`rollout_spec`): an object inside of a chart cannot leave a field to others.
         "rollout": {"enabled": False},
@@ -182,24 +184,10 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
                 ],
             },
         ],
-        "ingress": {
-            "className": naming.INGRESS_CLASS,
-            "host": naming.live_host(config.environment, platform.domain),
-            "timeouts": {"connect": f"{platform.connect_timeout}s", "server": f"{platform.server_timeout}s"},
-        },
-        "preview": {"host": naming.preview_host(config.environment, platform.domain)},
+        **known,
         "migrations": {"enabled": migrated, "command": list(_MIGRATE) if migrated else []},
         "resources": {"requests": profile.service.requests(), "limits": profile.service.limits()},
-        "priorityClassName": Priority.SERVICE.value,
-        "scheduling": {
-            "nodeLossSeconds": platform.node_loss_timeout,
-            "dnsTimeoutSeconds": platform.dns_timeout,
-        },
-        "networkPolicy": {
-            "ingressNamespace": naming.Namespace.INGRESS.value,
-            "monitoringNamespace": naming.Namespace.MONITORING.value if parts.metrics is Part.MANAGED else "",
-            "egress": connections.openings(parts),
-        },
+        "networkPolicy": {**known["networkPolicy"], "egress": connections.openings(parts)},
     }
 
 
