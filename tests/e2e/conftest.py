@@ -4,7 +4,7 @@ To write a test, take a cluster that is up: `SLIPWAY_E2E_CLUSTER` names it, `SLI
 is left standing.
 
 Tests of one file run in the order in which they stand (`-p no:randomly` in their marker's command), as each builds on
-what the one before has left.
+what the one before has left. Their helpers are plain modules beside this file.
 """
 
 import os
@@ -23,6 +23,8 @@ from slipway.cli.stage import reloads
 from slipway.node.cluster import kubectl_of, load
 from slipway.node.stock import Stock
 from slipway.toolchain import Toolchain
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 UP_SECONDS = 3600

@@ -1,15 +1,17 @@
 """Pulumi without an engine: programs run against a monitor that records what they register.
 
 One event loop for each test, and the SDK's global state reset after it: without that, work of one test ends up in the
-next.
+next. Clusters and platforms that stand for real ones are in a plain module beside this file.
 """
 
 import asyncio
 import functools
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,8 @@ from pulumi.runtime import set_all_config, settings
 from infra import releases, versions
 from infra.footprint.rehearsal import deep
 from infra.images import image
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
 SIGNATURE_KEY = "4dabf18193072939515e22adb298388d"

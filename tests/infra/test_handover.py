@@ -1,34 +1,18 @@
 """The hand-overs: what one project exports is what the next one reads, and secrets stay secret."""
 
+from dataclasses import replace
+
 import pulumi
 import pytest
+from infra_stand_ins import CLOUD, OWN_REGISTRY, PLATFORM
 
 from infra import handover
 from infra.handover import Capabilities, Cluster, HandoverError, Outputs, Platform
 from infra.naming import Project
 from infra.profiles import ProfileName
 
-CAPABILITIES = Capabilities(
-    load_balancer=False,
-    local_images=True,
-    storage_class="standard",
-    registry="registry.test:5000",
-    registry_push="10.0.0.1:5000",
-    registry_certificates="/certificates",
-    address_range="10.0.0.200-10.0.0.250",
-)
-CLUSTER = Cluster("plain-kubeconfig", "context", "embedded/test", CAPABILITIES)
-PLATFORM = Platform(
-    profile=ProfileName.STANDARD,
-    domain="slipway.test",
-    ingress_address="10.0.0.200",
-    ca_certificate="certificate",
-    redis_password="plain-password",
-    dns_timeout=1,
-    node_loss_timeout=10,
-    connect_timeout=1,
-    server_timeout=10,
-)
+CLUSTER = Cluster("plain-kubeconfig", "context", "embedded/test", OWN_REGISTRY)
+STANDARD = replace(PLATFORM, profile=ProfileName.STANDARD, redis_password="plain-password")
 
 
 def export(value):
@@ -52,24 +36,24 @@ def test_a_cluster_survives_the_way_through_the_state(deploy, without_marks):
     exported = without_marks(deploy(lambda: export(CLUSTER)).exported)
     read = read_back(deploy, Cluster, exported, Project.CLUSTER)
     assert (read.context, read.identifier) == ("context", "embedded/test")
-    assert read.capabilities == CAPABILITIES
+    assert read.capabilities == OWN_REGISTRY
     assert resolved(deploy, read.kubeconfig) == ["plain-kubeconfig", True]
 
 
 def test_a_platform_survives_the_way_through_the_state(deploy, without_marks):
-    exported = without_marks(deploy(lambda: export(PLATFORM)).exported)
+    exported = without_marks(deploy(lambda: export(STANDARD)).exported)
     # The engine hands every number over as a float.
     exported["timeouts"] = {name: float(value) for name, value in exported["timeouts"].items()}
     read = read_back(deploy, Platform, exported, Project.PLATFORM)
     assert resolved(deploy, read.redis_password) == ["plain-password", True]
-    assert (read.profile, read.domain) == (PLATFORM.profile, PLATFORM.domain)
-    assert (read.ingress_address, read.ca_certificate) == (PLATFORM.ingress_address, PLATFORM.ca_certificate)
+    assert (read.profile, read.domain) == (STANDARD.profile, STANDARD.domain)
+    assert (read.ingress_address, read.ca_certificate) == (STANDARD.ingress_address, STANDARD.ca_certificate)
     assert (read.dns_timeout, read.node_loss_timeout) == (1, 10)
     assert isinstance(read.server_timeout, int)
 
 
 def test_nothing_secret_is_exported_in_plain_text(deploy):
-    run = deploy(lambda: (export(CLUSTER), export(PLATFORM)))
+    run = deploy(lambda: (export(CLUSTER), export(STANDARD)))
     assert not [text for text in run.plain_texts() if "plain-" in text]
     assert "certificate" in run.plain_texts()
 
@@ -99,8 +83,7 @@ def test_capabilities_must_name_what_they_promise():
 
 
 def test_what_is_not_there_is_not_exported():
-    bare = Capabilities(load_balancer=True, local_images=False, storage_class="gp3")
-    assert bare.to_outputs() == {
+    assert CLOUD.to_outputs() == {
         "load_balancer": True,
         "local_images": False,
         "shared_machine": False,

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 import yaml
+from e2e_waiting import until
 
 from dashboards.rules.groups import Severity
 from dashboards.rules.present import Present
@@ -63,14 +64,6 @@ def ask(running):
         return answer["data"]
 
     return get
-
-
-def until(seconds, holds, every=1.0):
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "it did not come in time"
-        time.sleep(every)
-    return found
 
 
 def metric_names():

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from e2e_waiting import at_rest, rollout_state, until, until_rollout
 
 from infra.naming import Environment, Project, live_host, preview_host
 from loadtests import k6
@@ -109,29 +110,10 @@ def notes(running, images, tmp_path_factory):
     try:
         kubectl("apply", f"--filename={folder / 'rights.json'}")
         kubectl("apply", f"--namespace={WHERE.value}", f"--filename={folder / 'rendered.yaml'}")
-        until(running, lambda it: it["phase"] == "Done" and it["stable"] == images["one"])
+        until_rollout(running, lambda it: it["phase"] == "Done" and it["stable"] == images["one"], target=TARGET)
         yield running
     finally:
         kubectl("delete", "namespace", WHERE.value, "--timeout=180s")
-
-
-def state(running):
-    done = running.slipway("rollout", "status", "--json", *TARGET)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def until(running, what, seconds=300):
-    deadline = time.monotonic() + seconds
-    while not what(found := state(running)):
-        assert time.monotonic() < deadline, found
-        time.sleep(1)
-    return found
-
-
-def at_rest(running):
-    resting = {"Done", "WarmStandby", "RolledBack"}
-    return until(running, lambda it: it["phase"] in resting and it["candidate"] is None)
 
 
 @pytest.fixture
@@ -143,10 +125,7 @@ def loaded(notes, tmp_path):
         host = live_host(WHERE, notes.outputs(Project.PLATFORM)["domain"])
         plan = replace(plan, scenario="page", base_url=f"https://{host}", host=host, secrets={}, min_requests=1)
         with k6.start(plan) as run:
-            deadline = time.monotonic() + 60
-            while run.totals().requests < RATE:
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
+            until(60, lambda: run.totals().requests, lambda sent: sent >= RATE, every=0.2, what="load")
             play()
             time.sleep(plan.answer_limit)
             return run.finish()
@@ -160,31 +139,31 @@ def test_it_is_promoted_without_a_failed_request(notes, loaded, images):
     result = loaded(lambda: ended.append(notes.slipway(*ask)))
     assert ended[0].returncode == 0, f"{ended[0].stdout}\n{ended[0].stderr[-3000:]}"
     assert (result.failed, result.reasons) == (0, ())
-    assert state(notes)["stable"] == images["two"]
+    assert rollout_state(notes, *TARGET)["stable"] == images["two"]
     assert set(result.colours) == {"blue", "green"}, "both versions answered"
 
 
 def test_it_is_aborted_without_a_failed_request(notes, loaded, images):
-    at_rest(notes)
+    at_rest(notes, target=TARGET)
 
     def play():
         assert notes.slipway("rollout", "start", "--image", images["three"], *TARGET).returncode == 0
-        until(notes, lambda it: it["phase"] == "Analysing")
+        until_rollout(notes, lambda it: it["phase"] == "Analysing", target=TARGET)
         done = notes.slipway("rollout", "abort", "--wait", *TARGET)
         assert done.returncode == 0, done.stderr
 
     result = loaded(play)
     assert (result.failed, result.reasons) == (0, ())
-    assert state(notes)["stable"] == images["two"]
+    assert rollout_state(notes, *TARGET)["stable"] == images["two"]
 
 
 def test_a_bad_version_goes_back_by_itself_and_only_it_fails(notes, loaded, images):
-    before = at_rest(notes)
+    before = at_rest(notes, target=TARGET)
     ended = []
     ask = ("rollout", "start", "--image", images["bad"], "--wait", *TARGET)
     result = loaded(lambda: ended.append(notes.slipway(*ask)))
     assert ended[0].returncode == 1, f"{ended[0].stdout}\n{ended[0].stderr[-3000:]}"
-    assert state(notes)["stable"] == before["stable"] == images["two"]
+    assert rollout_state(notes, *TARGET)["stable"] == before["stable"] == images["two"]
     harmed = {colour: answered.failed for colour, answered in result.colours.items() if answered.failed}
     assert len(harmed) == 1, harmed
     assert sum(harmed.values()) == result.failed > 0

@@ -1,9 +1,9 @@
 """Backups on a cluster, turned on where they are off: archived, restored, and what a drill makes is removed."""
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from e2e_waiting import until
 
 from infra.naming import Project
 from slipway.cli.restored import LABEL
@@ -17,10 +17,7 @@ WHOLE_SECONDS = 600
 def backed_up(running):
     """A cluster with backups and a base backup that is complete."""
     running.engine.up(Project.PLATFORM, running.name, {"backups": "managed"}, lambda _event: None)
-    deadline = time.monotonic() + WHOLE_SECONDS
-    while "completed" not in phases(running):
-        assert time.monotonic() < deadline, f"no base backup is complete: {phases(running)}"
-        time.sleep(5)
+    until(WHOLE_SECONDS, lambda: phases(running), lambda them: "completed" in them, every=5, what="a whole base backup")
     return running
 
 

@@ -1,11 +1,11 @@
 """Every panel of every dashboard lives on a real cluster after a little load, and a dead one would be found."""
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from e2e_waiting import until
 
 from dashboards.grafana.boards import ALL, OVERVIEW
 from dashboards.grafana.model import Query, Row
@@ -31,10 +31,11 @@ def delivered(running, tmp_path):
     with k6.start(running.plan(tmp_path, 50, 600)):
         done = running.slipway("rollout", "start", f"--image={image}", "--commit=HEAD")
         assert done.returncode == 0, done.stderr
-        deadline = time.monotonic() + REACHES_USERS_WITHIN
-        while not running.kubectl.get("rollouts.slipway.dev", "--namespace=dev")[0]["status"].get("exposed"):
-            assert time.monotonic() < deadline, "the version did not reach users in time"
-            time.sleep(1)
+        until(
+            REACHES_USERS_WITHIN,
+            lambda: running.kubectl.get("rollouts.slipway.dev", "--namespace=dev")[0]["status"].get("exposed"),
+            what="a version that reaches users",
+        )
         done = running.slipway("rollout", "abort", "--wait", "--reason=the figures need one")
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         done = running.slipway("rollout", "start", f"--image={image}", "--commit=HEAD", "--wait")

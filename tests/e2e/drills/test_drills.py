@@ -1,9 +1,9 @@
 """Every drill that the tool knows, by the command that users run, on one cluster."""
 
 import os
-import time
 
 import pytest
+from e2e_waiting import until_whole
 
 from slipway.proof.drills import catalogue
 
@@ -15,9 +15,6 @@ WHOLE_SECONDS = 300
 
 @pytest.mark.parametrize("name", [it.name for it in catalogue().listed()])
 def test_a_drill_holds_its_bars_and_its_controls_fail_as_they_must(running, name):
-    deadline = time.monotonic() + WHOLE_SECONDS
-    while running.slipway("status", "--json").returncode != 0:
-        assert time.monotonic() < deadline, running.slipway("status").stdout
-        time.sleep(2)
+    until_whole(running, WHOLE_SECONDS)
     done = running.slipway("drill", "run", name, "--rate", RATE)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from e2e_waiting import until
 
 from infra.naming import Environment, Project, live_host, service_stack
 from loadtests import k6
@@ -117,10 +118,7 @@ def test_the_first_canary_fails_no_request(served, tmp_path):
         min_requests=1,
     )  # fmt: skip
     with k6.start(plan) as run:
-        deadline = time.monotonic() + 60
-        while run.totals().requests < RATE:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        until(60, lambda: run.totals().requests, lambda sent: sent >= RATE, every=0.2, what="load")
         served.slipway("rollout", "start", "--image", image, "--wait", *TARGET)
         time.sleep(plan.answer_limit)
         result = run.finish()

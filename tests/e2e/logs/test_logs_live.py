@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from e2e_waiting import until
 
 from infra.naming import (
     ELASTICSEARCH,
@@ -45,14 +46,6 @@ for number in range({LINES}):
         time.sleep(0.15)
 print('{{"ecs.version": "8.17.0", broken')
 """
-
-
-def until(seconds, holds, every=1.0):
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "it did not come in time"
-        time.sleep(every)
-    return found
 
 
 @pytest.fixture

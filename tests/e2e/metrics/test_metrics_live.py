@@ -1,10 +1,11 @@
 """Prometheus on a real cluster: every target is up, and every rule gives numbers as soon as there are requests."""
 
 import json
-import time
+import operator
 from urllib.parse import quote
 
 import pytest
+from e2e_waiting import until
 
 from dashboards.rules import colours
 from dashboards.rules.present import Present
@@ -44,14 +45,6 @@ def query(ask):
     return instant
 
 
-def until(seconds, holds):
-    """Wait for a condition that a scrape or an evaluation will bring about; returns what it last said."""
-    deadline = time.monotonic() + seconds
-    while (wrong := holds()) and time.monotonic() < deadline:
-        time.sleep(1)
-    return wrong
-
-
 def test_every_target_is_there_and_up(ask):
     wanted = {endpoint.job for target in targets(EMBEDDED, Present(traces=False)) for endpoint in target.endpoints}
     wanted |= {it["job_name"] for it in scrapes.cluster_scrapes()}
@@ -61,7 +54,7 @@ def test_every_target_is_there_and_up(ask):
         down = {f"{it['labels']['job']} {it['scrapeUrl']}: {it['lastError']}" for it in active if it["health"] != "up"}
         return down | (wanted - {it["labels"]["job"] for it in active})
 
-    assert not until(180, wrong)
+    until(180, wrong, operator.not_)
 
 
 def test_figures_of_the_machine_are_there_once(query):
@@ -88,7 +81,7 @@ def test_every_rule_gives_numbers_under_a_little_load(running, query, ask):
                 missing.add(f"{rule.record}{{{labels}}}")
         return missing
 
-    assert not until(30, silent)
+    until(30, silent, operator.not_)
     unhealthy = [rule["name"] for group in ask("rules")["groups"] for rule in group["rules"] if rule["health"] != "ok"]
     assert not unhealthy
 
@@ -98,7 +91,7 @@ def test_the_observers_count_every_request_that_haproxy_counts(query):
         counted = query("sum(slipway_ingress_requests_total)")[0][1]
         return counted - query('sum(haproxy_frontend_http_requests_total{proxy="_front_https"})')[0][1]
 
-    assert until(30, lost) == 0
+    assert until(30, lost, operator.not_) == 0
 
 
 def test_the_observers_tell_colours_apart(query):

@@ -5,6 +5,7 @@ import os
 import time
 
 import pytest
+from e2e_waiting import at_rest, rollout_state, until_rollout
 
 from infra.naming import SERVICE, Environment
 from loadtests import k6, page
@@ -17,28 +18,6 @@ LONGEST = 900
 DEV = f"--namespace={Environment.DEV.value}"
 CONFIG = f"{SERVICE}-env"
 FAULTS = {"SLIPWAY_FAULTS_ALLOWED": "true", "SLIPWAY_FAULTS": json.dumps({"error_rate": 0.5})}
-
-
-def states(running):
-    """What `slipway rollout status --json` says now."""
-    done = running.slipway("rollout", "status", "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def until(running, what, seconds=300):
-    """Wait until the rollout is as wanted; returns its state."""
-    deadline = time.monotonic() + seconds
-    while not what(found := states(running)):
-        assert time.monotonic() < deadline, found
-        time.sleep(1)
-    return found
-
-
-def at_rest(running):
-    """Wait until the last rollout has wholly ended: the next one begins from a quiet place."""
-    resting = {"Done", "WarmStandby", "RolledBack"}
-    return until(running, lambda found: found["phase"] in resting and found["candidate"] is None)
 
 
 @pytest.fixture
@@ -64,7 +43,7 @@ def test_a_canary_is_promoted_without_a_failed_request(running, loaded):
     result = loaded("canary", lambda: ended.append(running.slipway("rollout", "start", "--image", image, "--wait")))
     assert ended[0].returncode == 0, f"{ended[0].stdout}\n{ended[0].stderr[-3000:]}"
     assert (result.failed, result.reasons) == (0, ())
-    assert states(running)["stable"] == image != before["stable"]
+    assert rollout_state(running)["stable"] == image != before["stable"]
 
 
 def test_the_promoted_version_is_taken_back_without_a_failed_request(running, loaded):
@@ -73,7 +52,7 @@ def test_the_promoted_version_is_taken_back_without_a_failed_request(running, lo
     result = loaded("rollback", lambda: ended.append(running.slipway("rollout", "rollback", "--wait")))
     assert ended[0].returncode == 0, f"{ended[0].stdout}\n{ended[0].stderr[-3000:]}"
     assert (result.failed, result.reasons) == (0, ())
-    assert states(running)["stable"] != image
+    assert rollout_state(running)["stable"] != image
 
 
 def test_a_version_is_aborted_under_test_without_a_failed_request(running, loaded):
@@ -82,7 +61,7 @@ def test_a_version_is_aborted_under_test_without_a_failed_request(running, loade
 
     def play():
         assert running.slipway("rollout", "start", "--image", image).returncode == 0
-        until(running, lambda found: found["phase"] == "Analysing")
+        until_rollout(running, lambda found: found["phase"] == "Analysing")
         asked = time.monotonic()
         done = running.slipway("rollout", "abort", "--reason", "e2e", "--wait")
         seconds.append(time.monotonic() - asked)
@@ -90,7 +69,7 @@ def test_a_version_is_aborted_under_test_without_a_failed_request(running, loade
 
     result = loaded("abort", play)
     assert (result.failed, result.reasons) == (0, ())
-    assert states(running)["stable"] != image
+    assert rollout_state(running)["stable"] != image
     assert seconds[0] < 30, "what a person waits, start of the command included"
 
 
@@ -101,9 +80,9 @@ def test_a_bad_version_goes_back_by_itself_and_harms_only_its_share(running, loa
     ended = []
 
     def play():
-        until(running, lambda found: found["phase"] not in {"Done", "WarmStandby", "RolledBack"})
-        until(running, lambda found: found["phase"] == "RolledBack", 600)
-        ended.append(states(running))
+        until_rollout(running, lambda found: found["phase"] not in {"Done", "WarmStandby", "RolledBack"})
+        until_rollout(running, lambda found: found["phase"] == "RolledBack", 600)
+        ended.append(rollout_state(running))
 
     try:
         result = loaded("bad-version", play)

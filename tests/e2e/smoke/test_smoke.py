@@ -5,6 +5,7 @@ import os
 import time
 
 import pytest
+from e2e_waiting import until_whole
 
 from loadtests import k6, page
 from slipway import reports
@@ -16,14 +17,7 @@ RATE = int(os.environ.get("SLIPWAY_E2E_RATE", "50"))
 SHIFT_REQUESTS = 2_500
 KILL_REQUESTS = 5_000  # the proof's 20,000 are in tests/e2e/drills
 ROLLOUT_SECONDS = 900
-
-
-def wait_until_whole(running, seconds=180):
-    """Until every part is ready again, so that one test's fault does not meet the next one's."""
-    deadline = time.monotonic() + seconds
-    while running.slipway("status", "--json").returncode != 0:
-        assert time.monotonic() < deadline, running.slipway("status").stdout
-        time.sleep(2)
+WHOLE_SECONDS = 180
 
 
 def test_everything_is_ready(running):
@@ -54,7 +48,7 @@ def test_no_pod_runs_an_image_without_a_digest(running):
 
 
 def test_a_version_is_rolled_out_without_a_failed_request_and_without_a_reload(running, tmp_path):
-    wait_until_whole(running)
+    until_whole(running, WHOLE_SECONDS)
     image, before = running.another_image(), running.full_updates()
     assert before, "the counter must be there, or it proves nothing"
     plan = running.plan(tmp_path, RATE, ROLLOUT_SECONDS)
@@ -76,7 +70,7 @@ def test_after_a_rollout_a_second_up_would_still_change_nothing(running):
 
 def test_kill_minus_nine_fails_no_request_and_would_without_protection(running):
     """A drill by the command that users run: its report must say pass, its negative control included."""
-    wait_until_whole(running)
+    until_whole(running, WHOLE_SECONDS)
     done = running.slipway("drill", "run", "app-pod-killed", "--rate", str(RATE), "--requests", str(KILL_REQUESTS))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
 

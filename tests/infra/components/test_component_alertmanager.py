@@ -2,27 +2,16 @@
 
 import pytest
 import yaml
+from infra_stand_ins import SHARED
 
 from dashboards.rules.present import Present
 from infra.components.alertmanager import routing
 from infra.components.metrics import rules
 from infra.components.platform import Platform, PlatformConfig
-from infra.handover import Capabilities
 from infra.images import repository
 from infra.naming import ALERTMANAGER, Namespace
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import Part, PlatformSettings
-
-SHARED = Capabilities(
-    load_balancer=False,
-    local_images=True,
-    storage_class="standard",
-    registry="registry.test:5000",
-    registry_push="10.0.0.1:5000",
-    registry_certificates="/certificates",
-    address_range="10.0.0.200-10.0.0.250",
-    shared_machine=True,
-)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from infra_stand_ins import PLATFORM, STACKS
 
 from infra.components.any_service import (
     CHART,
@@ -19,9 +20,7 @@ from infra.components.any_service import (
     values_of,
     whole_values,
 )
-from infra.handover import Platform
 from infra.naming import Environment
-from infra.profiles import ProfileName
 from infra.settings import SettingsError
 from slipway.rollout.resource import SPEC
 from slipway.scaffold import project
@@ -32,33 +31,6 @@ SOURCES = {name: (ROOT / ".github" / name).read_text() for name in project.SOURC
 FILES = project.files(project.Plan("notes", "test", "team/slipway", "c" * 40, 8000, "/live", "/ready"), SOURCES)
 DIGEST = "@sha256:" + "0" * 64
 IMAGE = f"registry.test:5000/notes{DIGEST}"
-CLUSTER = {
-    "kubeconfig": "plain-kubeconfig",
-    "context": "test",
-    "identifier": "embedded/test",
-    "capabilities": {"load_balancer": True, "local_images": False, "storage_class": "standard"},
-}
-PLATFORM = {
-    "profile": "small",
-    "domain": "slipway.test",
-    "ingressAddress": "10.0.0.200",
-    "caCertificate": "certificate",
-    "redisPassword": "plain-redis",
-    "timeouts": {"dns": 1.0, "nodeLoss": 10.0, "connect": 1.0, "server": 10.0},
-    "parts": {},
-}
-STACKS = {"organization/slipway-cluster/test": CLUSTER, "organization/slipway-platform/test": PLATFORM}
-PLACE = Platform(
-    profile=ProfileName.SMALL,
-    domain="slipway.test",
-    ingress_address="10.0.0.200",
-    ca_certificate="certificate",
-    redis_password=None,
-    dns_timeout=1,
-    node_loss_timeout=10,
-    connect_timeout=1,
-    server_timeout=10,
-)
 
 
 @pytest.fixture
@@ -122,7 +94,7 @@ def test_an_image_is_asked_for_before_the_first_resource(run):
 
 
 def config(**values):
-    return AnyServiceConfig("notes", Environment.STAGING, IMAGE, PLACE, values)
+    return AnyServiceConfig("notes", Environment.STAGING, IMAGE, PLATFORM, values)
 
 
 SECONDS = st.integers(1, 900).map(lambda it: f"{it}s")

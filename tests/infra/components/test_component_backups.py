@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
+from infra_stand_ins import BALANCED
 
 from infra import naming, tls
 from infra.components import backups, postgres
@@ -15,7 +16,6 @@ from infra.components.backup_plugin import CLIENT_SECRET, SERVER_SECRET
 from infra.components.platform import Platform, PlatformConfig
 from infra.footprint.count import usages
 from infra.footprint.rehearsal import rehearse
-from infra.handover import Capabilities
 from infra.images import BACKUPS_IMAGES
 from infra.labels import CONTENT_HASH, content_hash
 from infra.manifests import ManifestError
@@ -24,14 +24,6 @@ from infra.profiles import PROFILES, ProfileName
 from infra.quantities import octets
 from infra.settings import PlatformSettings, SettingsError, parse
 
-SHARED = Capabilities(
-    load_balancer=True,
-    local_images=True,
-    storage_class="standard",
-    registry="registry.test:5000",
-    registry_push="192.0.2.1:5000",
-    registry_certificates="/certificates",
-)
 ELSEWHERE = ExternalObjectStore(
     path="s3://backups/main", endpoint="https://s3.example.test:9000", secret="store", region=True, authority_key="ca"
 )
@@ -84,7 +76,7 @@ def platform(deploy, release, runs):
         key = repr(sorted(values.items()))
         if key not in runs:
             settings = chosen(**values)
-            runs[key] = deploy(lambda: Platform("platform", PlatformConfig("test", SHARED, settings, release)))
+            runs[key] = deploy(lambda: Platform("platform", PlatformConfig("test", BALANCED, settings, release)))
         return runs[key]
 
     return run
@@ -268,7 +260,7 @@ def test_the_store_holds_as_many_base_backups_as_are_kept(profile):
 def test_a_sidecar_is_counted_with_each_instance(release):
     def memory(where):
         settings = chosen(backups=where)
-        everything = rehearse(lambda: Platform("platform", PlatformConfig("test", SHARED, settings, release)))
+        everything = rehearse(lambda: Platform("platform", PlatformConfig("test", BALANCED, settings, release)))
         return sum(
             (it.total.memory for it in usages(everything, 3) if "Postgres" in it.part or "postgres" in it.name), 0
         )
@@ -283,7 +275,7 @@ def test_a_manifest_without_the_plugin_is_refused(deploy, release):
 
     settings = chosen(backups=Store.MANAGED)
     with pytest.raises(ManifestError, match="barman-cloud"):
-        deploy(lambda: Platform("platform", PlatformConfig("test", SHARED, settings, other)))
+        deploy(lambda: Platform("platform", PlatformConfig("test", BALANCED, settings, other)))
 
 
 def test_a_restore_says_where_from():

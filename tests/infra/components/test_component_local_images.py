@@ -3,22 +3,13 @@
 from pathlib import Path
 
 import pytest
+from infra_stand_ins import BALANCED, CLOUD
 
 from infra.components import local_images
 from infra.components.local_images import ImageProvider, Images, ImagesConfig
-from infra.handover import Capabilities
 from infra.images import ImageSource
 
 ONE, OTHER = ("sha256:" + digit * 64 for digit in "12")
-OWN_REGISTRY = Capabilities(
-    load_balancer=True,
-    local_images=True,
-    storage_class="standard",
-    registry="registry.test:5000",
-    registry_push="10.0.0.1:5000",
-    registry_certificates="/certificates",
-)
-NO_REGISTRY = Capabilities(load_balancer=True, local_images=False, storage_class="gp3")
 PROPS = {
     "name": "redis",
     "registry": "registry.test:5000",
@@ -83,7 +74,7 @@ def test_another_registry_gets_a_copy_of_its_own():
 
 
 def test_an_image_is_a_resource_of_its_own(deploy):
-    run = deploy(lambda: Images("images", ImagesConfig(["redis", "postgres"], ImageSource.AUTO, OWN_REGISTRY)))
+    run = deploy(lambda: Images("images", ImagesConfig(["redis", "postgres"], ImageSource.AUTO, BALANCED)))
     assert run.counts() == {"pulumi-python:dynamic/slipway:LocalImage": 2}
     made = run.one("pulumi-python:dynamic/slipway:LocalImage", "image-redis")
     assert {key: made.inputs[key] for key in PROPS} == PROPS
@@ -93,7 +84,7 @@ def test_upstream_images_are_only_named(deploy):
     seen = []
 
     def program():
-        references = Images("images", ImagesConfig(["redis"], ImageSource.AUTO, NO_REGISTRY, "mirror.test")).references
+        references = Images("images", ImagesConfig(["redis"], ImageSource.AUTO, CLOUD, "mirror.test")).references
         references["redis"].apply(seen.append)
 
     assert deploy(program).counts() == {}
@@ -101,14 +92,14 @@ def test_upstream_images_are_only_named(deploy):
 
 
 def test_a_cluster_with_a_registry_can_still_use_upstream(deploy):
-    assert deploy(lambda: Images("i", ImagesConfig(["redis"], ImageSource.UPSTREAM, OWN_REGISTRY))).counts() == {}
+    assert deploy(lambda: Images("i", ImagesConfig(["redis"], ImageSource.UPSTREAM, BALANCED))).counts() == {}
 
 
 def test_local_images_need_a_registry(deploy):
     with pytest.raises(ValueError, match=r"imageSource is 'local', but the cluster has no registry.*'upstream'"):
-        deploy(lambda: Images("images", ImagesConfig(["redis"], ImageSource.LOCAL, NO_REGISTRY)))
+        deploy(lambda: Images("images", ImagesConfig(["redis"], ImageSource.LOCAL, CLOUD)))
 
 
 def test_an_image_that_is_not_in_the_catalogue_is_refused(deploy):
     with pytest.raises(KeyError, match="'nginx' is not in the catalogue"):
-        deploy(lambda: Images("images", ImagesConfig(["nginx"], ImageSource.AUTO, OWN_REGISTRY)))
+        deploy(lambda: Images("images", ImagesConfig(["nginx"], ImageSource.AUTO, BALANCED)))

@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from hypothesis import given
 from hypothesis import strategies as st
+from infra_stand_ins import BALANCED
 
 from infra import naming
 from infra.components import elasticsearch, log_collector, log_keeper
 from infra.components.platform import Platform, PlatformConfig
-from infra.handover import Capabilities
 from infra.images import LOGS_IMAGES, PLATFORM_IMAGES, ImageSource
 from infra.labels import content_hash
 from infra.parts import Part
@@ -22,14 +22,6 @@ from infra.profiles import PROFILES, ProfileName
 from infra.quantities import octets
 from infra.settings import PlatformSettings
 
-SHARED = Capabilities(
-    load_balancer=True,
-    local_images=True,
-    storage_class="standard",
-    registry="registry.test:5000",
-    registry_push="192.0.2.1:5000",
-    registry_certificates="/certificates",
-)
 LOGS = {
     "kubernetes:apps/v1:DaemonSet": 1,
     "kubernetes:apps/v1:Deployment": 1,
@@ -60,7 +52,7 @@ def platform(deploy, release, runs):
         key = tuple(sorted(settings.items()))
         if key not in runs:
             chosen = PlatformSettings(metrics=Part.OFF, **settings)
-            runs[key] = deploy(lambda: Platform("platform", PlatformConfig("test", SHARED, chosen, release)))
+            runs[key] = deploy(lambda: Platform("platform", PlatformConfig("test", BALANCED, chosen, release)))
         return runs[key]
 
     return run

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import yaml
+from infra_stand_ins import CLOUD, SHARED
 
 from dashboards.rules.present import Present
 from infra import naming
@@ -11,23 +12,11 @@ from infra.components import scrapes
 from infra.components.metrics import targets
 from infra.components.platform import Platform, PlatformConfig
 from infra.components.prometheus import check
-from infra.handover import Capabilities
 from infra.images import CATALOGUE, METRICS_IMAGES, repository
 from infra.parts import Part
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import PlatformSettings
 
-SHARED = Capabilities(
-    load_balancer=False,
-    local_images=True,
-    storage_class="standard",
-    registry="registry.test:5000",
-    registry_push="10.0.0.1:5000",
-    registry_certificates="/certificates",
-    address_range="10.0.0.200-10.0.0.250",
-    shared_machine=True,
-)
-CLOUD = Capabilities(load_balancer=True, local_images=False, storage_class="gp3")
 OBSERVER_IMAGE = "registry.test/ingress-observer@sha256:" + "0" * 64
 
 METRICS = {

@@ -6,26 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from infra_stand_ins import OWN_REGISTRY
 
 from infra import naming
 from infra.components.platform import Platform, PlatformConfig
 from infra.components.service import Service, ServiceConfig
 from infra.footprint.rehearsal import rehearse
-from infra.handover import Capabilities
 from infra.parts import ExternalPostgres, ExternalRedis, Part, Store
 from infra.policy.rules import evaluate
 from infra.profiles import ProfileName
 from infra.settings import PlatformSettings, ServiceSettings
 
-OWN_REGISTRY = Capabilities(
-    load_balancer=False,
-    local_images=True,
-    storage_class="standard",
-    registry="registry.test:5000",
-    registry_push="10.0.0.1:5000",
-    registry_certificates="/certificates",
-    address_range="10.0.0.200-10.0.0.250",
-)
 IMAGE = "registry.test/payload@sha256:" + "0" * 64
 POSTGRES = ExternalPostgres(secret="main-database", network="192.0.2.0/24", replica_url_key="read")
 REDIS = ExternalRedis(secret="main-redis", network="192.0.2.0/24")

@@ -6,26 +6,15 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from infra_stand_ins import CLOUD, OWN_REGISTRY
 
 from infra import images, naming
 from infra.components.platform import Platform, PlatformConfig
-from infra.handover import Capabilities
 from infra.images import CATALOGUE, ImageSource
 from infra.parts import Part, Store
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import PlatformSettings
 from infra.timeouts import TrafficTimeouts
-
-OWN_REGISTRY = Capabilities(
-    load_balancer=False,
-    local_images=True,
-    storage_class="standard",
-    registry="registry.test:5000",
-    registry_push="10.0.0.1:5000",
-    registry_certificates="/certificates",
-    address_range="10.0.0.200-10.0.0.250",
-)
-CLOUD = Capabilities(load_balancer=True, local_images=False, storage_class="gp3")
 
 COMMON = {
     "kubernetes:admissionregistration.k8s.io/v1:MutatingWebhookConfiguration": 1,

@@ -7,10 +7,10 @@ import jsonschema
 import pulumi
 import pytest
 import yaml
+from infra_stand_ins import PLATFORM
 from pydantic import ValidationError
 
 from infra.components.service import CHART, Service, ServiceConfig, chart_values, rollout_spec
-from infra.handover import Platform
 from infra.naming import ACCESS_SECRET, Environment
 from infra.parts import Part, Parts
 from infra.profiles import PROFILES, ProfileName
@@ -22,17 +22,7 @@ IMAGE = "registry.test:5000/service@sha256:" + "0" * 64
 
 
 def platform(profile, redis_password):
-    return Platform(
-        profile=profile,
-        domain="slipway.test",
-        ingress_address="10.0.0.200",
-        ca_certificate="certificate",
-        redis_password=redis_password,
-        dns_timeout=1,
-        node_loss_timeout=10,
-        connect_timeout=1,
-        server_timeout=10,
-    )
+    return replace(PLATFORM, profile=profile, redis_password=redis_password)
 
 
 def config(environment=Environment.DEV, settings=None, profile=ProfileName.SMALL, redis_password="unused"):  # noqa: S107  # opens nothing

@@ -1,23 +1,15 @@
 """Traces: what is made, that only services may send spans, and that Jaeger is told of nothing it cannot reach."""
 
 import pytest
+from infra_stand_ins import BALANCED
 
 from infra import naming
 from infra.components import elasticsearch, traces
 from infra.components.platform import Platform, PlatformConfig
-from infra.handover import Capabilities
 from infra.parts import Part
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import PlatformSettings
 
-OWN_REGISTRY = Capabilities(
-    load_balancer=True,
-    local_images=True,
-    storage_class="standard",
-    registry="registry.test:5000",
-    registry_push="192.0.2.1:5000",
-    registry_certificates="/certificates",
-)
 TRACES = {
     "kubernetes:apps/v1:Deployment": 1,
     "kubernetes:core/v1:ConfigMap": 1,
@@ -35,7 +27,7 @@ TRACES = {
 def platform(deploy, release):
     def run(**settings):
         chosen = PlatformSettings(metrics=Part.OFF, **settings)
-        return deploy(lambda: Platform("platform", PlatformConfig("test", OWN_REGISTRY, chosen, release)))
+        return deploy(lambda: Platform("platform", PlatformConfig("test", BALANCED, chosen, release)))
 
     return run
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from infra_stand_ins import CLUSTER_OUTPUTS, STACKS
 
 import infra
 from infra import handover, releases
@@ -14,30 +15,6 @@ from infra.naming import Project
 from infra.settings import SettingsError
 
 PROJECTS = Path(infra.__file__).parent / "projects"
-CLUSTER = {
-    "kubeconfig": "plain-kubeconfig",
-    "context": "test",
-    "identifier": "embedded/test",
-    "capabilities": {
-        "load_balancer": False,
-        "local_images": True,
-        "storage_class": "standard",
-        "registry": "registry.test:5000",
-        "registry_push": "10.0.0.1:5000",
-        "registry_certificates": "/certificates",
-        "address_range": "10.0.0.200-10.0.0.250",
-    },
-}
-PLATFORM = {
-    "profile": "small",
-    "domain": "slipway.test",
-    "ingressAddress": "10.0.0.200",
-    "caCertificate": "certificate",
-    "redisPassword": "plain-redis",
-    "timeouts": {"dns": 1.0, "nodeLoss": 10.0, "connect": 1.0, "server": 10.0},
-    "parts": {"metrics": "managed", "postgres": "managed", "redis": "managed"},
-}
-STACKS = {"organization/slipway-cluster/test": CLUSTER, "organization/slipway-platform/test": PLATFORM}
 PREVIEW = pytest.mark.parametrize("preview", [True, False], ids=["preview", "up"])
 
 
@@ -167,4 +144,7 @@ def test_only_the_settings_read_configuration():
 
 def test_a_service_cannot_be_put_on_a_platform_that_is_not_there(deploy):
     with pytest.raises(HandoverError, match=r"Run `pulumi up --stack test` in infra/projects/platform first"):
-        deploy(lambda: handover.read(Project.PLATFORM, "test"), stacks={"organization/slipway-cluster/test": CLUSTER})
+        deploy(
+            lambda: handover.read(Project.PLATFORM, "test"),
+            stacks={"organization/slipway-cluster/test": CLUSTER_OUTPUTS},
+        )
