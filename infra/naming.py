@@ -225,5 +225,7 @@ INGRESS_OBSERVER_HOST: Final = f"{INGRESS_OBSERVER}.{Namespace.INGRESS}.svc"
 DATABASE_SECRET: Final = f"{SERVICE}-database"
 REDIS_SECRET: Final = f"{SERVICE}-redis"
 ACCESS_SECRET: Final = f"{SERVICE}-access"
+#: Feature flags, which pods read again when they change.
+FLAGS_CONFIG: Final = f"{SERVICE}-flags"
 #: What a service's pods read; the rollout controller copies them for each revision, and reads no other Secret.
 SERVICE_SECRETS: Final = (DATABASE_SECRET, REDIS_SECRET, ACCESS_SECRET)

@@ -8,6 +8,7 @@ import ipaddress
 import re
 from enum import StrEnum
 from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -17,6 +18,8 @@ from infra.naming import DNS_LABEL_LIMIT, POSTGRES_PORT, REDIS_PORT, SERVICE_SEC
 _MODEL: Final = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 _OBJECT_PATH: Final = re.compile(r"s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](/[-._a-zA-Z0-9]+)*")
 _ENDPOINT: Final = re.compile(r"https://[-.a-zA-Z0-9]+(:[0-9]{1,5})?")
+_RECEIVER: Final = re.compile(r"https?://[-.a-zA-Z0-9]+(:[0-9]{1,5})?(/[^\s@]*)?")
+_PORTS: Final = {"http": 80, "https": 443}
 _KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 
 
@@ -136,6 +139,39 @@ class ExternalObjectStore(BaseModel):
     authority_key: Annotated[str, AfterValidator(_key)] | None = Field(
         default=None, description="Its key with the authority of the store's certificate, if it is no public one."
     )
+
+
+def _receiver(value: str) -> str:
+    if not _RECEIVER.fullmatch(value):
+        raise ValueError("must be an address by HTTP without a user, such as https://receiver.example/exports")
+    if urlsplit(value).port == 0:
+        raise ValueError("must have a port from 1 to 65535, or none")
+    return value
+
+
+class Webhook(BaseModel):
+    """Who is told of what a service has finished."""
+
+    model_config = _MODEL
+
+    url: Annotated[str, AfterValidator(_receiver)] = Field(
+        description="Address that is told, such as `https://receiver.example/exports`."
+    )
+    secret: Annotated[str, AfterValidator(_secret)] = Field(
+        description="Secret in the namespace of the environment, made by you: pods can read no other namespace's."
+    )
+    key: Annotated[str, AfterValidator(_key)] = Field(
+        default="key", description="Its key with at least 32 random characters, by which what is sent is signed."
+    )
+    network: Annotated[str, AfterValidator(_range)] = Field(
+        description="Addresses that the service may connect to for it, such as 192.0.2.0/24."
+    )
+
+    @property
+    def port(self) -> int:
+        """Port there."""
+        parts = urlsplit(self.url)
+        return parts.port or _PORTS[parts.scheme]
 
 
 class Restore(BaseModel):

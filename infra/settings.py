@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails
 from infra.eks_settings import EksSettings
 from infra.images import ImageSource
 from infra.naming import DOMAIN, POSTGRES, Project, dns_label
-from infra.parts import ExternalObjectStore, Part, Parts, Restore, Store
+from infra.parts import ExternalObjectStore, Part, Parts, Restore, Store, Webhook
 from infra.profiles import ProfileName
 from infra.timeouts import NodeTimeouts, PostgresTimeouts, TrafficTimeouts
 
@@ -320,6 +320,18 @@ def _rising(value: str) -> str:
     return value
 
 
+class FlagRule(BaseModel):
+    """For whom a feature flag is on."""
+
+    model_config = _MODEL
+
+    on: bool = Field(description="Whether for anybody.")
+    percent: int = Field(default=100, ge=0, le=100, description="Of those who ask, always the same ones.")
+
+
+FlagName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+
+
 class ServiceSettings(BaseModel):
     """Settings of the project `slipway-service`. The stack is named `<cluster>-<environment>`."""
 
@@ -360,6 +372,16 @@ class ServiceSettings(BaseModel):
         ge=0,
         le=1,
         description="Share of requests that are traced, of those whose caller has not decided by `traceparent`.",
+    )
+    flags: dict[FlagName, FlagRule] | None = Field(
+        default=None,
+        description='Feature flags, such as `{"export-streams": {"on": true, "percent": 50}}`; one that is not named '
+        "has the code's own default. A change reaches pods within about a minute, without a rollout. With `{}` the "
+        "service is ready for that; left out, it reads no flags, and the first ones are rolled out.",
+    )
+    webhook: Webhook | None = Field(
+        default=None,
+        description="Who is told of finished exports by workers (`python -m app.work`); nobody if left out.",
     )
     workers: int = Field(default=2, ge=1, le=32, description="Worker processes of each pod.")
     threads: int = Field(default=8, ge=1, le=128, description="Threads of each worker process.")
@@ -455,7 +477,9 @@ def _structured(text: str, field: FieldInfo | None) -> Any:
 
 
 def _is_mapping(field: FieldInfo | None) -> bool:
-    return field is not None and typing.get_origin(field.annotation) is dict
+    if field is None:
+        return False
+    return any(typing.get_origin(it) is dict for it in (field.annotation, *typing.get_args(field.annotation)))
 
 
 def _line(project: str, detail: ErrorDetails, known: list[str]) -> str:

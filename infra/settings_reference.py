@@ -57,7 +57,7 @@ def _row(project: Project, path: tuple[str, ...], field: FieldInfo) -> str:
 
 
 def _allowed(field: FieldInfo) -> str:
-    if _model_of(field):
+    if _model_of(field) or any(typing.get_origin(kind) is dict for kind in _kinds(field)):
         return "an object"
     for kind in _kinds(field):
         if isinstance(kind, type) and issubclass(kind, Enum):

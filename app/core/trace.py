@@ -58,7 +58,7 @@ class Span(Protocol):
         """Where it is."""
         ...
 
-    def end(self, *, name: str | None = None, attributes: Attributes | None = None, error: str | None = None) -> None:
+    def end(self, *, attributes: Attributes | None = None, error: str | None = None) -> None:
         """End it; `error` says in a word why it failed."""
         ...
 

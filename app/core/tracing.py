@@ -43,10 +43,8 @@ class _Span:
         found = span.get_span_context()
         self.trace = Trace(f"{found.trace_id:032x}", f"{found.span_id:016x}", found.trace_flags.sampled)
 
-    def end(self, *, name: str | None = None, attributes: Attributes | None = None, error: str | None = None) -> None:
+    def end(self, *, attributes: Attributes | None = None, error: str | None = None) -> None:
         """End it."""
-        if name is not None:
-            self._span.update_name(name)
         self._span.set_attributes(dict(attributes or {}))
         if error is not None:
             self._span.set_attribute("error.type", error)

@@ -1,4 +1,4 @@
-"""What a service is told of its data, and where it may connect to for it: pure, from the places of the parts."""
+"""What a service is told of its data and of its webhook, and where it may connect to for them: pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from infra.naming import (
     SENTINEL_PORT,
     Namespace,
 )
-from infra.parts import Part, Parts, Store
+from infra.parts import Part, Parts, Store, Webhook
 
 
 @final
@@ -45,6 +45,7 @@ _PRIMARY = ("database-url", "SLIPWAY_DATABASE_URL_FILE")
 _REPLICA = ("replica-url", "SLIPWAY_REPLICA_URL_FILE")
 _REDIS = ("redis-url", "SLIPWAY_REDIS_URL_FILE")
 _CACHE = ("cache-url", "SLIPWAY_CACHE_URL_FILE")
+_WEBHOOK_KEY = ("webhook-key", "SLIPWAY_WEBHOOK_KEY_FILE")
 
 
 def mounts(parts: Parts) -> tuple[Mount, ...]:
@@ -77,7 +78,12 @@ def secrets(parts: Parts) -> tuple[str, ...]:
     return (*(mount.secret for mount in mounts(parts)), ACCESS_SECRET)
 
 
-def openings(parts: Parts) -> list[dict[str, Any]]:
+def webhook_mount(webhook: Webhook) -> Mount:
+    """The Secret by which a webhook is signed. It is read for each call: a new key needs no new version."""
+    return Mount(webhook.secret, {webhook.key: (_WEBHOOK_KEY,)})
+
+
+def openings(parts: Parts, webhook: Webhook | None = None) -> list[dict[str, Any]]:
     """Where a service may connect to, as the chart takes it."""
     places = ((parts.postgres, (POSTGRES_PORT,)), (parts.redis, (REDIS_PORT, SENTINEL_PORT)))
     inside = [port for where, ports in places if where is Store.MANAGED for port in ports]
@@ -85,7 +91,7 @@ def openings(parts: Parts) -> list[dict[str, Any]]:
     return [
         *([{"namespace": Namespace.DATA.value, "ports": inside}] if inside else []),
         *([{"namespace": Namespace.TRACES.value, "ports": [OTLP_PORT]}] if parts.traces is Part.MANAGED else []),
-        *({"network": it.network, "ports": [it.port]} for it in outside),
+        *({"network": it.network, "ports": [it.port]} for it in [*outside, *([webhook] if webhook else [])]),
     ]
 
 

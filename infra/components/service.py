@@ -11,12 +11,12 @@ from typing import Any, Final, final
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import Secret
+from pulumi_kubernetes.core.v1 import ConfigMap, Secret
 from pulumi_kubernetes.helm.v4 import Chart
 from pulumi_kubernetes.rbac.v1 import RoleBinding
 
 from infra import naming
-from infra.components import connections
+from infra.components import connections, flags
 from infra.components.base import Component
 from infra.components.database import Database, DatabaseConfig
 from infra.components.generated import GeneratedPassword
@@ -67,7 +67,7 @@ class ServiceConfig:
 @final
 @dataclass(frozen=True)
 class ServiceResources:
-    """What was made; database and Redis's Secret only where the platform brings those parts along."""
+    """What was made; database and Redis's Secret only where the platform brings those parts along, flags if wanted."""
 
     namespace: Namespace
     database: Database | None
@@ -75,6 +75,7 @@ class ServiceResources:
     redis_secret: Secret | None
     access_key: GeneratedPassword
     access_secret: Secret
+    flags: ConfigMap | None
     rights: RoleBinding
     chart: Chart
     rollout: CustomResource
@@ -119,6 +120,7 @@ class Service(Component):
         if parts.traces is Part.MANAGED:
             access[_CA] = pulumi.Output.from_input(config.platform.ca_certificate)
         access_secret = self._secret(naming.ACCESS_SECRET, where, access, namespace)
+        switches = self._flags(where, config.settings, namespace)
         chart = Chart(
             naming.SERVICE,
             name=naming.SERVICE,
@@ -126,7 +128,11 @@ class Service(Component):
             chart=CHART,
             values=chart_values(config),
             opts=self.child(
-                depends_on=[namespace, access_secret, *(it for it in (database, database_secret, redis_secret) if it)]
+                depends_on=[
+                    namespace,
+                    access_secret,
+                    *(it for it in (database, database_secret, redis_secret, switches) if it),
+                ]
             ),
         )
         rights = environment_rights(config.environment, self.child(depends_on=[namespace]))
@@ -144,7 +150,30 @@ class Service(Component):
             ),
         )
         return ServiceResources(
-            namespace, database, database_secret, redis_secret, access_key, access_secret, rights, chart, rollout
+            namespace,
+            database,
+            database_secret,
+            redis_secret,
+            access_key,
+            access_secret,
+            switches,
+            rights,
+            chart,
+            rollout,
+        )
+
+    def _flags(self, where: str, settings: ServiceSettings, namespace: Namespace) -> ConfigMap | None:
+        if settings.flags is None:
+            return None
+        return ConfigMap(
+            naming.FLAGS_CONFIG,
+            metadata=metadata(naming.FLAGS_CONFIG, labels(naming.SERVICE, "service"), namespace=where),
+            data={flags.KEY: flags.content(settings.flags)},
+            # A stack that wants flags no more leaves it: the version that serves until its rollout has ended reads it,
+            # and so does one that is taken back. It goes with the namespace.
+            opts=pulumi.ResourceOptions.merge(
+                self.child(depends_on=[namespace]), pulumi.ResourceOptions(retain_on_delete=True)
+            ),
         )
 
     def _secret(self, name: str, where: str, data: dict[str, pulumi.Output[str]], namespace: Namespace) -> Secret:
@@ -158,7 +187,7 @@ class Service(Component):
 
 def chart_values(config: ServiceConfig) -> dict[str, Any]:
     """Values of the chart; its schema refuses a key that it does not know."""
-    platform, settings = config.platform, config.settings
+    platform, settings, webhook = config.platform, config.settings, config.settings.webhook
     profile, parts = PROFILES[platform.profile], config.platform.parts
     migrated = parts.postgres is not Store.OFF
     known = platform_values(config.environment, platform)
@@ -172,9 +201,11 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
             "SLIPWAY_WORKERS": str(settings.workers),
             "SLIPWAY_THREADS": str(settings.threads),
             **_traces(settings, parts),
+            **({"SLIPWAY_WEBHOOK_URL": webhook.url} if webhook else {}),
         },
         "secrets": [
             *(mount.to_values() for mount in connections.mounts(platform.parts)),
+            *([connections.webhook_mount(webhook).to_values()] if webhook else []),
             {
                 "secret": naming.ACCESS_SECRET,
                 "items": [
@@ -184,10 +215,11 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
                 ],
             },
         ],
+        "configMaps": [] if settings.flags is None else [flags.mount()],
         **known,
         "migrations": {"enabled": migrated, "command": list(_MIGRATE) if migrated else []},
         "resources": {"requests": profile.service.requests(), "limits": profile.service.limits()},
-        "networkPolicy": {**known["networkPolicy"], "egress": connections.openings(parts)},
+        "networkPolicy": {**known["networkPolicy"], "egress": connections.openings(parts, webhook)},
     }
 
 

@@ -54,8 +54,9 @@ def test_only_tmp_is_writable(chart):
     spec = pod_of(chart())["spec"]
     assert {one["name"]: one for one in spec["volumes"]}["tmp"]["emptyDir"] == {"sizeLimit": "32Mi", "medium": "Memory"}
     mounts = {one["mountPath"]: one for one in container_of(chart())["volumeMounts"]}
-    assert set(mounts) == {"/tmp", "/run/secrets/payload"}  # noqa: S108 - the container's own /tmp
+    assert set(mounts) == {"/tmp", "/run/secrets/payload", "/run/config/payload"}  # noqa: S108 - the container's own /tmp
     assert mounts["/run/secrets/payload"]["readOnly"] is True
+    assert mounts["/run/config/payload"]["readOnly"] is True
 
 
 def test_secrets_are_files_and_the_environment_names_them(chart):
@@ -78,11 +79,26 @@ def test_secrets_are_files_and_the_environment_names_them(chart):
         "SLIPWAY_DATABASE_URL_FILE": "/run/secrets/payload/database-url",
         "SLIPWAY_REPLICA_URL_FILE": "/run/secrets/payload/replica-url",
         "SLIPWAY_REDIS_URL_FILE": "/run/secrets/payload/redis-url",
+        "SLIPWAY_FLAGS_FILE": "/run/config/payload/flags.json",
     }
 
 
+def test_config_maps_are_files_that_every_user_may_read(chart):
+    spec = pod_of(chart())["spec"]
+    [volume] = [one for one in spec["volumes"] if one["name"] == "config"]
+    assert volume["projected"]["defaultMode"] == 0o444
+    items = [{"key": name, "path": name} for name in ("flags.json", "other.json")]
+    assert volume["projected"]["sources"] == [{"configMap": {"name": "payload-flags", "items": items}}]
+
+
+def test_a_config_map_is_no_part_of_a_version(chart):
+    """Else a change of it would be a rollout, and could switch nothing off at once."""
+    told = chart().one("Rollout", "payload")["spec"]["config"]
+    assert {it["name"] for it in told} == {"payload-env", "payload-database", "payload-redis"}
+
+
 def test_pod_without_secrets_mounts_none(chart):
-    spec = pod_of(chart({"secrets": []}))["spec"]
+    spec = pod_of(chart({"secrets": [], "configMaps": []}))["spec"]
     assert [one["name"] for one in spec["volumes"]] == ["tmp"]
 
 

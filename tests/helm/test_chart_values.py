@@ -165,6 +165,10 @@ def test_mistyped_key_is_refused_by_name(rejected):
             'the file "f"',
         ),
         ({"secrets": [{"secret": "s", "items": [{"key": "a", "file": "../f"}]}]}, "/secrets/0/items/0/file"),
+        (
+            {"configMaps": [{"configMap": "s", "items": [{"key": "a", "file": "f"}, {"key": "b", "file": "f"}]}]},
+            'configMaps: two items want the file "f"',
+        ),
     ],
 )
 def test_wrong_value_is_refused_with_what_to_do(rejected, values, tells):

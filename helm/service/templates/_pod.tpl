@@ -128,12 +128,28 @@ volumes:
               {{- end }}
         {{- end }}
   {{- end }}
+  {{- if .Values.configMaps }}
+  - name: config
+    projected:
+      defaultMode: 0444
+      sources:
+        {{- range .Values.configMaps }}
+        - configMap:
+            name: {{ .configMap | quote }}
+            items:
+              {{- range .items }}
+              - key: {{ .key | quote }}
+                path: {{ .file | quote }}
+              {{- end }}
+        {{- end }}
+  {{- end }}
 {{- end }}
 
 {{/* What every container shares: environment, mounts, no privileges. Takes the root. */}}
 {{- define "service.containerCommon" -}}
 {{- $values := .Values -}}
 {{- $secretsPath := printf "/run/secrets/%s" (include "service.name" .) -}}
+{{- $configPath := printf "/run/config/%s" (include "service.name" .) -}}
 securityContext:
   allowPrivilegeEscalation: false
   privileged: false
@@ -163,12 +179,25 @@ env:
   {{- end }}
   {{- end }}
   {{- end }}
+  {{- range $values.configMaps }}
+  {{- range .items }}
+  {{- if .env }}
+  - name: {{ .env | quote }}
+    value: {{ printf "%s/%s" $configPath .file | quote }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
 volumeMounts:
   - name: tmp
     mountPath: /tmp
   {{- if $values.secrets }}
   - name: secrets
     mountPath: {{ $secretsPath }}
+    readOnly: true
+  {{- end }}
+  {{- if $values.configMaps }}
+  - name: config
+    mountPath: {{ $configPath }}
     readOnly: true
   {{- end }}
 {{- end }}

@@ -30,13 +30,15 @@ allowed and what to do. Included once, by service.yaml, which is always rendered
 {{- if eq (int $values.ports.http) (int $values.ports.metrics) -}}
 {{- fail (printf "ports.http and ports.metrics are both %d; metrics would be reachable through the ingress. Choose two ports." (int $values.ports.http)) -}}
 {{- end -}}
+{{- range $key := list "secrets" "configMaps" -}}
 {{- $files := list -}}
-{{- range $values.secrets -}}
+{{- range index $values $key -}}
 {{- range .items -}}
 {{- if has .file $files -}}
-{{- fail (printf "secrets: two items want the file %q; each needs a name of its own." .file) -}}
+{{- fail (printf "%s: two items want the file %q; each needs a name of its own." $key .file) -}}
 {{- end -}}
 {{- $files = append $files .file -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

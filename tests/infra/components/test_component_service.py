@@ -1,5 +1,7 @@
 """A service: its namespace, database, secrets and chart; the values are ones that the chart's schema accepts."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,14 +9,20 @@ import jsonschema
 import pulumi
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from infra_stand_ins import PLATFORM
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from app.core.flags import Flag, FlagFile, read_flags
+from app.core.flags import FlagRule as AppRule
+from app.core.settings import Settings
+from infra.components import flags
 from infra.components.service import CHART, Service, ServiceConfig, chart_values, rollout_spec
 from infra.naming import ACCESS_SECRET, Environment
-from infra.parts import Part, Parts
+from infra.parts import Part, Parts, Webhook
 from infra.profiles import PROFILES, ProfileName
-from infra.settings import LogLevel, ServiceSettings, Strategy
+from infra.settings import FlagRule, LogLevel, ServiceSettings, SettingsError, Strategy, parse
 from slipway.rollout.resource import SPEC
 
 REPOSITORY = Path(__file__).parents[3]
@@ -143,6 +151,88 @@ def test_the_charts_schema_accepts_the_values(profile, environment):
         "SLIPWAY_THREADS": "2",
     }
     assert IMAGE not in str(values), "pods must not change because a first image does"
+
+
+def parsed(**raw):
+    return parse(ServiceSettings, "slipway-service", {key: json.dumps(value) for key, value in raw.items()})
+
+
+def test_without_a_wish_there_are_no_flags_and_no_webhook(run):
+    values = chart_values(config())
+    assert values["configMaps"] == []
+    assert run.result.resources.flags is None
+    assert not [name for name in values["env"] if "WEBHOOK" in name]
+
+
+def test_flags_are_in_a_config_map_that_is_no_part_of_a_version(deploy, tmp_path):
+    it = config(settings=parsed(flags={"export-streams": {"on": True, "percent": 50}}))
+    made, values = deploy(lambda: Service("service", it)), chart_values(it)
+    (mounted,) = values["configMaps"]
+    (item,) = mounted["items"]
+    switches = made.one("kubernetes:core/v1:ConfigMap").inputs
+    assert switches["metadata"]["name"] == mounted["configMap"]
+    assert switches["metadata"]["namespace"] == "dev"
+    assert item["env"] == "SLIPWAY_FLAGS_FILE"
+    (tmp_path / "flags.json").write_text(switches["data"][item["key"]])
+    assert read_flags(tmp_path / "flags.json").flags == {Flag.EXPORT_STREAMS: AppRule(on=True, percent=50)}
+    assert mounted["configMap"] not in str(rollout_spec(it)), "a change would be a rollout"
+    assert made.one("kubernetes:core/v1:ConfigMap").urn in made.one("kubernetes:helm.sh/v4:Chart").depends_on
+
+
+RULES = st.dictionaries(st.sampled_from([it.value for it in Flag]), st.builds(FlagRule, on=st.booleans()))
+
+
+@given(one=RULES, other=RULES)
+def test_the_service_reads_every_file_of_flags_and_knows_one_from_the_other(one, other):
+    first, second = (FlagFile.model_validate_json(flags.content(rules)) for rules in (one, other))
+    assert {flag: (rule.on, rule.percent) for flag, rule in first.flags.items()} == {
+        name: (rule.on, rule.percent) for name, rule in one.items()
+    }
+    assert (first.version == second.version) == (one == other)
+
+
+WEBHOOK = {"url": "https://receiver.test:8443/exports", "secret": "receiver", "network": "192.0.2.0/24"}
+
+
+def test_a_webhook_is_an_address_a_key_and_a_way_there():
+    it = config(settings=parsed(webhook=WEBHOOK))
+    values = chart_values(it)
+    assert values["env"]["SLIPWAY_WEBHOOK_URL"] == WEBHOOK["url"]
+    (items,) = [secret["items"] for secret in values["secrets"] if secret["secret"] == "receiver"]
+    assert items == [{"key": "key", "file": "webhook-key", "env": "SLIPWAY_WEBHOOK_KEY_FILE"}]
+    assert {"network": "192.0.2.0/24", "ports": [8443]} in values["networkPolicy"]["egress"]
+    assert "receiver" not in str(rollout_spec(it)), "a new key would be a rollout"
+    chart = REPOSITORY / "helm/service"
+    defaults = yaml.safe_load((chart / "values.yaml").read_text())
+    jsonschema.validate(merged(defaults, values), yaml.safe_load((chart / "values.schema.yaml").read_text()))
+
+
+@given(st.from_regex(r"https?://[a-z0-9.-]{1,20}(:[1-9][0-9]{0,3})?(/[^\s@]{0,10})?", fullmatch=True))
+def test_the_service_takes_every_address_that_the_stack_takes(url):
+    webhook = Webhook(url=url, secret="receiver", network="192.0.2.0/24")
+    assert TypeAdapter(Settings.model_fields["webhook_url"].rebuild_annotation()).validate_python(webhook.url) == url
+    assert 0 < webhook.port < 65536
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"flags": {"Export Streams": {"on": True}}}, "flags.Export Streams"),
+        ({"flags": {"export-streams": {"on": True, "percent": 101}}}, "flags.export-streams.percent is 101"),
+        ({"flags": {"export-streams": True}}, "flags.export-streams is True"),
+        (
+            {"webhook": {**WEBHOOK, "url": "https://user@receiver.test/"}},
+            "webhook.url is 'https://user@receiver.test/'",
+        ),
+        ({"webhook": {**WEBHOOK, "url": "https://receiver.test:0/"}}, "must have a port from 1 to 65535"),
+        ({"webhook": {**WEBHOOK, "url": "https://receiver.test:99999/"}}, "Port out of range"),
+        ({"webhook": {**WEBHOOK, "secret": "payload-redis"}}, "must be another name than payload-database"),
+        ({"webhook": {"url": WEBHOOK["url"]}}, "webhook.secret is missing"),
+    ],
+)
+def test_flags_and_webhooks_that_cannot_be_are_refused(raw, message):
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        parsed(**raw)
 
 
 def test_the_service_is_told_where_spans_go_only_if_they_go_somewhere():
