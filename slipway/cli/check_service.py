@@ -16,18 +16,18 @@ import click
 import httpx
 
 from slipway import reports
-from slipway.cli.context import cluster_option, environment_option
+from slipway.cli.context import Tools, cluster_option, environment_option
 from slipway.cli.forwarding import forwarded
-from slipway.cli.live import run_kubectl
+from slipway.cli.kube import kubectl_for
 from slipway.cli.progress import Progress
-from slipway.node.cluster import load
 from slipway.node.errors import NodeError
-from slipway.node.stock import Stock
 from slipway.proof import contract
 from slipway.proof.contract import Answer, Seen, Shape
 from slipway.reports import Report, derive
 
 READY_WITHIN: Final = 120.0
+#: Seconds that kubectl may take: a migration is asked through it.
+PATIENCE: Final = 180.0
 _ASKED_EVERY: Final = 0.2
 _SLOW_BEFORE: Final = 0.5
 
@@ -57,19 +57,20 @@ def command(
     migration: str | None,
 ) -> None:
     """Try the service contract on IMAGE, in a pod of its own; exits 0 only if no clause is broken."""
-    spec, stock = load(cluster), Stock()
-    kubeconfig = spec.home / "admin.kubeconfig"
-
-    def kubectl(*words: str) -> str:
-        return run_kubectl(spec, stock, f"--namespace={environment}", *words)
-
     name, started, begin = f"check-{uuid4().hex[:8]}", datetime.now(UTC), time.monotonic()
-    template = None if like is None else json.loads(kubectl("get", "podtemplate", like, "--output=json"))["template"]
-    shape = Shape(port, path, live, ready)
-    made = contract.pod(name, image, template, shape)
-    shape = contract.paths(made["spec"], shape)
-    with Progress() as progress:
-        program = [str(stock.binary("kubectl")), f"--kubeconfig={kubeconfig}", f"--namespace={environment}"]
+    with Progress() as progress, kubectl_for(Tools(progress), cluster) as administrator:
+        where = f"--namespace={environment}"
+
+        def kubectl(*words: str) -> str:
+            return administrator(where, *words, timeout=PATIENCE)
+
+        template = None
+        if like is not None:
+            template = json.loads(kubectl("get", "podtemplate", like, "--output=json"))["template"]
+        shape = Shape(port, path, live, ready)
+        made = contract.pod(name, image, template, shape)
+        shape = contract.paths(made["spec"], shape)
+        program = [str(administrator.binary), f"--kubeconfig={administrator.kubeconfig}", where]
         check = _Check(kubectl, lambda port: forwarded(program, name, port), made, shape, progress.step)
         seen = check.run(slow_path, migration.split() if migration else [])
     bars = contract.clauses(image, seen)
@@ -163,8 +164,7 @@ class _Check:
         try:
             self._kubectl("exec", self._name, "--", *words, "check", "--json")
         except NodeError as error:
-            code = str(error).partition("exit code ")[2].partition("\n")[0]
-            return int(code) if code.isdigit() else -1
+            return exit_code(str(error))
         return 0
 
     def _stop(self, slow_path: str | None) -> None:
@@ -201,6 +201,12 @@ class _Check:
         with contextlib.suppress(NodeError):
             gone = ("--ignore-not-found", "--wait=false", "--grace-period=0", "--force")
             self._kubectl("delete", "pod", self._name, *gone)
+
+
+def exit_code(failure: str) -> int:
+    """What a program in a pod ended with, as kubectl says at the end of its failure; -1 if it does not."""
+    code = failure.rpartition("exit code ")[2].partition("\n")[0]
+    return int(code) if code.isdigit() else -1
 
 
 def _status_of(base: str, path: str, timeout: float = 2.0) -> int:

@@ -22,10 +22,9 @@ from dashboards.live import Drawn, Prometheus, drawn
 from infra.naming import PROMETHEUS, PROMETHEUS_PORT, SERVICE, Namespace
 from slipway import reports
 from slipway.cli.context import cluster_option, environment_option
-from slipway.cli.live import namespaces, run_kubectl
+from slipway.cli.kube import namespaces, reached
 from slipway.cli.log_panels import bars_of_logs
-from slipway.node.cluster import load
-from slipway.node.stock import Stock
+from slipway.node.kube import Kubectl
 from slipway.reports import Bar, Report, derive
 
 FOLDER: Final = Path("build/dashboards")
@@ -58,17 +57,17 @@ def check(cluster: str, environment: str, minutes: int) -> None:
     Grafana's panels are asked of Prometheus, Kibana's of Elasticsearch, if logs are kept.
     """
     started, begin = datetime.now(UTC), time.monotonic()
-    prometheus, values, end = prometheus_of(cluster), _values(environment), time.time()
-    start = end - 60 * minutes
-    there = namespaces(cluster)
-    shown = boards(traces=Namespace.TRACES.value in there)
-    bars = [bar for board in shown for bar in _bars(board, drawn(board, prometheus, start, end, values))]
-    count = len(shown)
-    if Namespace.LOGS.value in there:
-        bars += bars_of_logs(cluster, start, end)
-        count += len(kibana.ALL)
-    else:
-        click.echo("no logs are kept: Kibana's panels were not asked")
+    with reached(cluster) as kubectl:
+        prometheus, values, end = prometheus_of(kubectl), _values(environment), time.time()
+        start, there = end - 60 * minutes, namespaces(kubectl)
+        shown = boards(traces=Namespace.TRACES.value in there)
+        bars = [bar for board in shown for bar in _bars(board, drawn(board, prometheus, start, end, values))]
+        count = len(shown)
+        if Namespace.LOGS.value in there:
+            bars += bars_of_logs(kubectl, start, end)
+            count += len(kibana.ALL)
+        else:
+            click.echo("no logs are kept: Kibana's panels were not asked")
     dead = [bar for bar in bars if bar.holds is False]
     report = Report(
         name="dashboards-check",
@@ -91,14 +90,15 @@ def check(cluster: str, environment: str, minutes: int) -> None:
 @_minutes
 def render(cluster: str, environment: str, minutes: int) -> None:
     """Draw each dashboard to one HTML page in build/dashboards, from what the living Prometheus has."""
-    prometheus, values, end = prometheus_of(cluster), _values(environment), time.time()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    start, shown = end - 60 * minutes, _shown(cluster)
-    for board in shown:
-        found = drawn(board, prometheus, start, end, values)
-        path = FOLDER / f"{board.uid}.html"
-        path.write_text(drawing.page(board, found, start=start, end=end, others=shown), encoding="utf-8")
-        click.echo(path)
+    with reached(cluster) as kubectl:
+        prometheus, values, end = prometheus_of(kubectl), _values(environment), time.time()
+        start, shown = end - 60 * minutes, _shown(kubectl)
+        for board in shown:
+            found = drawn(board, prometheus, start, end, values)
+            path = FOLDER / f"{board.uid}.html"
+            path.write_text(drawing.page(board, found, start=start, end=end, others=shown), encoding="utf-8")
+            click.echo(path)
 
 
 @command.command("serve")
@@ -107,8 +107,9 @@ def render(cluster: str, environment: str, minutes: int) -> None:
 @click.option("--port", type=click.IntRange(1024, 65535), default=8321, show_default=True, help="On this machine only.")
 def serve(cluster: str, environment: str, port: int) -> None:
     """Serve the same pages live to a browser on this machine, until interrupted."""
-    click.echo(f"http://127.0.0.1:{port}/")
-    run_simple("127.0.0.1", port, application(prometheus_of(cluster), environment, _shown(cluster)), threaded=True)
+    with reached(cluster) as kubectl:
+        click.echo(f"http://127.0.0.1:{port}/")
+        run_simple("127.0.0.1", port, application(prometheus_of(kubectl), environment, _shown(kubectl)), threaded=True)
 
 
 def application(prometheus: Prometheus, environment: str, shown: Sequence[Dashboard] = ALL) -> Flask:
@@ -145,16 +146,15 @@ def _bars(board: Dashboard, found: Sequence[Drawn]) -> list[Bar]:
     ]
 
 
-def _shown(cluster: str) -> tuple[Dashboard, ...]:
-    return boards(traces=Namespace.TRACES.value in namespaces(cluster))
+def _shown(kubectl: Kubectl) -> tuple[Dashboard, ...]:
+    return boards(traces=Namespace.TRACES.value in namespaces(kubectl))
 
 
 def _values(environment: str) -> dict[str, str]:
     return {**VARIABLES, "namespace": environment, "service": SERVICE}
 
 
-def prometheus_of(cluster: str) -> Prometheus:
+def prometheus_of(kubectl: Kubectl) -> Prometheus:
     """Through the API server, as whoever may look into the cluster; nothing has to be opened for it."""
-    spec, stock = load(cluster), Stock()
     where = f"/api/v1/namespaces/{Namespace.MONITORING.value}/services/{PROMETHEUS}:{PROMETHEUS_PORT}/proxy/api/v1"
-    return Prometheus(lambda path: run_kubectl(spec, stock, "get", "--raw", f"{where}/{path}"))
+    return Prometheus(lambda path: kubectl("get", "--raw", f"{where}/{path}"))

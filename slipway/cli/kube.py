@@ -3,13 +3,14 @@
 import os
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
 
 from infra.naming import Project
 from slipway.cli.context import Tools
+from slipway.cli.progress import Progress
 from slipway.node.kube import Kubectl
 
 
@@ -31,3 +32,25 @@ def kubectl_for(tools: Tools, cluster: str) -> Generator[Kubectl]:
         yield Kubectl(binary, Path(name))
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def reached(cluster: str) -> Generator[Kubectl]:
+    """The same for a command that fills the screen by itself: progress is told until kubectl is there, and no longer.
+
+    Raises:
+        click.ClickException: there is no such cluster.
+    """
+    with ExitStack() as stack:
+        with Progress() as progress:
+            kubectl = stack.enter_context(kubectl_for(Tools(progress), cluster))
+        yield kubectl
+
+
+def namespaces(kubectl: Kubectl) -> frozenset[str]:
+    """The namespaces that a cluster has; they tell which parts are on it.
+
+    Raises:
+        NodeError: it does not answer.
+    """
+    return frozenset(it["metadata"]["name"] for it in kubectl.get("namespaces"))

@@ -16,7 +16,6 @@ from slipway.node.cluster import create, kill, load
 from slipway.node.errors import NodeError
 from slipway.node.kube import Kubectl as NodeKubectl
 from slipway.node.spec import ClusterSpec
-from slipway.node.stock import Stock
 from slipway.node.supplies import Supplies
 from slipway.proof.kube import Kubectl
 from slipway.proof.surroundings import Place, Surroundings
@@ -125,16 +124,6 @@ def run_kubectl(spec: ClusterSpec, supplies: Supplies, *words: str) -> str:
     """Kubectl as the administrator, patient enough for a rollout."""
     program = [str(supplies.binary("kubectl")), f"--kubeconfig={spec.home / 'admin.kubeconfig'}", *words]
     return on_machine(program, seconds=ROLLOUT_SECONDS + RUN_SECONDS)
-
-
-def namespaces(cluster: str) -> frozenset[str]:
-    """The namespaces that a cluster has; they tell which parts are on it.
-
-    Raises:
-        NodeError: there is no such cluster, or it does not answer.
-    """
-    found = json.loads(run_kubectl(load(cluster), Stock(), "get", "namespaces", "--output=json"))
-    return frozenset(it["metadata"]["name"] for it in found["items"])
 
 
 def on_node(spec: ClusterSpec) -> Callable[[str, Sequence[str]], str]:

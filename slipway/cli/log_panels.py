@@ -7,23 +7,24 @@ import httpx
 
 from dashboards.kibana.boards import ALL
 from dashboards.kibana.live import ElasticsearchError, Search, asked
-from slipway.cli.logs import store
+from slipway.cli.logs import reader
 from slipway.logs.query import SEARCH
+from slipway.node.kube import Kubectl
 from slipway.reports import Bar
 
 
-def bars_of_logs(cluster: str, start: float, end: float) -> list[Bar]:
+def bars_of_logs(kubectl: Kubectl, start: float, end: float) -> list[Bar]:
     """A bar for each of Kibana's panels.
 
     Args:
-        cluster: Name of one that keeps logs.
+        kubectl: Of a cluster that keeps logs.
         start: Unix time of the oldest line that is looked at.
         end: Unix time of the newest one.
 
     Raises:
         NodeError: there is no way to its Elasticsearch.
     """
-    with store(cluster) as client:
+    with reader(kubectl) as client:
         search = search_of(client)
         found = [(board, asked(panel, search, start, end)) for board in ALL for panel in board.panels]
     return [

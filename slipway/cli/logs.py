@@ -16,11 +16,10 @@ from rich.text import Text
 from infra.naming import ELASTICSEARCH, ELASTICSEARCH_PORT, LOG_READER_SECRET, Environment, Namespace
 from slipway.cli.context import cluster_option
 from slipway.cli.forwarding import forwarded
-from slipway.cli.live import run_kubectl
+from slipway.cli.kube import reached
 from slipway.cli.screen import console
 from slipway.logs.query import LEVELS, SEARCH, Line, Wanted, lines, search
-from slipway.node.cluster import load
-from slipway.node.stock import Stock
+from slipway.node.kube import Kubectl
 
 #: Seconds between two looks, and how far each looks back: lines of different nodes come in a different order.
 _LOOK: Final = 1.0
@@ -84,19 +83,30 @@ def command(
 
 @contextmanager
 def store(cluster: str) -> Generator[httpx.Client]:
+    """Elasticsearch of a cluster by its name.
+
+    Raises:
+        click.ClickException: There is no such cluster.
+        NodeError: It keeps no logs.
+    """
+    with reached(cluster) as kubectl, reader(kubectl) as client:
+        yield client
+
+
+@contextmanager
+def reader(kubectl: Kubectl) -> Generator[httpx.Client]:
     """Elasticsearch as the user who may only read, through a forwarded port.
 
     Raises:
-        NodeError: There is no such cluster, or it keeps no logs.
+        NodeError: The cluster keeps no logs.
     """
-    spec, stock = load(cluster), Stock()
     where = f"--namespace={Namespace.LOGS.value}"
-    secret = json.loads(run_kubectl(spec, stock, where, "get", "secret", LOG_READER_SECRET, "--output=json"))["data"]
+    secret = json.loads(kubectl(where, "get", "secret", LOG_READER_SECRET, "--output=json"))["data"]
     trusted = ssl.create_default_context(cadata=base64.b64decode(secret["ca.crt"]).decode())
     access = ("reader", base64.b64decode(secret["password"]).decode())
-    kubectl = (str(stock.binary("kubectl")), f"--kubeconfig={spec.home / 'admin.kubeconfig'}", where)
+    way = (str(kubectl.binary), f"--kubeconfig={kubectl.kubeconfig}", where)
     with (
-        forwarded(kubectl, f"service/{ELASTICSEARCH}", ELASTICSEARCH_PORT, "https") as url,
+        forwarded(way, f"service/{ELASTICSEARCH}", ELASTICSEARCH_PORT, "https") as url,
         httpx.Client(base_url=url, auth=access, verify=trusted, timeout=30) as client,
     ):
         yield client

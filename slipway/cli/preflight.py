@@ -1,6 +1,7 @@
 """`slipway preflight`: may a version go to this environment? Checks over the living cluster and the repository."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import os
 import sys
@@ -13,8 +14,8 @@ from infra.engine import REPOSITORY
 from slipway import reports
 from slipway.cli import following
 from slipway.cli.context import cluster_option, environment_option, service_option
+from slipway.cli.kube import reached
 from slipway.cli.screen import console
-from slipway.node.cluster import load
 from slipway.preflight import checks
 from slipway.preflight.facts import Facts, gather, look
 from slipway.reports import Bar, Section, rows
@@ -29,7 +30,7 @@ MARKS = {True: "[green]holds[/]", False: "[bold red]fails[/]", None: "[yellow]no
 @click.option(
     "--kubeconfig",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="How the cluster is reached; else $KUBECONFIG, else an embedded cluster's administrator.",
+    help="How the cluster is reached; else $KUBECONFIG, else as the cluster's administrator, whom its stack knows.",
 )
 @click.option(
     "--skip",
@@ -41,10 +42,10 @@ MARKS = {True: "[green]holds[/]", False: "[bold red]fails[/]", None: "[yellow]no
 def command(*, cluster: str, environment: str, service: str, kubeconfig: Path | None, skipped: tuple[str, ...]) -> None:
     """Judge an environment before a version goes there; exits 0 if all holds, 1 if not, 3 if it cannot be told."""
     started = dt.datetime.now(dt.UTC)
-    if kubeconfig is None and not os.environ.get("KUBECONFIG"):
-        kubeconfig = load(cluster).home / "admin.kubeconfig"
-    where = following.Where(environment, service, kubeconfig)
-    facts = asyncio.run(_ask(where, started.date()))
+    with contextlib.ExitStack() as stack:
+        if kubeconfig is None and not os.environ.get("KUBECONFIG"):
+            kubeconfig = stack.enter_context(reached(cluster)).kubeconfig
+        facts = asyncio.run(_ask(following.Where(environment, service, kubeconfig), started.date()))
     seconds = (dt.datetime.now(dt.UTC) - started).total_seconds()
     made = checks.report(facts, environment, skipped=skipped, started=started, seconds=seconds)
     path = reports.write(made, sections=[_mend(made.bars)])

@@ -117,7 +117,7 @@ def test_bars_say_what_is_dead_and_what_would_move_it(monkeypatch):
             return httpx.Response(400, text="no such field")
         return httpx.Response(200, json=ANSWERS["slipway-logs-overview: Lines by level"])
 
-    monkeypatch.setattr(log_panels, "store", lambda _cluster: client(answer))
+    monkeypatch.setattr(log_panels, "reader", lambda _kubectl: client(answer))
     bars = {bar.what: bar for bar in bars_of_logs("a", START, END)}
     assert len(bars) == len(PANELS)
     assert bars["Slipway: logs overview: Lines by level"].holds

@@ -1,6 +1,7 @@
 """Every panel of every dashboard lives on a real cluster after a little load, and a dead one would be found."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from dashboards.live import drawn
 from loadtests import k6
 from slipway.cli.dashboards import FOLDER, prometheus_of
 from slipway.cli.log_panels import search_of
-from slipway.cli.logs import store
+from slipway.cli.logs import reader
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -60,13 +61,13 @@ def test_no_panel_is_dead_under_load(running):
 def test_a_dead_panel_would_be_found(running):
     panel = replace(OVERVIEW.panels[0], title="Dead", queries=(Query("slipway_no_such_series", "a"),))
     board = replace(OVERVIEW, rows=(Row("Dead", (panel,)),))
-    (found,) = drawn(board, prometheus_of(running.name), 0, 600)
+    (found,) = drawn(board, prometheus_of(running.kubectl), 0, 600)
     assert found.dead == "slipway_no_such_series gives nothing"
 
 
 def test_a_dead_panel_over_log_lines_would_be_found(running):
     panel = replace(kibana.LOGS.panels[0], title="Dead", only=(Only("service.name", ("no-such-service",)),))
-    with store(running.name) as client:
+    with reader(running.kubectl) as client:
         found = asked(panel, search_of(client), time.time() - 900, time.time())
     assert found.dead == "lines gives nothing; 0 lines match"
 

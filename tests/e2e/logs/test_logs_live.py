@@ -21,7 +21,7 @@ from infra.naming import (
     live_host,
 )
 from slipway.cli.live import on_node
-from slipway.cli.logs import store
+from slipway.cli.logs import reader
 from slipway.logs.keeper import template
 from slipway.logs.query import SEARCH
 from slipway.node.stock import Stock
@@ -91,7 +91,7 @@ def test_every_namespace_with_pods_is_heard(running):
     with_pods = {pod["metadata"]["namespace"] for pod in running.kubectl.get("pods", "--all-namespaces")} - silent
 
     def heard():
-        with store(running.name) as client:
+        with reader(running.kubectl) as client:
             body = {"size": 0, "aggs": {"of": {"terms": {"field": "kubernetes.namespace", "size": 100}}}}
             found = client.post(SEARCH, json=body).raise_for_status().json()
         return {it["key"] for it in found["aggregations"]["of"]["buckets"]} >= with_pods
@@ -100,7 +100,7 @@ def test_every_namespace_with_pods_is_heard(running):
 
 
 def test_indices_are_made_by_the_template(running):
-    with store(running.name) as client:
+    with reader(running.kubectl) as client:
         answer = client.get(f"/{LOG_INDEX}-*/_mapping").raise_for_status().json()
     assert answer
     wanted = set(template(0)["template"]["mappings"]["properties"])
@@ -112,7 +112,7 @@ def test_indices_are_made_by_the_template(running):
 
 
 def test_who_may_read_may_change_nothing(running):
-    with store(running.name) as client:
+    with reader(running.kubectl) as client:
         assert client.put(f"/{LOG_INDEX}-2020.01.01").status_code == httpx.codes.FORBIDDEN
         assert client.delete(f"/{LOG_INDEX}-*").status_code in {httpx.codes.FORBIDDEN, httpx.codes.BAD_REQUEST}
         assert client.get("/_cluster/health").status_code == httpx.codes.FORBIDDEN
@@ -152,7 +152,7 @@ def writer(running, name):
 def numbers(running, pod):
     """The numbers of all lines of a pod that are kept, each as often as it is kept."""
     found, after = [], None
-    with store(running.name) as client:
+    with reader(running.kubectl) as client:
         while True:
             body = {
                 "size": 10_000,

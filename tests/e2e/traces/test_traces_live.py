@@ -85,7 +85,7 @@ def test_panels_of_spans_live(running, ask):
     deadline = time.monotonic() + DRAWN_WITHIN
     while True:
         end = time.time()
-        found = drawn(TRACES, prometheus_of(running.name), end - 600, end)
+        found = drawn(TRACES, prometheus_of(running.kubectl), end - 600, end)
         dead = {it.panel.title: it.dead for it in found if it.dead}
         if not dead:
             break
