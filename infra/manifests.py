@@ -206,6 +206,17 @@ def with_annotations(**annotations: str) -> Change:
     return apply
 
 
+def pod_security(user: int) -> Manifest:
+    """The security context of pods that run as a user who is nobody else, and whose files are that user's."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "fsGroup": user,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
 def tolerations(node_loss: int) -> list[Manifest]:
     """Leave a lost node after some seconds; by default Kubernetes waits five minutes.
 

@@ -181,13 +181,7 @@ def spec(config: AlertmanagerConfig) -> Mapping[str, Any]:
         "secrets": [config.receiver] if config.receiver else [],
         "priorityClassName": Priority.OBSERVABILITY.value,
         "resources": {"requests": size.requests(), "limits": size.limits()},
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": manifests.pod_security(USER),
         "tolerations": manifests.tolerations(config.node_loss),
         "retention": "120h",
     }

@@ -207,13 +207,7 @@ def prometheus_spec(config: PrometheusConfig) -> dict[str, Any]:
         "serviceAccountName": PROMETHEUS,
         "priorityClassName": Priority.OBSERVABILITY.value,
         "resources": {"requests": profile.prometheus.requests(), "limits": profile.prometheus.limits()},
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": manifests.pod_security(USER),
         "tolerations": manifests.tolerations(config.node_loss),
         "topologySpreadConstraints": [
             {

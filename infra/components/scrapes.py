@@ -208,6 +208,12 @@ REDIS_TARGETS: Final = tuple(
     for name in (REDIS, REDIS_CACHE)
 )
 
+
+def _collected(*names: str) -> str:
+    """Of the numbers of an OpenTelemetry collector (which Jaeger is too) these, and how big it is."""
+    return f"otelcol_({'|'.join(names)}|process_(memory_rss|cpu_seconds))(_.*)?"
+
+
 #: Where the platform keeps logs.
 LOGS_TARGETS: Final = (
     PodTarget(
@@ -219,8 +225,12 @@ LOGS_TARGETS: Final = (
                 LOG_COLLECTOR,
                 "metrics",
                 WATCHED,
-                keep="otelcol_(receiver_accepted_log_records|exporter_queue_(size|capacity)|elasticsearch_docs_processed"
-                "|elasticsearch_bulk_requests_latency|process_(memory_rss|cpu_seconds))(_.*)?",
+                keep=_collected(
+                    "receiver_accepted_log_records",
+                    "exporter_queue_(size|capacity)",
+                    "elasticsearch_docs_processed",
+                    "elasticsearch_bulk_requests_latency",
+                ),
             ),
         ),
     ),
@@ -242,8 +252,8 @@ TRACES_TARGETS: Final = (
                 JAEGER,
                 "metrics",
                 WATCHED,
-                keep="otelcol_(receiver_(accepted|refused)_spans|exporter_(sent|send_failed)_spans|process_(memory_rss"
-                "|cpu_seconds))(_.*)?|jaeger_storage_bulk_index_((inserts|errors)_total|latency_ok_seconds_(sum|count))",
+                keep=_collected("receiver_(accepted|refused)_spans", "exporter_(sent|send_failed)_spans")
+                + "|jaeger_storage_bulk_index_((inserts|errors)_total|latency_ok_seconds_(sum|count))",
             ),
         ),
     ),

@@ -21,7 +21,7 @@ from slipway.cli.victims import victims
 from slipway.node.cluster import load
 from slipway.node.stock import Stock
 from slipway.proof.clock import SystemClock
-from slipway.proof.faults import Fault, Switch
+from slipway.proof.faults import Fault, drained
 from slipway.proof.kube import Kubectl
 from slipway.proof.prove.journal import Journal
 from slipway.proof.prove.runner import Proof
@@ -30,7 +30,6 @@ from slipway.proof.prove.stage import Setting
 from slipway.proof.surroundings import Place, busiest_node
 
 FOLDER = Path("build/prove")
-DRAIN_SECONDS = 180.0
 
 
 @click.command("prove")
@@ -83,8 +82,7 @@ def command(
             return stable_colour(kubectl, where.value)
 
         def drain() -> Fault:
-            node = busiest_node(kube, Place(where.value, service_labels(serving()), "service"))
-            return Switch(f"drain {node}", lambda: kube.drain(node, within=DRAIN_SECONDS), lambda: kube.uncordon(node))
+            return drained(kube, busiest_node(kube, Place(where.value, service_labels(serving()), "service")))
 
         with LiveStage(kubectl, kubeconfig, where, (image, push(spec, image))) as stage:
             setting = Setting(

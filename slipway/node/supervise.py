@@ -137,10 +137,9 @@ def program_pid(spec: ClusterSpec, program: str) -> int:
     Raises:
         NodeError: it does not run.
     """
-    for line in control(spec, "status", check=False).splitlines():
-        words = line.replace(",", " ").split()
-        if words and words[0].partition(":")[2] == program and "pid" in words:
-            return int(words[words.index("pid") + 1])
+    words = _status(spec).get(program, [])
+    if "pid" in words:
+        return int(words[words.index("pid") + 1])
     raise NodeError(f"{program} does not run; `slipway status` shows what does")
 
 
@@ -148,8 +147,13 @@ def states(spec: ClusterSpec) -> Mapping[str, str]:
     """Program -> state (RUNNING, STOPPED, BACKOFF, ...)."""
     if pid(spec) is None:
         return {}
-    rows = [line.split() for line in control(spec, "status", check=False).splitlines()]
-    return {row[0].partition(":")[2] or row[0]: row[1] for row in rows if len(row) > 1}
+    return {program: words[0] for program, words in _status(spec).items()}
+
+
+def _status(spec: ClusterSpec) -> Mapping[str, list[str]]:
+    """Program -> what supervisorctl says of it, in words: its state, and `pid` with a number if it runs."""
+    rows = [line.replace(",", " ").split() for line in control(spec, "status", check=False).splitlines()]
+    return {row[0].partition(":")[2] or row[0]: row[1:] for row in rows if len(row) > 1}
 
 
 def _config(spec: ClusterSpec) -> Path:

@@ -7,7 +7,7 @@ from slipway.proof import data_drills
 from slipway.proof.bars import Limits
 from slipway.proof.catalogue import DRAIN_CONTROL, LEDGER_CONTROL, PROTECTION_CONTROL, Catalogue, DrillInfo
 from slipway.proof.drill import Drill, Shape
-from slipway.proof.faults import DeletePod, Fault, KillContainer, Switch
+from slipway.proof.faults import DRAIN_WITHIN, DeletePod, Fault, KillContainer, Switch, drained
 from slipway.proof.surroundings import (
     ENOUGH,
     Restart,
@@ -17,7 +17,6 @@ from slipway.proof.surroundings import (
     victim,
 )
 
-_DRAIN_WITHIN: Final = 180.0
 _LOST_FOR: Final = 20.0  # seconds that connections may hang on a lost node, twice the answer limit
 
 
@@ -69,12 +68,12 @@ def _haproxy_deleted(surroundings: Surroundings) -> Drill:
 
 def _node_drained(surroundings: Surroundings) -> Drill:
     kube, node = surroundings.kube, busiest_node(surroundings.kube, surroundings.app)
-    fault = Switch(f"drain {node}", lambda: kube.drain(node, within=_DRAIN_WITHIN), lambda: kube.uncordon(node))
+    fault = drained(kube, node)
     return Drill(
         name="node-drain",
         plan=surroundings.plan,
         limits=Limits(requests=surroundings.requests, lost=0),
-        shape=Shape(hold=10.0, recovered_within=_DRAIN_WITHIN),
+        shape=Shape(hold=10.0, recovered_within=DRAIN_WITHIN),
         next_fault=lambda _number: fault,
         ready=all_back(surroundings),
         connect=surroundings.connect,

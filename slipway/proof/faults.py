@@ -17,6 +17,10 @@ _PROCESSES: Final = (
 _NAMES: Final = 'for p in "$@"; do printf "%s %s\\n" "$p" "$(cat /proc/$p/comm 2>/dev/null)"; done; true'
 
 
+#: Seconds in which the pods of a drained node must have gone.
+DRAIN_WITHIN: Final = 180.0
+
+
 class FaultError(RuntimeError):
     """A fault could not be injected."""
 
@@ -277,6 +281,11 @@ class Switch:
     def heal(self) -> None:
         """Turn it on."""
         self.on()
+
+
+def drained(kube: Kube, node: str) -> Switch:
+    """A node whose pods are moved away, and that takes pods again when it is healed."""
+    return Switch(f"drain {node}", lambda: kube.drain(node, within=DRAIN_WITHIN), lambda: kube.uncordon(node))
 
 
 def _tree(on_node: OnNode, pod: Pod, container: str) -> dict[int, int]:
