@@ -19,6 +19,7 @@ from app.core.cursors import CursorSigner
 from app.core.database import Database
 from app.core.drain import Drain
 from app.core.flags import Flags
+from app.core.issuer import IssuerTokens
 from app.core.parts import Parts, attach
 from app.core.rate_limit import RateLimiter
 from app.core.readiness import Readiness
@@ -58,6 +59,7 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
             streams=Streams(settings.threads),
             readiness=Readiness(database.check),
             keyring=None if settings.signing_key_file is None else Keyring.from_file(settings.signing_key_file),
+            issuer=None if settings.external_issuer is None else IssuerTokens(settings.external_issuer),
             bootstrap_key=(
                 None if settings.bootstrap_key_file is None else digest(read_key(settings.bootstrap_key_file))
             ),

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 from flask import Flask, Response, current_app, g, request
 
 from app.core.bounded_cache import BoundedCache
+from app.core.issuer_keys import IssuerAwayError
 from app.core.parts import parts
 from app.core.principals import ANONYMOUS, PERMISSIONS, PUBLIC, Principal
-from app.core.problems import Problem
+from app.core.problems import Problem, unavailable
 from app.core.tokens import TokenError
 from app.services.access import NotAuthenticatedError, digest, principal_of_key
 
@@ -54,7 +55,7 @@ def install_identification(app: Flask) -> None:
             secret = _presented()
             if secret is not None:
                 g.principal = _identify(secret, believed)
-        except NotAuthenticatedError as error:
+        except (NotAuthenticatedError, IssuerAwayError) as error:
             g.unknown = error  # told after it was counted
 
     app.before_request(identify)
@@ -65,7 +66,7 @@ def install_permission(app: Flask) -> None:
 
     def permit() -> None:
         if g.unknown is not None:
-            raise unauthenticated() from g.unknown
+            raise _unidentified(g.unknown) from g.unknown
         permission = _permission()
         if permission is None or not principal().may(permission):
             raise _closed()
@@ -93,6 +94,13 @@ def unauthenticated() -> Problem:
         detail="Send a valid token (Authorization: Bearer ...) or API key (X-API-Key: ...).",
         headers={"WWW-Authenticate": 'Bearer realm="payload"'},
     )
+
+
+def _unidentified(error: Exception) -> Problem:
+    """A client throws a token away that is refused; one that cannot be judged now is still good."""
+    if isinstance(error, IssuerAwayError):
+        return unavailable("issuer_unavailable", "The keys of the token's issuer cannot be fetched; try again.")
+    return unauthenticated()
 
 
 def _permission() -> str | None:
@@ -129,12 +137,15 @@ def _identify(secret: str, believed: BoundedCache[bytes, Principal]) -> Principa
 
 
 def _look_up(secret: str) -> tuple[Principal, float]:
-    bootstrap, keyring = parts().bootstrap_key, parts().keyring
+    bootstrap, keyring, issuer = parts().bootstrap_key, parts().keyring, parts().issuer
     if bootstrap is not None and hmac.compare_digest(digest(secret), bootstrap):
         return BOOTSTRAP, _BELIEVED_SECONDS
-    if keyring is not None and secret.count(".") == 2:  # noqa: PLR2004 - a JWT has three parts
-        try:
-            return keyring.verify(secret)
-        except TokenError as error:
-            raise NotAuthenticatedError from error
+    if secret.count(".") == 2:  # noqa: PLR2004 - a JWT has three parts
+        foreign = issuer is not None and issuer.claims_to_write(secret)
+        verifier = issuer if foreign else keyring
+        if verifier is not None:
+            try:
+                return verifier.verify(secret)
+            except TokenError as error:
+                raise NotAuthenticatedError from error
     return principal_of_key(parts().database, secret), _BELIEVED_SECONDS

@@ -33,6 +33,7 @@ Json = dict[str, Any]
 API_VERSION = "1.0.0"
 
 _PART = "Part"
+_BEARER = "A token of `/v1/tokens` or of the external issuer, or an API key."
 _EVENTS = "text/event-stream"
 #: Statuses that every route may answer; the first three come from the server, before there is a route.
 EVERYWHERE = (400, 414, 431, 500)
@@ -113,7 +114,7 @@ def document(app: Flask) -> Json:
             "responses": {f"Problem{status}": _problem(status) for status in problems},
             "headers": {name: _header(name, required=name not in OPTIONAL) for name in ANSWER_HEADERS},
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "A token of `/v1/tokens`, or an API key."},
+                "token": {"type": "http", "scheme": "bearer", "description": _BEARER},
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key of `/v1/keys`."},
             },
         },

@@ -10,6 +10,7 @@ from app.core.cursors import CursorSigner
 from app.core.database import Database
 from app.core.drain import Drain
 from app.core.flags import Flags
+from app.core.issuer import IssuerTokens
 from app.core.rate_limit import RateLimiter
 from app.core.readiness import Readiness
 from app.core.settings import Settings
@@ -35,7 +36,8 @@ class Parts:
         flags: what is switched on.
         streams: counts the answers that go on for a while.
         readiness: whether a database with our schema answers.
-        keyring: signs and verifies tokens; None where no signing key is mounted: then there are no tokens.
+        keyring: signs and verifies tokens; None where no signing key is mounted: then there are no tokens of ours.
+        issuer: verifies tokens of the external issuer; None where none is trusted.
         bootstrap_key: SHA-256 of the mounted key that may do everything, None where none is mounted.
     """
 
@@ -50,6 +52,7 @@ class Parts:
     streams: Streams
     readiness: Readiness
     keyring: Keyring | None
+    issuer: IssuerTokens | None
     bootstrap_key: bytes | None
 
 

@@ -29,7 +29,8 @@ class Principal:
     """Who is asking.
 
     Attributes:
-        name: `user:<id>`, `key:<id>`, `key:bootstrap` or `anonymous`; goes into the audit log.
+        name: `user:<id>`, `key:<id>`, `key:bootstrap`, `oidc:<sub>` (external issuer) or `anonymous`; goes into the
+            audit log.
         permissions: what is allowed.
     """
 

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.faults import Faults
 from app.core.flags import FlagsError, read_flags
+from app.core.issuer import ExternalIssuer
 from app.core.secret_files import SecretError, read_database_url, read_key, read_redis_url, read_secret
 from app.core.tokens import Keyring
 
@@ -61,7 +62,9 @@ class Settings(BaseSettings):
     # Where spans are sent (OTLP by HTTP, its whole address); without it none are made, and no library is loaded.
     traces_endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]+/\S+$")] | None = None
     traces_ratio: float = Field(default=0.05, ge=0, le=1)  # of requests whose caller has not decided by `traceparent`
-    signing_key_file: FilePath | None = None  # without it: no login, no tokens, API keys only
+    signing_key_file: FilePath | None = None  # without it: no login, no tokens of our own
+    # Whose tokens count besides our own, as JSON (docs/how-to/external-issuer.md); without it nobody's.
+    external_issuer: ExternalIssuer | None = None
     bootstrap_key_file: FilePath | None = None  # a key that may do everything: first steps and load tests
 
     # Origins whose pages may call the API from a browser, as a JSON list; none unless named, and never all.

@@ -26,7 +26,7 @@ _PEM = re.compile(r"-----BEGIN [^-]+-----.+?-----END [^-]+-----", re.DOTALL)
 
 
 class TokenError(Exception):
-    """The text is not a valid access token of ours."""
+    """The text is not a valid access token, ours or of the external issuer."""
 
 
 @dataclass(frozen=True)
