@@ -11,6 +11,7 @@ from app.api.contract import refuse_unmet_accept
 from app.api.crud import SURFACES, Crud
 from app.api.description import description_routes
 from app.api.exports import export_routes
+from app.api.graphql import graphql_routes
 from app.api.health import health
 from app.api.learning import learning
 from app.core import faults, metrics, requests
@@ -90,7 +91,7 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
 
 def register_routes(app: Flask, *, tokens: bool) -> None:
     """Give `app` its routes; those of tokens only where there is a key to sign them."""
-    for blueprint in (health, description_routes(), learning, export_routes, access_routes):
+    for blueprint in (health, description_routes(), learning, export_routes, graphql_routes, access_routes):
         app.register_blueprint(blueprint)
     if tokens:
         app.register_blueprint(token_routes)

@@ -66,6 +66,18 @@ def read_body(model: type[M]) -> M:
         raise invalid("validation", "The body breaks the rules listed in errors.", errors) from None
 
 
+def checked(model: type[M], values: Mapping[str, object]) -> M:
+    """Return values that came as arguments of a GraphQL field as `model`.
+
+    Raises:
+        Problem: 422, a rule is broken.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise invalid("validation", "An argument breaks the rules listed in errors.", _field_errors(error)) from None
+
+
 def read_query(model: type[M]) -> M:
     """Return the query string as `model`.
 

@@ -56,13 +56,20 @@ def page_answer(kind: Kind, form: Form, query: ListQuery, wanted: Slice, page: P
     """Return a page, with the way to the next one in `meta.next_cursor` and in `Link`."""
     names = wanted_fields(form, query.fields)
     data = [form.show(record, names) for record in page.records]
-    if not page.more:
+    cursor = next_cursor(kind, query, wanted, page)
+    if cursor is None:
         return answer(data, meta={"next_cursor": None})
-    last = page.records[-1]
-    values = [_as_text(last[name]) for name in wanted.sort.keys]
-    cursor = parts().cursors.encode(_listing(kind, query, wanted.filters), values)
     link = f"{request.path}?{urlencode({**request.args, 'cursor': cursor})}"
     return answer(data, headers={"Link": f'<{link}>; rel="next"'}, meta={"next_cursor": cursor})
+
+
+def next_cursor(kind: Kind, query: ListQuery, wanted: Slice, page: Page) -> str | None:
+    """Return where the page after this one begins; None if there is none."""
+    if not page.more:
+        return None
+    last = page.records[-1]
+    values = [_as_text(last[name]) for name in wanted.sort.keys]
+    return parts().cursors.encode(_listing(kind, query, wanted.filters), values)
 
 
 def _position(kind: Kind, query: ListQuery, filters: Mapping[str, object]) -> list[Any]:

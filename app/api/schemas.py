@@ -325,6 +325,21 @@ class ExportView(View):
     links: ExportLinks
 
 
+class GraphqlDraft(Strict):
+    """A GraphQL request; `extensions` are taken and not looked at."""
+
+    query: Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+    variables: dict[str, Any] | None = None
+    operationName: Annotated[str, StringConstraints(max_length=100)] | None = None  # noqa: N815 - GraphQL's own name
+    extensions: dict[str, Any] | None = None
+
+
+class GraphqlView(View):
+    """The answer to a GraphQL request, in the form that it asked for."""
+
+    data: dict[str, Any]
+
+
 class MetaView(View):
     """What is said about every answer."""
 

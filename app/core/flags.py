@@ -32,6 +32,8 @@ class Flag(StrEnum):
     """Every flag that the code asks for. One that the file does not name has the default beside the question."""
 
     EXPORT_STREAMS = "export-streams"
+    GRAPHQL = "graphql"
+    GRAPHQL_INTROSPECTION = "graphql-introspection"
 
 
 class FlagsError(Exception):

@@ -5,7 +5,24 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, Connection, Insert, Table, delete, insert, select, tuple_, update
+from sqlalchemy import (
+    CTE,
+    Connection,
+    Insert,
+    Table,
+    Uuid,
+    any_,
+    cast,
+    column,
+    delete,
+    func,
+    insert,
+    select,
+    true,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.repositories.audit import Act, entry
 
@@ -67,6 +84,32 @@ def page(connection: Connection, table: Table, wanted: Slice) -> Sequence[Record
         here, there = tuple_(*keys), tuple_(*wanted.after)
         query = query.where(here < there if wanted.sort.descending else here > there)
     return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def by_ids(connection: Connection, table: Table, ids: Sequence[UUID], columns: Sequence[str]) -> Sequence[Record]:
+    """Return columns of rows by their ids, in one statement however many; those that do not exist are left out."""
+    query = select(*(table.c[name] for name in columns)).where(table.c.id == any_(_array(ids)))
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def newest_of_each(
+    connection: Connection, table: Table, owner: str, ids: Sequence[UUID], *, columns: Sequence[str], limit: int
+) -> Sequence[Record]:
+    """Return the newest rows of each owner, `limit` at most for each, in one statement however many owners."""
+    owners = func.unnest(_array(ids)).table_valued(column("id", Uuid), name="owners").render_derived()
+    mine = (
+        select(*(table.c[name] for name in columns))
+        .where(table.c[owner] == owners.c.id)
+        .order_by(table.c.created_at.desc(), table.c.id.desc())
+        .limit(limit)
+        .lateral("mine")
+    )
+    query = select(mine).select_from(owners.join(mine, true()))
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _array(ids: Sequence[UUID]) -> Any:
+    return cast(list(ids), ARRAY(Uuid))
 
 
 def add(connection: Connection, table: Table, values: Record, act: Act, message: Insert | None) -> None:

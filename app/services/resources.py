@@ -149,6 +149,18 @@ class Resources:
         found = self._database.read(lambda connection: tables.page(connection, self._kind.table, one_more))
         return Page(found[: wanted.limit], more=len(found) > wanted.limit)
 
+    def many(self, ids: Sequence[UUID]) -> Sequence[Record]:
+        """Return the rows with these ids that exist, from one statement."""
+        columns = [*self._kind.fields, "version"]
+        return self._database.read(lambda connection: tables.by_ids(connection, self._kind.table, ids, columns))
+
+    def newest_of_each(self, owner: str, ids: Sequence[UUID], limit: int) -> Sequence[Record]:
+        """Return the newest rows of each owner (`limit` at most for each), from one statement."""
+        table, columns = self._kind.table, [*self._kind.fields, "version"]
+        return self._database.read(
+            lambda connection: tables.newest_of_each(connection, table, owner, ids, columns=columns, limit=limit)
+        )
+
     def change(self, row_id: UUID, values: Record, versions: Sequence[int] | None) -> Record:
         """Change a row whose version is one of `versions` (None: any).
 

@@ -110,6 +110,8 @@ def plans_of(postgres, migrated, kind):
             tables.page(Recorder(), kind.table, Slice(kind.fields, sort, 20, after))
     for name in kind.filters:
         tables.page(Recorder(), kind.table, Slice(kind.fields, NEWEST_FIRST, 20, None, {name: uuid4()}))
+        tables.newest_of_each(Recorder(), kind.table, name, [uuid4(), uuid4()], columns=kind.fields, limit=10)
+    tables.by_ids(Recorder(), kind.table, [uuid4(), uuid4()], kind.fields)
     with postgres.admin(migrated) as admin:
         seed(admin)
         for statement in statements:

@@ -36,7 +36,14 @@ def target(serve, settings, redis_server, key_file, tmp_path):
     database.close()
     redis = tmp_path / "redis-url"
     redis.write_text(redis_server.url)
-    files = {"REDIS_URL_FILE": redis, "SIGNING_KEY_FILE": key_file, "REPLICA_URL_FILE": settings.replica_url_file}
+    flags = tmp_path / "flags.json"
+    flags.write_text('{"version": "1", "flags": {"graphql": {"on": true}, "graphql-introspection": {"on": true}}}')
+    files = {
+        "REDIS_URL_FILE": redis,
+        "SIGNING_KEY_FILE": key_file,
+        "REPLICA_URL_FILE": settings.replica_url_file,
+        "FLAGS_FILE": flags,
+    }
     # Streams of exports that nobody writes last as long as they may.
     variables = {**files, "STREAM_SECONDS": "0.2"}
     with serve(**{f"SLIPWAY_{name}": str(value) for name, value in variables.items()}) as running:
@@ -125,6 +132,7 @@ def test_every_answer_is_one_that_is_documented(target, ordered, tmp_path):
     assert server_errors(seen) == {}
     # It got behind the doors, and not only up to them.
     assert {status for _, status in seen} >= {200, 201, 202, 204, 404, 405, 409, 412, 422}
+    assert seen["POST /v1/graphql", 200] > 0
     assert report["test_cases"]["generated"] >= (WANTED if LONG else 500)
 
 
