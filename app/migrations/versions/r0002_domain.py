@@ -6,6 +6,7 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 PHASE = "expand"
+ACCEPTED = {"require-concurrent-index-creation": "came before the first release: no table of users had many rows"}
 
 _NEWEST_FIRST = [sa.text("created_at DESC"), sa.text("id DESC")]
 
