@@ -133,7 +133,7 @@ class PayloadServer(BaseApplication):
     @override
     def load(self) -> Any:
         app = create_app(self._settings)
-        app.wsgi_app = parts_of(app).turns.around(app.wsgi_app)
+        app.wsgi_app = cast("Any", parts_of(app).turns.around(app.wsgi_app))  # by its type it is a method
         return app
 
     def _begin_worker(self, _worker: Any) -> None:
