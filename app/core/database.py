@@ -24,11 +24,11 @@ from app.core.database_errors import (
     classify,
     commit_outcome_is_unknown,
 )
-from app.core.primary import PrimaryWait
 from app.core.secret_files import read_database_url
 from app.core.settings import Settings
 from app.core.trace import Kind
 from app.core.turns import Turns
+from app.core.waiting import Waiting
 from app.core.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Database:
             self._readers[Source.REPLICA] = make_engine(
                 settings.replica_url_file, settings, isolation_level="AUTOCOMMIT"
             )
-        self._primary_wait = PrimaryWait(self._readers[Source.PRIMARY], turns)
+        self._waiting = Waiting(self._readers[Source.PRIMARY], turns)
         self._away_until = dict.fromkeys(self._readers, 0.0)
 
     def close(self) -> None:
@@ -127,10 +127,22 @@ class Database:
     def read(self, work: Callable[[Connection], T], *, prefer: Source = Source.REPLICA) -> T:
         """Return what `work` reads, from the preferred source or else from the other one.
 
+        While neither answers it tries again, for PRIMARY_SECONDS at most: a change of the primary ends the sessions of
+        the replica that becomes it, too.
+
         Raises:
             Unavailable: no source answered.
             DBAPIError: the statement itself failed.
         """
+        patience = time.monotonic() + self._settings.primary_seconds
+        while True:
+            try:
+                return self._read_now(work, prefer)
+            except Unavailable:
+                if not self._waiting.pause(patience):
+                    raise
+
+    def _read_now(self, work: Callable[[Connection], T], prefer: Source = Source.REPLICA) -> T:
         failure: Exception | None = None
         again: list[Source] = []
         behind = False
@@ -156,7 +168,12 @@ class Database:
         if behind:
             # The primary is away: an answer that may be old, and says so, is better than none.
             current().stale = True
-            return self._read_from(Source.REPLICA, work)
+            try:
+                return self._read_from(Source.REPLICA, work)
+            except (DBAPIError, TookTooLong) as error:
+                if isinstance(error, DBAPIError) and classify(error) is not Trouble.LOST:
+                    raise
+                failure = error
         raise Unavailable("no database answers reads") from failure
 
     def check(self) -> None:
@@ -167,7 +184,7 @@ class Database:
             DBAPIError: it lacks the schema.
         """
         with suppress(PoolTimeoutError):  # every connection is in use: busy, but the database answers
-            self.read(lambda connection: connection.execute(_SCHEMA).one())
+            self._read_now(lambda connection: connection.execute(_SCHEMA).one())
 
     def write(self, work: Callable[[Connection], T], *, serializable: bool = False, repeatable: bool = False) -> T:
         """Run `work` in one transaction on the primary and commit it.
@@ -193,10 +210,10 @@ class Database:
             try:
                 return self._write_now(engine, work, seconds)
             except _AwayError as error:
-                if not self._primary_wait.until(patience):
+                if not self._waiting.for_primary(patience):
                     raise Unavailable("the primary database cannot be written to") from error.__cause__
             except CommitUnknown:
-                if not repeatable or not self._primary_wait.until(patience):
+                if not repeatable or not self._waiting.for_primary(patience):
                     raise
             seconds = min(seconds, ends - time.monotonic())  # what has waited has less time left
 

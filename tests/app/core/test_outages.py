@@ -103,6 +103,21 @@ def test_a_write_waits_for_the_primary_that_comes_back(patient, pair):
         back.join()
 
 
+def test_a_read_waits_while_no_server_answers(patient, pair):
+    primary, replica = pair
+    location = patient.post("/v1/users", json=ANN).headers["Location"]
+    catch_up(primary, replica)
+    primary.stop("fast")
+    replica.stop("fast")
+    back = threading.Timer(1.0, replica.start)
+    back.start()
+    try:
+        assert patient.get(location).status_code == 200
+    finally:
+        back.join()
+        primary.start()
+
+
 def test_a_write_waits_while_its_server_is_no_primary(patient, pair):
     primary, _ = pair
     location = patient.post("/v1/users", json=ANN).headers["Location"]

@@ -1,4 +1,4 @@
-"""Waiting for a primary, while Postgres changes it or it is away."""
+"""Waiting while Postgres changes its primary, or is away."""
 
 import threading
 import time
@@ -14,8 +14,8 @@ _LOOK_SECONDS = 0.2
 _TAKES_WRITES = text("SELECT current_setting('transaction_read_only') = 'off'")  # never on a replica
 
 
-class PrimaryWait:
-    """Where writes wait. One at a time looks, so that those who wait are no load for a server that starts.
+class Waiting:
+    """Where requests wait. One at a time looks for a primary, so that they are no load for a server that starts.
 
     Args:
         engine: of the primary, each statement a transaction.
@@ -27,15 +27,18 @@ class PrimaryWait:
         self._turns = turns
         self._looking = threading.Lock()
 
-    def until(self, deadline: float) -> bool:
-        """True once there is a primary; False if there is none in time, or if too many wait already.
+    def pause(self, deadline: float) -> bool:
+        """Wait for a moment; False, at once, if it would end after the deadline, or if too many wait already.
 
         Args:
             deadline: of the monotonic clock.
         """
-        while self._turns is not None and time.monotonic() + _LOOK_SECONDS < deadline:
-            if not self._turns.stand_aside(_LOOK_SECONDS):
-                return False
+        in_time = time.monotonic() + _LOOK_SECONDS < deadline
+        return self._turns is not None and in_time and self._turns.stand_aside(_LOOK_SECONDS)
+
+    def for_primary(self, deadline: float) -> bool:
+        """True once there is a primary; False if there is none in time, or if too many wait already."""
+        while self.pause(deadline):
             if self._looking.acquire(blocking=False):
                 try:
                     if self._is_there():
