@@ -97,7 +97,7 @@ class Settings(BaseSettings):
 
     # The deadline chain: each wait is shorter than the one that contains it (checked below).
     request_seconds: float = Field(default=9, gt=0, le=60)
-    primary_seconds: float = Field(default=6, ge=0, le=60)  # that a write waits while Postgres changes its primary
+    primary_seconds: float = Field(default=8, ge=0, le=60)  # that a write waits while Postgres changes its primary
     write_seconds: float = Field(default=5, gt=0, le=60)
     read_seconds: float = Field(default=2, gt=0, le=60)  # for each server that is tried
     statement_seconds: float = Field(default=4, gt=0, le=60)
