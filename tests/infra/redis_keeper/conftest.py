@@ -43,6 +43,7 @@ class RedisSet:
 
     def __init__(self, folder, inside=(), host="127.0.0.1"):
         self.folder, self.inside, self.host = folder, inside, host
+        self.bound = " ".join(sorted({"127.0.0.1", host}))
         ports = free_ports(2 * SIZE)
         self.redis, self.sentinels = ports[:SIZE], ports[SIZE:]
         self.processes = {}
@@ -61,7 +62,7 @@ class RedisSet:
         (auth / "sentinel.acl").write_text(redis_files.sentinel_users(PASSWORD, PASSWORD))
         (auth / "replication.conf").write_text(redis_files.replication(PASSWORD))
         (auth / "keeper").write_text(PASSWORD)
-        text = redis_files.state_configuration("64mb") + f"port {self.redis[n]}\nbind 127.0.0.1 {self.host}\n"
+        text = redis_files.state_configuration("64mb") + f"port {self.redis[n]}\nbind {self.bound}\n"
         (place / "redis.conf").write_text(self.moved(n, text))
 
     def moved(self, n, text):
@@ -75,7 +76,7 @@ class RedisSet:
                 return ["redis-server", str(place / "redis.conf")]
             case "sentinel":
                 script = self.moved(n, redis_files.sentinel_command()[2]).replace("26379", str(self.sentinels[n]))
-                return ["sh", "-c", f"{script} --bind 127.0.0.1 {self.host}"]
+                return ["sh", "-c", f"{script} --bind {self.bound}"]
             case _:
                 places = (",".join(f"{self.host}:{port}" for port in ports) for ports in (self.redis, self.sentinels))
                 redis, sentinels = places
