@@ -141,7 +141,7 @@ def test_the_keeper_is_told_of_all_members_and_of_its_own_name():
 
 def test_the_keeper_needs_nothing_but_the_standard_library_and_itself(run):
     programs = run.one("kubernetes:core/v1:ConfigMap", "redis-keeper").inputs["data"]
-    assert {"__init__.py", "__main__.py", "decision.py", "keeper.py", "wire.py"} == set(programs)
+    assert {"__init__.py", "__main__.py", "decision.py", "keeper.py", "links.py", "wire.py"} == set(programs)
     for name, text in programs.items():
         assert text == (Path(redis.__file__).parents[1] / "redis_keeper" / name).read_text()
         for node in ast.walk(ast.parse(text)):
