@@ -26,7 +26,7 @@ class Turns:
 
     def __init__(self, turns: int, aside: int) -> None:
         self._turns = threading.BoundedSemaphore(turns)
-        self._aside = threading.BoundedSemaphore(aside) if aside else None
+        self._aside = threading.BoundedSemaphore(aside)
         self._mine = threading.local()
 
     def around(self, application: "WSGIApplication") -> "WSGIApplication":
@@ -47,7 +47,7 @@ class Turns:
 
         Where no turn was taken, as in a command, it only sleeps.
         """
-        if self._aside is None or not self._aside.acquire(blocking=False):
+        if not self._aside.acquire(blocking=False):
             return False
         had_turn = getattr(self._mine, "turn", False)
         try:

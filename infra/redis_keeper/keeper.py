@@ -97,7 +97,7 @@ def member(group: Group, place: Place) -> Member | None:
 
 def parse_member(places: tuple[Place, ...], told: str, pulse: str | None) -> Member:
     """The answers to INFO and to GET of the pulse. Keys without a pulse are older than all that have one."""
-    facts = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+    facts = facts_of(told)
     followed = Place(facts.get("master_host", ""), int(facts.get("master_port", "0")))
     keys = any(name.startswith("db") and name[2:].isdigit() for name in facts)
     return Member(
@@ -106,6 +106,11 @@ def parse_member(places: tuple[Place, ...], told: str, pulse: str | None) -> Mem
         linked=facts.get("master_link_status") == "up",
         fresh=int(pulse or keys),
     )
+
+
+def facts_of(told: str) -> dict[str, str]:
+    """The lines `name:value` of an answer to INFO, of Redis or of a Sentinel."""
+    return dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
 
 
 def word(group: Group, place: Place) -> Word | None:

@@ -10,7 +10,7 @@ was measured, where a thousandth is usual. New connections in place of the old o
 from dataclasses import dataclass
 from typing import Final
 
-from infra.redis_keeper.keeper import Group, order
+from infra.redis_keeper.keeper import Group, facts_of, order
 from infra.redis_keeper.wire import SILENT, ask
 
 #: Seconds between two looks; shorter, and one failover's work would look like spinning.
@@ -45,7 +45,7 @@ def used(group: Group, at: float) -> Used | None:
         (told,) = ask(group.own_sentinel, group.access, ("INFO", "cpu"))
     except SILENT:
         return None
-    facts = dict(line.split(":", 1) for line in str(told).splitlines() if ":" in line)
+    facts = facts_of(str(told))
     return Used(at, float(facts["used_cpu_sys"]) + float(facts["used_cpu_user"]))
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, final
 
 from infra import naming
 from infra.naming import Environment, Namespace
+from infra.redis_keeper.keeper import facts_of
 from slipway.node.errors import NodeError
 from slipway.proof.surroundings import Leader
 
@@ -130,10 +131,10 @@ class RedisStore:
 
 def master_life(told: str) -> str | None:
     """The run of a Redis that takes writes, by what its INFO says; None if it takes none."""
-    fields = {name: value for name, _, value in (line.partition(":") for line in told.splitlines())}
-    if fields.get("role") != "master" or fields.get("min_slaves_good_slaves", "0") == "0":
+    facts = facts_of(told)
+    if facts.get("role") != "master" or facts.get("min_slaves_good_slaves", "0") == "0":
         return None
-    return fields.get("run_id")
+    return facts.get("run_id")
 
 
 @final

@@ -8,10 +8,12 @@ from slipway.proof.bars import Limits
 from slipway.proof.catalogue import LEDGER_CONTROL, MESSAGES_CONTROL, DrillInfo
 from slipway.proof.drill import Drill, Shape
 from slipway.proof.faults import DeletePod, Fault, KillContainer, KillProgram, Switch
+from slipway.proof.kube import Kube, Pod
 from slipway.proof.surroundings import (
     ENOUGH,
     Leader,
     NothingToBreakError,
+    Place,
     Replicated,
     Restart,
     Surroundings,
@@ -43,29 +45,41 @@ class _Succession:
         return now is not None and now != self._before
 
 
+class _Kills:
+    """Who leads is killed, in one way after the other."""
+
+    def __init__(self, kube: Kube, place: Place, store: Replicated, *ways: Callable[[Pod], Fault]) -> None:
+        self._kube, self._place, self._ways = kube, place, ways
+        self.killed, self.next_one = Restart(kube), _Succession(store)
+
+    def next_fault(self, number: int) -> Fault:
+        """The n-th kill, of who leads now."""
+        pod = leading_pod(self._kube, self._place, self.next_one.expect())
+        self.killed.expect(pod)
+        return self._ways[number % len(self._ways)](pod)
+
+
 def _redis_master(surroundings: Surroundings) -> Drill:
     """Killed and deleted in turn: a process that is back at once leads again, a pod that is gone is replaced."""
     kube, place, redis = surroundings.kube, surroundings.others.get("redis"), surroundings.redis
     if place is None or redis is None:
         raise NothingToBreakError("this platform brings no replicated Redis along; see slipway-platform:redis")
-    killed, next_one = Restart(kube), _Succession(redis)
-
-    def next_fault(number: int) -> Fault:
-        pod = leading_pod(kube, place, next_one.expect())
-        killed.expect(pod)
-        if number % 2:
-            return DeletePod(kube, pod, at_once=True)
-        return KillContainer(surroundings.on_node, pod, place.container)
-
+    kills = _Kills(
+        kube,
+        place,
+        redis,
+        lambda pod: KillContainer(surroundings.on_node, pod, place.container),
+        lambda pod: DeletePod(kube, pod, at_once=True),
+    )
     back = all_back(surroundings)
     return Drill(
         name="redis-master",
         plan=surroundings.plan,
         limits=Limits(requests=surroundings.requests, led_again=10.0, undelivered=0, lost=0),
         shape=Shape(times=_KILLS, recovered_within=_WITHIN),
-        next_fault=next_fault,
-        leads=next_one.done,
-        ready=lambda: killed.seen() and back() and redis.leader() is not None,
+        next_fault=kills.next_fault,
+        leads=kills.next_one.done,
+        ready=lambda: kills.killed.seen() and back() and redis.leader() is not None,
         connect=surroundings.connect,
         messages=surroundings.messages,
     )
@@ -76,26 +90,22 @@ def _postgres_primary(surroundings: Surroundings) -> Drill:
     kube, place, postgres = surroundings.kube, surroundings.others.get("postgres"), surroundings.postgres
     if place is None or postgres is None:
         raise NothingToBreakError("this platform brings no Postgres along; see slipway-platform:postgres")
-    killed, next_one = Restart(kube), _Succession(postgres)
-
-    def next_fault(number: int) -> Fault:
-        pod = leading_pod(kube, place, next_one.expect())
-        killed.expect(pod)
-        ways: tuple[Callable[[], Fault], ...] = (
-            lambda: KillProgram(surroundings.on_node, pod, place.container, "postgres"),
-            lambda: KillContainer(surroundings.on_node, pod, place.container),
-            lambda: DeletePod(kube, pod, at_once=True),
-        )
-        return ways[number % len(ways)]()
-
+    kills = _Kills(
+        kube,
+        place,
+        postgres,
+        lambda pod: KillProgram(surroundings.on_node, pod, place.container, "postgres"),
+        lambda pod: KillContainer(surroundings.on_node, pod, place.container),
+        lambda pod: DeletePod(kube, pod, at_once=True),
+    )
     back = all_back(surroundings)
     return Drill(
         name="postgres-primary",
         plan=replace(surroundings.plan, allow_503=True, stall=max(surroundings.plan.stall, _STALL)),
         limits=Limits(requests=surroundings.requests, recovery_p95=15.0, lost=0),
         shape=Shape(times=_KILLS, recovered_within=_WITHIN),
-        next_fault=next_fault,
-        ready=lambda: postgres.leader() is not None and (killed.seen() or next_one.done()) and back(),
+        next_fault=kills.next_fault,
+        ready=lambda: postgres.leader() is not None and (kills.killed.seen() or kills.next_one.done()) and back(),
         connect=surroundings.connect,
     )
 

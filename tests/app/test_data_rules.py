@@ -1,14 +1,12 @@
 """Statements are few and use indexes; every change leaves an audit entry; replicas are read without surprises."""
 
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import event
+from app_statements import counted
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.engine import Engine
 
 from app.api.crud import SURFACES
 from app.api.schemas import CourseView, PostView, UserView
@@ -19,21 +17,6 @@ from app.repositories.tables import Slice
 from app.services.kinds import COURSES, NEWEST_FIRST, POSTS, USERS
 
 ANN = {"name": "Ann", "email": "ann@example.test"}
-
-
-@contextmanager
-def counted():
-    """The statements that run in the block; COMMIT is not among them."""
-    statements: list[str] = []
-
-    def note(_connection, _cursor, statement, *_):
-        statements.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 @pytest.fixture

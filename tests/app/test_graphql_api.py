@@ -3,19 +3,17 @@
 import json
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from app_statements import counted
 from flask.testing import FlaskClient
 from graphql import get_introspection_query, get_named_type, is_object_type, parse
 from graphql.execution.values import get_variable_values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from app.api.graphql_limits import MOST_DEPTH, MOST_FIELDS, MOST_READS, Demand, Measure
 from app.api.graphql_schema import NEEDS, make_schema
@@ -26,20 +24,6 @@ from app.factory import create_app
 ROOT = Path(__file__).parents[2]
 SCHEMA = make_schema()
 ALL_ON = {"graphql": {"on": True}, "graphql-introspection": {"on": True}}
-
-
-@contextmanager
-def counted():
-    statements: list[str] = []
-
-    def note(_connection, _cursor, statement, *_):
-        statements.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 @pytest.fixture

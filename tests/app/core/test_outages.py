@@ -34,15 +34,22 @@ def catch_up(primary, replica) -> None:
             pass
 
 
-@pytest.fixture
-def paired(pair, settings_for, tmp_path) -> Iterator[FlaskClient]:
+@contextmanager
+def service_over(pair, settings_for, folder, **values) -> Iterator[FlaskClient]:
+    """A service on both servers; it leaves their tables empty."""
     primary, replica = pair
-    settings = settings_for(tmp_path, primary.url("payload"), replica_url=replica.url("payload"))
+    settings = settings_for(folder, primary.url("payload"), replica_url=replica.url("payload"), **values)
     app = create_app(settings, CollectorRegistry())
     yield app.test_client()
     parts_of(app).database.close()
     with primary.admin("payload") as admin:
         admin.execute("TRUNCATE users, idempotency_keys CASCADE")
+
+
+@pytest.fixture
+def paired(pair, settings_for, tmp_path) -> Iterator[FlaskClient]:
+    with service_over(pair, settings_for, tmp_path) as client:
+        yield client
 
 
 def test_reads_fall_back_to_the_primary_and_return_to_the_replica(paired, pair):
@@ -81,14 +88,8 @@ def test_without_a_primary_reads_go_on_and_writes_are_503(paired, pair):
 @pytest.fixture
 def patient(pair, settings_for, tmp_path) -> Iterator[FlaskClient]:
     """A service that waits for its primary."""
-    primary, replica = pair
-    urls = (primary.url("payload"), replica.url("payload"))
-    settings = settings_for(tmp_path, urls[0], replica_url=urls[1], primary_seconds=6)
-    app = create_app(settings, CollectorRegistry())
-    yield app.test_client()
-    parts_of(app).database.close()
-    with primary.admin("payload") as admin:
-        admin.execute("TRUNCATE users, idempotency_keys CASCADE")
+    with service_over(pair, settings_for, tmp_path, primary_seconds=6) as client:
+        yield client
 
 
 def test_a_write_waits_for_the_primary_that_comes_back(patient, pair):
