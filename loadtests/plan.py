@@ -20,6 +20,9 @@ SCRIPT: Final = Path(__file__).parent / "main.js"
 ANSWER_LIMIT: Final = 10.0  # seconds; the project's definition of a failed request
 NETNS_FOLDER: Final = Path("/var/run/netns")
 
+# Seconds that an even load goes on for, sending nothing more: what a pause of the machine at its very end kept from being
+# begun is begun then. Without it k6 leaves out the requests whose time falls into that pause.
+_TAIL: Final = 1.0
 _SETUP_BUDGET: Final = 120.0  # seconds; `setupTimeout` in main.js
 _GRACE: Final = 2.0  # seconds on top of the answer limit; `gracefulStop` in lib/workload.js
 _BROKEN: Final = 100  # one in so many planned requests failed or dropped: it is broken
@@ -141,6 +144,16 @@ class LoadPlan:
         return int(self.rate * self.duration * self.shape.mean + _ROUNDING)
 
     @property
+    def most(self) -> int:
+        """Iterations after which nothing more is sent; 0: no end but the time's, as where the rate changes k6 rounds."""
+        return self.planned if self.shape.flat else 0
+
+    @property
+    def tail(self) -> float:
+        """Seconds on top of the duration in which late iterations may still begin."""
+        return _TAIL if self.shape.flat else 0.0
+
+    @property
     def shape(self) -> Workload:
         """How the rate goes over time."""
         return WORKLOADS[self.workload]
@@ -159,7 +172,7 @@ class LoadPlan:
     @property
     def deadline(self) -> float:
         """Seconds after which k6 is hung and is killed."""
-        return _SETUP_BUDGET + self.duration + self.answer_limit + _GRACE + _SLACK
+        return _SETUP_BUDGET + self.duration + self.tail + self.answer_limit + _GRACE + _SLACK
 
     @property
     def graceful(self) -> float:
@@ -205,6 +218,8 @@ def environment(plan: LoadPlan, *, run_id: str, summary: Path, home: Path, path:
         "SLIPWAY_BREAKS_AT": str(plan.breaks_at),
         "SLIPWAY_RATE": str(plan.rate),
         "SLIPWAY_SECONDS": f"{plan.duration:g}",
+        "SLIPWAY_TAIL": f"{plan.tail:g}",
+        "SLIPWAY_MOST": str(plan.most),
         "SLIPWAY_VUS": str(plan.vus),
         "SLIPWAY_MIN_REQUESTS": str(plan.min_requests),
         "SLIPWAY_ANSWER_LIMIT_MS": f"{plan.answer_limit * 1000:g}",

@@ -27,6 +27,8 @@ export const settings = Object.freeze({
   stages: JSON.parse(text('SLIPWAY_STAGES')),
   rate: number('SLIPWAY_RATE'),
   seconds: number('SLIPWAY_SECONDS'),
+  tail: number('SLIPWAY_TAIL', '0'),
+  most: number('SLIPWAY_MOST', '0'),
   vus: number('SLIPWAY_VUS'),
   minRequests: number('SLIPWAY_MIN_REQUESTS'),
   limitMs: number('SLIPWAY_ANSWER_LIMIT_MS', '10000'),

@@ -8,10 +8,10 @@ export function executor(settings) {
     gracefulStop: `${Math.ceil(settings.limitMs / 1000) + 2}s`,
   };
   const rate = (share) => Math.max(1, Math.round(settings.rate * share));
-  const milliseconds = (share) => `${Math.round(settings.seconds * share * 1000)}ms`;
+  const milliseconds = (share, more = 0) => `${Math.round((settings.seconds * share + more) * 1000)}ms`;
   if (settings.stages.length === 1 && settings.stages[0].start === 1 && settings.stages[0].end === 1) {
     // Of a flat ramp k6 leaves out one request now and then; this one is exact.
-    return Object.assign({ executor: 'constant-arrival-rate', rate: settings.rate, duration: milliseconds(1) }, common);
+    return Object.assign({ executor: 'constant-arrival-rate', rate: settings.rate, duration: milliseconds(1, settings.tail) }, common);
   }
   const stages = [];
   for (const stage of settings.stages) {

@@ -45,9 +45,14 @@ def test_the_lock_of_a_dead_run_is_let_go_of(state):
 
 def test_the_lock_of_a_run_that_somebody_watches_stays(state):
     root, folder = state
-    path = lock(folder, os.getpid())
-    assert not stranded.release(root, "p", "s")
-    assert path.exists()
+    with subprocess.Popen(SLEEPER) as watched:  # not this process: whoever started the tests may be gone
+        try:
+            path = lock(folder, watched.pid)
+            assert not stranded.release(root, "p", "s")
+            assert path.exists()
+            assert watched.poll() is None
+        finally:
+            watched.kill()
 
 
 def test_the_lock_of_another_machine_stays(state):

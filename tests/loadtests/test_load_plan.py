@@ -114,6 +114,12 @@ def test_hygiene_and_protocol():
     assert "GODEBUG" not in env(plan(protocol="h2"))
 
 
+@pytest.mark.parametrize(("workload", "most", "tail"), [("constant", "500", "1"), ("spike", "0", "0")])
+def test_an_even_load_goes_on_a_moment_for_what_is_late_and_sends_no_more_than_planned(workload, most, tail):
+    made = env(plan(workload=workload))
+    assert (made["SLIPWAY_MOST"], made["SLIPWAY_TAIL"]) == (most, tail)
+
+
 def test_the_deadline_is_beyond_everything_that_may_take_time():
     made = plan(duration=30)
     assert made.deadline > 30 + made.answer_limit

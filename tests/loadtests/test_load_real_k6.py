@@ -29,10 +29,10 @@ def why(result):
 
 @pytest.mark.parametrize("scenario", ["smoke", "crud"])
 def test_a_good_service_passes_over_kept_connections(plan, server, scenario):
-    made = replace(plan, scenario=scenario, stall=0.7)
+    made = replace(plan, scenario=scenario, rate=40, duration=3, stall=1.5)
     result = k6.run(made)
     assert (result.exit_class, result.reasons) == (ExitClass.PASS, ()), result.failure_reasons
-    assert result.requests >= 108
+    assert result.requests == made.planned > made.vus
     assert result.failed == 0
     assert result.shares["uncached reads"] >= MIN_UNCACHED_SHARE
     assert result.shares["writes with a key"] >= MIN_KEYED_SHARE
@@ -66,7 +66,7 @@ def test_an_export_is_followed_from_its_order_to_its_file(plan, server):
     assert (result.exit_class, result.reasons) == (ExitClass.PASS, ()), result.failure_reasons
     assert result.finished.count == len(server.exports) >= 38
     assert result.requests == 4 * len(server.exports)  # ordered, asked twice, fetched
-    assert 2000 <= result.finished.p50 <= result.finished.p95 <= result.finished.slowest < 3000
+    assert 2000 <= result.finished.p50 <= result.finished.p95 <= result.finished.slowest < 10_000
     assert result.statuses == {"202": len(server.exports), "200": 3 * len(server.exports)}
     made = report(plan, result)
     assert made.figures["from order to file ms"]["p95"] == pytest.approx(result.finished.p95, abs=0.01)
@@ -141,9 +141,9 @@ def test_a_spike_rises_and_falls(plan):
 
 def test_a_run_that_looks_for_the_breaking_point_ends_there(plan, server):
     server.fault = lambda _asked: 500 if len(server.requests) > 200 else None
-    result = k6.run(replace(plan, workload="breakpoint", rate=200, duration=20, min_requests=1))
+    result = k6.run(replace(plan, workload="breakpoint", rate=200, duration=30, min_requests=1))
     assert result.exit_class is ExitClass.FAIL
-    assert result.seconds < 15
+    assert result.seconds < 25
     assert result.failed >= 20
 
 
@@ -160,6 +160,14 @@ def test_each_answer_is_counted_for_the_colour_that_it_names(plan, server):
     assert result.colours == {"green": Answered(result.requests, 0)}
     server.colour = None
     assert k6.run(plan).colours == {}
+
+
+def test_each_planned_request_is_made_once_and_none_after_them(plan, server):
+    # The generator goes on for a moment, for those that a pause of the machine kept from being begun in time.
+    result = k6.run(plan)
+    assert (result.exit_class, result.reasons) == (ExitClass.PASS, ())
+    made_and_read = 2 * plan.seeds  # before the load
+    assert result.requests == plan.planned == len(server.requests) - made_and_read
 
 
 def test_what_a_user_made_it_removes(plan, server):
@@ -237,15 +245,16 @@ def test_each_second_sending_is_found_by_the_connection(plan, server):
 
     server.fault = fault
     result = k6.run(replace(plan, stall=0.1, seeds=1))  # few enough that none is of the setup
-    assert result.failed + result.unkeyed_failed == len(hung_up) > 0
+    assert result.failed - result.dropped + result.unkeyed_failed == len(hung_up) > 0
     assert result.resent > 0
 
 
 def test_connections_that_end_between_two_requests_are_no_second_sending(plan, server):
     server.names_connections = True
     server.closes_after = 5
-    result = k6.run(replace(plan, stall=0.1))
-    assert (result.exit_class, result.resent) == (ExitClass.PASS, 0)
+    result = k6.run(replace(plan, stall=0.1))  # so few connections that each is used again; on a busy machine too few
+    assert (result.failed - result.dropped, result.unkeyed_failed, result.resent) == (0, 0, 0)
+    assert result.requests > 60
 
 
 def test_http2_works_and_is_asked_for_by_name(plan):
@@ -290,15 +299,15 @@ def test_allowed_503_and_unkeyed_writes_have_columns_of_their_own(plan, server):
 
 def test_the_run_stops_at_the_first_failure_if_asked(plan, server):
     server.fault = lambda asked: 500 if "limit=" in asked.path else None
-    result = k6.run(replace(plan, duration=8, rate=20, min_requests=1, stop_on_failure=True))
+    result = k6.run(replace(plan, duration=20, rate=20, min_requests=1, stop_on_failure=True))
     assert result.exit_class is ExitClass.FAIL
-    assert result.seconds < 8
+    assert result.seconds < 20
 
 
 def test_plain_http_and_stairs(plain_server, tmp_path):
     made = LoadPlan(
-        scenario="crud", workload="stairs", base_url=plain_server.url, address="127.0.0.1", rate=100, duration=3,
-        workdir=tmp_path, seeds=2, min_requests=160,
+        scenario="crud", workload="stairs", base_url=plain_server.url, address="127.0.0.1", rate=100, duration=5,
+        workdir=tmp_path, seeds=2, min_requests=270,
     )  # fmt: skip
     result = k6.run(made)
     assert (result.exit_class, result.reasons) == (ExitClass.PASS, ())

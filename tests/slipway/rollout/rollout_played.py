@@ -156,6 +156,12 @@ class Played:
     bad_images: set[str] = field(default_factory=set)
     follow: bool = True
     made: int = 0
+    task: asyncio.Task[None] | None = None
+
+    def check(self) -> None:
+        """Fail with what ended the playing, if anything has: without it the controller waits for ever."""
+        if self.task is not None and self.task.done():
+            self.task.result()
 
     async def run(self) -> None:
         while True:
@@ -207,7 +213,8 @@ class Played:
         ready = {pod["status"]["podIP"]: pod["metadata"]["labels"][COLOUR] for pod in pods if objects.is_ready(pod)}
         for name in ("payload", "payload-preview"):
             service = await self.api.get(path_of(CORE, "dev", "services", name))
-            assert service is not None
+            if service is None:  # not furnished yet
+                continue
             annotations = service["metadata"].get("annotations", {})
             weights = read_balance(annotations.get(BALANCE, "")) or (100, 100)
             blue = [address for address, colour in ready.items() if colour == "blue"]
@@ -252,15 +259,14 @@ async def played(api: Api, folder: Path) -> AsyncIterator[Played]:
     server.served = found.served  # pyright: ignore[reportAttributeAccessIssue] - read by Handler
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    task = None
     try:
         await haproxy.up()
-        task = asyncio.create_task(found.run())
+        found.task = asyncio.create_task(found.run())
         yield found
     finally:
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        if found.task is not None:
+            found.task.cancel()
+            await asyncio.gather(found.task, return_exceptions=True)
         haproxy.close()
         server.shutdown()
         server.server_close()

@@ -101,6 +101,7 @@ class Stage:
     async def until(self, what: Callable[[Rollout], bool], seconds: float = 60) -> Rollout:
         end = time.monotonic() + seconds
         while not what(found := await self.rollout()):
+            self.played.check()
             assert time.monotonic() < end, f"{found.status.phase}: {found.status.message}"
             await asyncio.sleep(0.05)
         return found
