@@ -23,6 +23,8 @@ NETNS_FOLDER: Final = Path("/var/run/netns")
 # Seconds that an even load goes on for, sending nothing more: what a pause of the machine at its very end kept from being
 # begun is begun then. Without it k6 leaves out the requests whose time falls into that pause.
 _TAIL: Final = 1.0
+_MANY: Final = 500
+_SHORTEST: Final = 2.0
 _SETUP_BUDGET: Final = 120.0  # seconds; `setupTimeout` in main.js
 _GRACE: Final = 2.0  # seconds on top of the answer limit; `gracefulStop` in lib/workload.js
 _BROKEN: Final = 100  # one in so many planned requests failed or dropped: it is broken
@@ -53,7 +55,8 @@ class LoadPlan:
         netns: name of the network namespace that k6 runs in.
         workload: how the rate is spread over time, one of `WORKLOADS`.
         stall: seconds for which the whole service may stand still before requests are dropped; sets the number of
-            connections, `rate * stall`. Drills that stall longer need more, at about 1.5 MB each.
+            connections, `rate * stall`, at about 1 MB each. None: as long as an answer may take, so that only what has
+            failed anyway is dropped, but not for more than `_MANY` connections, and at least `_SHORTEST` seconds.
         protocol: `http/1.1` is the harder test, as idle connections can break there without notice.
         answer_limit: seconds; a later answer is a failed one. Only tests of the generator itself change it.
         allow_503: count a write's 503 with Retry-After apart instead of as failed.
@@ -76,7 +79,7 @@ class LoadPlan:
     min_requests: int = 1
     netns: str | None = None
     workload: str = "constant"
-    stall: float = 2.0
+    stall: float | None = None
     protocol: Literal["http/1.1", "h2"] = "http/1.1"
     answer_limit: float = ANSWER_LIMIT
     allow_503: bool = False
@@ -94,9 +97,9 @@ class LoadPlan:
         for name, least in (("rate", 1), ("duration", 1), ("min_requests", 1), ("seeds", 1)):
             if getattr(self, name) < least:
                 raise PlanError(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        for name in ("stall", "answer_limit"):
-            if getattr(self, name) <= 0:
-                raise PlanError(f"{name} is {getattr(self, name)} s; it must be more than 0")
+        for name, seconds in (("stall", self.stall), ("answer_limit", self.answer_limit)):
+            if seconds is not None and seconds <= 0:
+                raise PlanError(f"{name} is {seconds} s; it must be more than 0")
         if self.min_requests > self.planned:
             raise PlanError(
                 f"min_requests is {self.min_requests}, but {self.rate}/s for {self.duration} s makes {self.planned}; "
@@ -167,7 +170,12 @@ class LoadPlan:
     def vus(self) -> int:
         """Virtual users, each with a connection of its own; one that waits for its export has no time for another."""
         waits = self.answer_limit if self.scenario == FOLLOWING else 0.0
-        return math.ceil(self.rate * (self.stall + waits)) + 10
+        return math.ceil(self.rate * (self.bears + waits)) + 10
+
+    @property
+    def bears(self) -> float:
+        """Seconds for which the whole service may stand still before requests are dropped."""
+        return max(_SHORTEST, min(self.answer_limit, _MANY / self.rate)) if self.stall is None else self.stall
 
     @property
     def deadline(self) -> float:

@@ -101,7 +101,7 @@ def _postgres_primary(surroundings: Surroundings) -> Drill:
     back = all_back(surroundings)
     return Drill(
         name="postgres-primary",
-        plan=replace(surroundings.plan, allow_503=True, stall=max(surroundings.plan.stall, _STALL)),
+        plan=replace(surroundings.plan, allow_503=True, stall=max(surroundings.plan.bears, _STALL)),
         limits=Limits(requests=surroundings.requests, recovery_p95=15.0, lost=0),
         shape=Shape(times=_KILLS, recovered_within=_WITHIN),
         next_fault=kills.next_fault,
@@ -123,7 +123,7 @@ def _postgres_switchover(surroundings: Surroundings) -> Drill:
     fault, back = Switch("hand Postgres over to another member", hand_over, lambda: None), all_back(surroundings)
     return Drill(
         name="postgres-switchover",
-        plan=replace(surroundings.plan, stall=max(surroundings.plan.stall, _STALL)),
+        plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, _STALL)),
         limits=Limits(requests=surroundings.requests, lost=0),
         shape=Shape(times=_HANDED_OVER, recovered_within=_WITHIN),
         next_fault=lambda _number: fault,

@@ -87,7 +87,7 @@ def _node_lost(surroundings: Surroundings) -> Drill:
     return Drill(
         name="node-lost",
         # Enough connections that some are free when the service is back: a lost one is held until the answer limit.
-        plan=replace(surroundings.plan, stall=max(surroundings.plan.stall, _LOST_FOR), unkeyed_apart=True),
+        plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, _LOST_FOR), unkeyed_apart=True),
         limits=Limits(
             requests=1, failed=None, unkeyed_failed=None, reads_stall=15.0, writes_stall=30.0, recovery=30.0, lost=0
         ),
@@ -117,7 +117,7 @@ def _cold_restart(surroundings: Surroundings) -> Drill:
     fault = Switch("kill every process of the cluster", nodes.stop_all, nodes.start_all)
     return Drill(
         name="cold-restart",
-        plan=replace(surroundings.plan, stall=max(surroundings.plan.stall, _LOST_FOR), unkeyed_apart=True),
+        plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, _LOST_FOR), unkeyed_apart=True),
         limits=Limits(requests=1, failed=None, unkeyed_failed=None, lost=0),
         shape=Shape(recovered_within=900.0),
         next_fault=lambda _number: fault,

@@ -76,6 +76,13 @@ def test_connections_cover_the_stall():
     assert plan(rate=100, stall=3).vus == 310
 
 
+@given(st.integers(1, 5_000), st.floats(0.5, 30))
+def test_without_a_word_connections_cover_as_long_as_an_answer_may_take_within_reason(rate, limit):
+    made = plan(rate=rate, answer_limit=limit)
+    assert 2 <= made.bears <= max(2, limit)
+    assert made.bears >= limit or made.bears == 2 or made.vus == pytest.approx(510, abs=1)
+
+
 def test_whoever_waits_for_an_export_has_a_connection_for_as_long_as_it_may_take():
     assert plan(scenario="async", rate=2, stall=3).vus == 36
 

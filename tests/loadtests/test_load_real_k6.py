@@ -19,7 +19,7 @@ from slipway.reports import Verdict, render
 def plan(server, tls, tmp_path):
     return LoadPlan(
         scenario="crud", base_url=server.url, rate=110, duration=1, workdir=tmp_path, ca=tls.ca, address="127.0.0.1",
-        min_requests=108, seeds=4,
+        min_requests=108, seeds=4, stall=2,
     )  # fmt: skip
 
 
@@ -307,7 +307,7 @@ def test_the_run_stops_at_the_first_failure_if_asked(plan, server):
 def test_plain_http_and_stairs(plain_server, tmp_path):
     made = LoadPlan(
         scenario="crud", workload="stairs", base_url=plain_server.url, address="127.0.0.1", rate=100, duration=5,
-        workdir=tmp_path, seeds=2, min_requests=270,
+        workdir=tmp_path, seeds=2, min_requests=270, stall=2,
     )  # fmt: skip
     result = k6.run(made)
     assert (result.exit_class, result.reasons) == (ExitClass.PASS, ())

@@ -31,7 +31,7 @@ def test_a_good_run_passes_without_reasons():
     ("changes", "reason"),
     [
         ({"failed": 1}, "1 of 500 requests failed"),
-        ({"dropped": 2}, "2 requests were dropped: 110 connections were all busy"),
+        ({"dropped": 2}, "2 requests were dropped: 510 connections were all busy"),
         ({"requests": 0, "started": 0}, "0 requests were made, at least 490 are needed"),
         ({"unkeyed_failed": 3}, "3 of 25 writes without a key failed"),
         ({"started": 504}, "4 requests had no answer when the run ended"),
