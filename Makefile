@@ -12,6 +12,9 @@ UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 BIN := .venv/bin
 SLIPWAY := $(BIN)/slipway
 STAMP := .venv/.synced
+# Tests wait for processes more than they compute, so three at once fill two cores; a file's tests share its servers.
+JOBS ?= 3
+UNIT := $(BIN)/pytest -m "not e2e" -n $(JOBS) --dist loadfile
 
 .PHONY: help
 help: ## Show this list
@@ -48,10 +51,10 @@ contracts: $(STAMP) ## Who may import whom
 	$(BIN)/lint-imports
 
 unit: $(STAMP) ## Tests, levels 0 to 3 (ARGS="-k name")
-	$(BIN)/pytest -m "not e2e" $(ARGS)
+	$(UNIT) $(ARGS)
 
 coverage: setup-test ## Which lines and branches the tests reach (slower than `unit`)
-	$(BIN)/pytest -m "not e2e" --cov --cov-report=term:skip-covered $(ARGS)
+	$(UNIT) --cov --cov-report=term:skip-covered $(ARGS)
 
 fuzz: setup-test ## Ten thousand generated requests to the payload's API, with real Postgres and Redis; writes the report `fuzz`
 	FUZZ_EXAMPLES=$(or $(CASES),340) $(BIN)/pytest tests/app/fuzz $(ARGS)

@@ -20,8 +20,8 @@ SCRIPT: Final = Path(__file__).parent / "main.js"
 ANSWER_LIMIT: Final = 10.0  # seconds; the project's definition of a failed request
 NETNS_FOLDER: Final = Path("/var/run/netns")
 
-# Seconds that an even load goes on for, sending nothing more: what a pause of the machine at its very end kept from being
-# begun is begun then. Without it k6 leaves out the requests whose time falls into that pause.
+# Seconds that an even load goes on for, sending nothing more: what a pause of the machine at its very end kept from
+# being begun is begun then. Without it k6 leaves out the requests whose time falls into that pause.
 _TAIL: Final = 1.0
 _MANY: Final = 500
 _SHORTEST: Final = 2.0
@@ -148,7 +148,7 @@ class LoadPlan:
 
     @property
     def most(self) -> int:
-        """Iterations after which nothing more is sent; 0: no end but the time's, as where the rate changes k6 rounds."""
+        """Iterations after which nothing more is sent; 0: only time ends it, as k6 rounds where the rate changes."""
         return self.planned if self.shape.flat else 0
 
     @property
