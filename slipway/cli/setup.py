@@ -27,4 +27,5 @@ def command(task: str) -> None:
     packages, programs = TASKS[task]
     with Progress() as progress:
         debian.ensure(packages, progress.step)
+        progress.step(f"programs for `{task}`")
         Tools(progress).toolchain.ensure(programs)
