@@ -3,6 +3,7 @@
 import datetime as dt
 import fcntl
 import json
+import shutil
 import sys
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from slipway.cli.context import Tools, cluster_option, environment_option, state
 from slipway.cli.progress import Progress
 from slipway.cli.screen import console
 from slipway.toolchain import debian
+
+FOLDER = Path("build/up")
 
 
 @click.command("up")
@@ -74,7 +77,10 @@ def command(
         steps["all"] = progress.elapsed
     report = _report(started, steps, proof)
     path = reports.write(report)
+    ca = smoke.write_ca(outputs, FOLDER)
     console().print(_table(outputs, Environment(environment), path))
+    for line in _to_copy(outputs, Environment(environment), ca):
+        click.echo(f"  {line}")
     sys.exit(report.verdict.exit_code)
 
 
@@ -174,11 +180,18 @@ def _table(outputs: Mapping[str, Any], environment: Environment, report: Path) -
     address = outputs["ingressAddress"]
     table = Table(box=None, show_header=False)
     table.add_row("[bold]service[/bold]", f"https://{host}/  at {address}")
-    table.add_row("try it", f"slipway loadtest run smoke, or curl --resolve {host}:443:{address} --cacert CA ...")
+    table.add_row("load it", "slipway loadtest run smoke")
     table.add_row("parts", "slipway status")
     table.add_row("kubectl", "slipway kubeconfig > FILE")
     table.add_row("report", str(report.with_suffix(".html")))
     return table
+
+
+def _to_copy(outputs: Mapping[str, Any], environment: Environment, ca: Path) -> list[str]:
+    """Lines for a shell, which no width of a terminal may break."""
+    host, address = live_host(environment, outputs["domain"]), outputs["ingressAddress"]
+    path = [] if shutil.which("slipway") else [f'export PATH="{Path(sys.prefix) / "bin"}:$PATH"']
+    return [*path, f"curl --cacert {ca} --resolve {host}:443:{address} https://{host}/version"]
 
 
 @contextmanager
