@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, date, datetime, timedelta
 
 import orjson
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.database import Database
@@ -29,10 +29,11 @@ def months_from(today: date) -> list[date]:
     return [date(number // 12, number % 12 + 1, 1) for number in range(count, count + _MONTHS_AHEAD)]
 
 
-def maintain(database: Database, now: datetime) -> dict[str, object]:
-    """Do it, in one transaction, and return what was done."""
+def maintain(database: Database, now: datetime, *, seconds: float) -> dict[str, object]:
+    """Do it, in one transaction of at most `seconds`, and return what was done."""
 
     def work(connection: Connection) -> dict[str, object]:
+        connection.execute(text("SET LOCAL statement_timeout = 0"))  # a request's limit; `seconds` bounds this
         made = [str(month) for month in months_from(now.date()) if make_month(connection, month)]
         old = delete(IdempotencyKey).where(IdempotencyKey.created_at < now - _KEYS_LIVE)
         expired = delete(Export).where(Export.expires_at < now)
@@ -42,7 +43,7 @@ def maintain(database: Database, now: datetime) -> dict[str, object]:
             "exports_forgotten": connection.execute(expired).rowcount,
         }
 
-    return database.write(work)
+    return database.write(work, seconds=seconds)
 
 
 def main() -> int:
@@ -52,7 +53,7 @@ def main() -> int:
         configure_logs(settings)
         database = Database(settings)
         try:
-            report = maintain(database, datetime.now(UTC))
+            report = maintain(database, datetime.now(UTC), seconds=settings.task_seconds)
         finally:
             database.close()
     except (SettingsError, SQLAlchemyError, Unavailable, CommitUnknown) as error:

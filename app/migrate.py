@@ -62,7 +62,7 @@ def run(command: Command, database: Database, settings: Settings) -> Plan:
             _set_role_timeouts(connection, settings)
         return plan
 
-    return database.write(work)
+    return database.write(work, seconds=settings.task_seconds)
 
 
 def _set_role_timeouts(connection: Connection, settings: Settings) -> None:

@@ -186,7 +186,14 @@ class Database:
         with suppress(PoolTimeoutError):  # every connection is in use: busy, but the database answers
             self._read_now(lambda connection: connection.execute(_SCHEMA).one())
 
-    def write(self, work: Callable[[Connection], T], *, serializable: bool = False, repeatable: bool = False) -> T:
+    def write(
+        self,
+        work: Callable[[Connection], T],
+        *,
+        serializable: bool = False,
+        repeatable: bool = False,
+        seconds: float | None = None,
+    ) -> T:
         """Run `work` in one transaction on the primary and commit it.
 
         A unit that failed before COMMIT was sent, by a stale connection or a conflict, is run again; while there is no
@@ -196,6 +203,7 @@ class Database:
             work: the unit.
             serializable: at that isolation level.
             repeatable: it does nothing if it was done before, so it is run again also after an unknown COMMIT.
+            seconds: the most that it may take, for work that no request waits for; WRITE_SECONDS otherwise.
 
         Raises:
             CommitUnknown: COMMIT was sent and its outcome, or its replication, is not known.
@@ -204,18 +212,18 @@ class Database:
             DBAPIError: the statement itself failed (for example a constraint).
         """
         engine = self._serializable if serializable else self._primary
-        begun, seconds = time.monotonic(), self._settings.write_seconds
-        patience, ends = begun + self._settings.primary_seconds, begun + self._settings.request_seconds
+        begun, left = time.monotonic(), seconds or self._settings.write_seconds
+        patience, ends = begun + self._settings.primary_seconds, begun + (seconds or self._settings.request_seconds)
         while True:
             try:
-                return self._write_now(engine, work, seconds)
+                return self._write_now(engine, work, left)
             except _AwayError as error:
                 if not self._waiting.for_primary(patience):
                     raise Unavailable("the primary database cannot be written to") from error.__cause__
             except CommitUnknown:
                 if not repeatable or not self._waiting.for_primary(patience):
                     raise
-            seconds = min(seconds, ends - time.monotonic())  # what has waited has less time left
+            left = min(left, ends - time.monotonic())  # what has waited has less time left
 
     def _write_now(self, engine: Engine, work: Callable[[Connection], T], seconds: float) -> T:
         for attempt in range(1, _ATTEMPTS + 1):

@@ -105,6 +105,7 @@ class Settings(BaseSettings):
     stream_seconds: float = Field(default=10, gt=0, le=60)  # below the time that a proxy waits for the next byte
     connect_seconds: int = Field(default=2, ge=2, le=30)  # libpq and psycopg make anything shorter 2 s
     pool_wait_seconds: float = Field(default=1, gt=0, le=30)
+    task_seconds: float = Field(default=3600, gt=0, le=86400)  # a migration, or maintenance: no request waits for it
 
     @model_validator(mode="after")
     def _chain_is_ordered(self) -> Self:

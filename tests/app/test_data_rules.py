@@ -142,10 +142,10 @@ def test_maintenance_makes_months_once_moves_rows_and_forgets_old_keys(client, p
     now = datetime.now(UTC)
     with postgres.admin(migrated) as admin:
         assert admin.execute("SELECT count(*) FROM audit_log_rest").fetchone() == (2,)
-        first = maintain(database, now + timedelta(hours=25))
+        first = maintain(database, now + timedelta(hours=25), seconds=60)
         assert (first["keys_forgotten"], first["exports_forgotten"]) == (1, 1)
         assert len(first["partitions_made"]) == 3
-        assert maintain(database, now + timedelta(hours=25)) == {
+        assert maintain(database, now + timedelta(hours=25), seconds=60) == {
             "partitions_made": [],
             "keys_forgotten": 0,
             "exports_forgotten": 0,

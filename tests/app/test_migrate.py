@@ -5,9 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.core.database import Database
+from app.core.database_errors import TookTooLong
 from app.migrate import Command, applied_revisions, known_revisions, main, run
 from app.migrations.phases import Outcome, Phase
 from app.models import Base
+
+SLOW = "SELECT pg_sleep(1.5)"
 
 
 @pytest.fixture
@@ -80,6 +83,25 @@ def test_two_at_once_apply_every_revision_once(empty):
         plans = list(pool.map(expand, range(2)))
     assert sorted(len(plan.apply) for plan in plans) == [0, len(known_revisions())]
     assert {plan.outcome for plan in plans} == {Outcome.DONE}
+
+
+QUICK = {"request_seconds": 0.9, "write_seconds": 0.6, "statement_seconds": 0.4, "lock_seconds": 0.3,
+         "pool_wait_seconds": 0.2, "read_seconds": 0.5, "primary_seconds": 0.5}  # fmt: skip
+
+
+def test_a_migration_may_take_longer_than_a_request_and_ends_at_its_own_limit(empty, monkeypatch):
+    monkeypatch.setattr(
+        "app.migrate.alembic.upgrade", lambda config, _: config.attributes["connection"].exec_driver_sql(SLOW)
+    )
+    database = Database(empty.model_copy(update=QUICK))
+    try:
+        with pytest.raises(TookTooLong):
+            database.write(lambda connection: connection.exec_driver_sql(SLOW))
+        assert run(Command.EXPAND, database, empty).outcome is Outcome.DONE
+        with pytest.raises(TookTooLong):
+            run(Command.EXPAND, database, empty.model_copy(update={"task_seconds": 0.6}))
+    finally:
+        database.close()
 
 
 def test_the_record_of_applied_revisions_matches_the_image(database):
