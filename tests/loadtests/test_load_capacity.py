@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import json
 import math
+import statistics
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -103,7 +105,7 @@ class Narrow:
     """A server that answers so many at once, each in the same time, and lets the others wait."""
 
     def __enter__(self):
-        self._ready, self._connections = threading.Event(), set()
+        self._ready, self._connections, self.held = threading.Event(), set(), []
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
         assert self._ready.wait(10)
@@ -132,7 +134,9 @@ class Narrow:
                 while True:
                     await reader.readuntil(b"\r\n\r\n")
                     async with self._places:
+                        taken = time.monotonic()
                         await asyncio.sleep(EACH)
+                        self.held.append(time.monotonic() - taken)
                     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
                     await writer.drain()
         finally:
@@ -154,7 +158,8 @@ def test_the_capacity_of_a_narrow_server_is_found(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     report = json.loads(Path("build/reports/loadtest-capacity.json").read_text())
     found = report["figures"]["requests per s at the knee"]
-    assert 0.8 * AT_ONCE / EACH < found < 1.02 * AT_ONCE / EACH
+    # A busy machine wakes late, so what it really bore is told by how long its places were held.
+    assert 0.8 * AT_ONCE / statistics.fmean(server.held) < found < 1.02 * AT_ONCE / EACH
     assert report["figures"]["per pod"] == pytest.approx(found / 2, abs=0.1)
     assert report["figures"]["per core"] == pytest.approx(found, abs=0.1)
     assert report["figures"]["HorizontalPodAutoscaler"]["maxReplicas"] >= 1 + math.ceil(240 * 1.4 / 60)
