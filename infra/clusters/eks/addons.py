@@ -12,9 +12,9 @@ import pulumi
 from pulumi_aws.eks import Addon
 
 from infra.clusters.eks import policies
+from infra.clusters.eks.made import Made
 from infra.clusters.eks.roles import ClusterRole, ClusterRoleConfig
 from infra.components.base import Component
-from infra.eks_settings import EksSettings
 
 _NAMESPACE: Final = "kube-system"
 IDENTITY_AGENT: Final = "eks-pod-identity-agent"
@@ -22,22 +22,6 @@ NETWORK: Final = "vpc-cni"
 PROXY: Final = "kube-proxy"
 NAMES: Final = "coredns"
 VOLUMES: Final = "aws-ebs-csi-driver"
-
-
-@final
-@dataclass(frozen=True)
-class AddonsConfig:
-    """Which cluster gets them.
-
-    Attributes:
-        cluster: The cluster's name, known when it is there.
-        cluster_name: The same in plain text.
-        settings: What the stack chose.
-    """
-
-    cluster: pulumi.Input[str]
-    cluster_name: str
-    settings: EksSettings
 
 
 @final
@@ -57,19 +41,19 @@ _VOLUME_PODS: Final = _Pods("volumes", "ebs-csi-controller-sa", policies.VOLUME_
 class NetworkAddons(Component):
     """What a node needs before it is ready, and identity, which the network's pods take theirs by."""
 
-    def __init__(self, name: str, config: AddonsConfig, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, made: Made, opts: pulumi.ResourceOptions | None = None) -> None:
         """Install them."""
         super().__init__("EksNetworkAddons", name, opts)
-        agent = _addon(config, IDENTITY_AGENT, self.child())
-        role = _role(config, _NETWORK_PODS, self.child())
+        agent = _addon(made, IDENTITY_AGENT, self.child())
+        role = _role(made, _NETWORK_PODS, self.child())
         _addon(
-            config,
+            made,
             NETWORK,
             self.child(depends_on=[agent, role]),
-            values={"enableNetworkPolicy": "true" if config.settings.network_policies else "false"},
+            values={"enableNetworkPolicy": "true" if made.settings.network_policies else "false"},
             identity={_NETWORK_PODS.account: role},
         )
-        _addon(config, PROXY, self.child())
+        _addon(made, PROXY, self.child())
         self.register_outputs({})
 
 
@@ -79,28 +63,28 @@ class NodeAddons(Component):
     def __init__(
         self,
         name: str,
-        config: AddonsConfig,
+        made: Made,
         key: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Install them; `key` is the ARN of what volumes are encrypted with."""
         super().__init__("EksNodeAddons", name, opts)
-        _addon(config, NAMES, self.child())
+        _addon(made, NAMES, self.child())
         own = {"key-of-disks": pulumi.Output.from_input(key).apply(policies.use_of_key)}
-        role = _role(config, _VOLUME_PODS, self.child(), own)
+        role = _role(made, _VOLUME_PODS, self.child(), own)
         _addon(
-            config,
+            made,
             VOLUMES,
             self.child(depends_on=[role]),
             # A volume that outlives its cluster can be found by it.
-            values={"controller": {"extraVolumeTags": {"slipway.dev/cluster": config.cluster_name}}},
+            values={"controller": {"extraVolumeTags": {"slipway.dev/cluster": made.cluster_name}}},
             identity={_VOLUME_PODS.account: role},
         )
         self.register_outputs({})
 
 
 def _addon(
-    config: AddonsConfig,
+    made: Made,
     name: str,
     opts: pulumi.ResourceOptions,
     *,
@@ -110,7 +94,7 @@ def _addon(
     """One of EKS's add-ons, in the version that AWS takes for the cluster's; what others changed in it is undone."""
     return Addon(
         name,
-        cluster_name=config.cluster,
+        cluster_name=made.cluster,
         addon_name=name,
         configuration_values=json.dumps(values) if values else None,
         pod_identity_associations=[
@@ -124,18 +108,18 @@ def _addon(
 
 
 def _role(
-    config: AddonsConfig,
+    made: Made,
     pods: _Pods,
     opts: pulumi.ResourceOptions,
     own: Mapping[str, pulumi.Input[str]] | None = None,
 ) -> ClusterRole:
     """The role that pods of one service account take."""
-    chosen = config.settings
-    cluster = policies.cluster_arn(chosen.account, chosen.region, config.cluster_name)
+    chosen = made.settings
+    cluster = policies.cluster_arn(chosen.account, chosen.region, made.cluster_name)
     return ClusterRole(
         f"{pods.part}-role",
         ClusterRoleConfig(
-            config.cluster_name,
+            made.cluster_name,
             chosen.region,
             pods.part,
             policies.trusted_by_pods(cluster, _NAMESPACE, pods.account),

@@ -10,9 +10,10 @@ import pulumi_kubernetes
 from pulumi_kubernetes.storage.v1 import StorageClass
 
 from infra.clusters.eks import access, policies
-from infra.clusters.eks.addons import AddonsConfig, NetworkAddons, NodeAddons
+from infra.clusters.eks.addons import NetworkAddons, NodeAddons
 from infra.clusters.eks.control_plane import ControlPlane, ControlPlaneConfig, sealed
 from infra.clusters.eks.layout import share_out
+from infra.clusters.eks.made import Made
 from infra.clusters.eks.network import ClusterNetwork, ClusterNetworkConfig
 from infra.clusters.eks.nodes import Nodes, NodesConfig
 from infra.components.base import Component
@@ -62,14 +63,14 @@ class EksCluster(Component):
             "control-plane", ControlPlaneConfig(config.name, chosen, network.private), self.child()
         )
         disks = sealed("disks", config.name, policies.key_of_disks(chosen.account, chosen.region), self.child())
-        addons = AddonsConfig(control_plane.name, config.name, chosen)
-        before = NetworkAddons("network-addons", addons, self.child())
+        made = Made(control_plane.name, config.name, chosen)
+        before = NetworkAddons("network-addons", made, self.child())
         nodes = Nodes(
             "nodes",
-            NodesConfig(control_plane.name, config.name, chosen, network.private, disks.arn),
+            NodesConfig(made, network.private, disks.arn),
             self.child(depends_on=[network, before]),
         )
-        NodeAddons("node-addons", addons, disks.arn, self.child(depends_on=[nodes]))
+        NodeAddons("node-addons", made, disks.arn, self.child(depends_on=[nodes]))
         reached = pulumi.Output.all(control_plane.endpoint, control_plane.authority)
         self.kubeconfig: pulumi.Output[str] = reached.apply(
             lambda it: access.kubeconfig(config.name, chosen.region, it[0], it[1])

@@ -9,9 +9,9 @@ from pulumi_aws.ec2 import LaunchTemplate
 from pulumi_aws.eks import NodeGroup
 
 from infra.clusters.eks import policies
+from infra.clusters.eks.made import Made
 from infra.clusters.eks.roles import ClusterRole, ClusterRoleConfig
 from infra.components.base import Component
-from infra.eks_settings import EksSettings
 from infra.labels import PART_OF
 
 #: The disk that the image starts from.
@@ -25,16 +25,12 @@ class NodesConfig:
     """What the nodes are.
 
     Attributes:
-        cluster: The cluster's name, known when it is there.
-        cluster_name: The same in plain text.
-        settings: What the stack chose.
+        made: The cluster that they join.
         subnets: Where they are.
         key: ARN of the key that their disks are encrypted with.
     """
 
-    cluster: pulumi.Input[str]
-    cluster_name: str
-    settings: EksSettings
+    made: Made
     subnets: Sequence[pulumi.Input[str]]
     key: pulumi.Input[str]
 
@@ -45,11 +41,11 @@ class Nodes(Component):
     def __init__(self, name: str, config: NodesConfig, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make them."""
         super().__init__("EksNodes", name, opts)
-        chosen = config.settings
+        made, chosen = config.made, config.made.settings
         role = ClusterRole(
             "node-role",
             ClusterRoleConfig(
-                config.cluster_name,
+                made.cluster_name,
                 chosen.region,
                 "nodes",
                 policies.trusted_by_service("ec2.amazonaws.com"),
@@ -60,7 +56,7 @@ class Nodes(Component):
         template = self._template(config)
         NodeGroup(
             "nodes",
-            cluster_name=config.cluster,
+            cluster_name=made.cluster,
             node_role_arn=role.arn,
             subnet_ids=list(config.subnets),
             version=chosen.version,
@@ -78,10 +74,11 @@ class Nodes(Component):
 
     def _template(self, config: NodesConfig) -> LaunchTemplate:
         """How each machine starts. It names no key for SSH and no group: EKS's own group is the only one."""
-        tags = {"Name": f"{config.cluster_name}-node", "slipway.dev/cluster": config.cluster_name}
+        made = config.made
+        tags = {"Name": f"{made.cluster_name}-node", "slipway.dev/cluster": made.cluster_name}
         return LaunchTemplate(
             "nodes",
-            name_prefix=f"slipway-{config.cluster_name}-",
+            name_prefix=f"slipway-{made.cluster_name}-",
             update_default_version=True,
             metadata_options={
                 "http_endpoint": "enabled",
@@ -95,7 +92,7 @@ class Nodes(Component):
                     "device_name": _ROOT,
                     "ebs": {
                         "volume_type": "gp3",
-                        "volume_size": config.settings.disk,
+                        "volume_size": made.settings.disk,
                         "encrypted": "true",
                         "kms_key_id": config.key,
                         "delete_on_termination": "true",
