@@ -9,7 +9,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +132,15 @@ class Engine:
         # The library finds the CLI on this process's PATH.
         os.environ["PATH"] = self._environment["PATH"]
 
-    def up(self, project: Project, stack: str, config: Mapping[str, str], on_event: OnEvent) -> Mapping[str, Any]:
+    def up(
+        self,
+        project: Project,
+        stack: str,
+        config: Mapping[str, str],
+        on_event: OnEvent,
+        *,
+        anew: Sequence[str] = (),
+    ) -> Mapping[str, Any]:
         """Bring a stack up.
 
         Args:
@@ -140,6 +148,7 @@ class Engine:
             stack: its stack, made if there is none.
             config: settings, without the project's name before the key.
             on_event: told of every step.
+            anew: URNs of resources to replace although nothing about them has changed.
 
         Returns:
             The stack's outputs in plain text; keep them out of logs.
@@ -151,7 +160,7 @@ class Engine:
             it = self._stack(project, stack)
             for key, value in config.items():
                 it.set_config(f"{project.value}:{key}", automation.ConfigValue(value))
-            result = it.up(on_event=on_event, on_output=_silent, color="never")
+            result = it.up(on_event=on_event, on_output=_silent, color="never", replace=list(anew) or None)
         return {key: output.value for key, output in result.outputs.items()}
 
     def outputs(self, project: Project, stack: str) -> Mapping[str, Any]:
@@ -161,13 +170,20 @@ class Engine:
         with _told(project):
             return {key: output.value for key, output in self._stack(project, stack).outputs().items()}
 
-    def types(self, project: Project, stack: str) -> frozenset[str]:
-        """Types of all that a stack's state holds, also after an `up` that failed; none if there is no such stack."""
+    def resources(self, project: Project, stack: str) -> Sequence[Mapping[str, Any]]:
+        """All that a stack's state holds, also after an `up` that failed; none if there is no such stack.
+
+        Secrets are in plain text, each in an object of its own: keep them out of logs.
+        """
         if stack not in self.stacks(project):
-            return frozenset()
+            return ()
         with _told(project):
             state = self._stack(project, stack).export_stack().deployment or {}
-        return frozenset(str(it["type"]) for it in state.get("resources") or ())
+        return tuple(state.get("resources") or ())
+
+    def types(self, project: Project, stack: str) -> frozenset[str]:
+        """Types of all that a stack's state holds."""
+        return frozenset(str(it["type"]) for it in self.resources(project, stack))
 
     def unchanged(self, project: Project, stack: str) -> bool:
         """Whether a preview would change nothing."""

@@ -21,6 +21,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from infra.authority import AuthoritySettings
 from infra.eks_settings import EksSettings
 from infra.images import ImageSource
 from infra.naming import DOMAIN, POSTGRES, Project, dns_label
@@ -242,6 +243,9 @@ class PlatformSettings(Parts):
         default=False,
         description="Whether Prometheus takes figures that are written to it (remote write), as k6's. Whoever reaches "
         "it can then write.",
+    )
+    authority: AuthoritySettings | None = Field(
+        default=None, description="A certificate authority of yours; left out, the platform makes one of its own."
     )
     domain: Annotated[str, AfterValidator(_domain)] = Field(default=DOMAIN, description="Domain of all host names.")
     timeouts: TrafficTimeouts = Field(default=TrafficTimeouts(), description="Waits in a request's way.")

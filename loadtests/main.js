@@ -42,7 +42,7 @@ export const options = {
   scenarios: { [settings.scenario]: executor(settings) },
   hosts: settings.hosts,
   insecureSkipTLSVerify: false,
-  noConnectionReuse: false,
+  noConnectionReuse: settings.reconnect,
   noVUConnectionReuse: false,
   maxRedirects: 0,
   userAgent: 'slipway-loadtest',

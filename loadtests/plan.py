@@ -62,6 +62,7 @@ class LoadPlan:
         allow_503: count a write's 503 with Retry-After apart instead of as failed.
         unkeyed_apart: let failed writes without an idempotency key not fail the run; they are counted apart always.
         stop_on_failure: end the run at the first failed request.
+        reconnect: make a connection for each request: what is shown to new ones only (a certificate) is then seen.
         seeds: users made before the run, for reads.
         path: what scenario `page` reads; it must answer 200.
         remote_write: address to which k6 sends its figures as it goes, by Prometheus' remote write; None sends none.
@@ -85,6 +86,7 @@ class LoadPlan:
     allow_503: bool = False
     unkeyed_apart: bool = False
     stop_on_failure: bool = False
+    reconnect: bool = False
     seeds: int = 40
     path: str = "/"
     remote_write: str | None = None
@@ -238,6 +240,7 @@ def environment(plan: LoadPlan, *, run_id: str, summary: Path, home: Path, path:
         "SLIPWAY_ALLOW_503": str(int(plan.allow_503)),
         "SLIPWAY_UNKEYED_APART": str(int(plan.unkeyed_apart)),
         "SLIPWAY_STOP_ON_FAILURE": str(int(plan.stop_on_failure)),
+        "SLIPWAY_RECONNECT": str(int(plan.reconnect)),
     }
     if plan.remote_write is not None:
         result |= {
@@ -263,7 +266,7 @@ def described(plan: LoadPlan) -> dict[str, str | int | float | bool | None]:
         "scenario": plan.scenario, "workload": plan.workload, "url": url, "address": plan.address, "netns": plan.netns,
         "protocol": plan.protocol, "rate": plan.rate, "duration": plan.duration, "min_requests": plan.min_requests,
         "vus": plan.vus, "answer_limit": plan.answer_limit, "allow_503": plan.allow_503,
-        "unkeyed_apart": plan.unkeyed_apart,
+        "unkeyed_apart": plan.unkeyed_apart, "reconnect": plan.reconnect,
     }  # fmt: skip
 
 

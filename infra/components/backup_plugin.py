@@ -14,7 +14,7 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from infra import manifests
 from infra.components.base import Component
-from infra.components.certificates import GeneratedAuthority, GeneratedCertificate
+from infra.components.certificates import Authority, GeneratedCertificate
 from infra.components.metadata import metadata
 from infra.components.release import Release, ReleaseConfig
 from infra.labels import CONTENT_HASH, NEEDS_API, content_hash, labels
@@ -46,7 +46,7 @@ class BackupPluginConfig:
     namespace: pulumi.Resource
     images: Mapping[str, pulumi.Input[str]]
     profile: Profile
-    authority: GeneratedAuthority
+    authority: Authority
     node_loss: int
 
 

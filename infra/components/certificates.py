@@ -1,14 +1,15 @@
-"""A certificate authority of our own and the certificate of the ingress, made without further provider plugins.
+"""The platform's certificate authority and what it signs, made without further provider plugins (ADR 100).
 
-Issue B hands both to cert-manager. Until then a certificate is made anew by the first `pulumi up` after two thirds of
-its life; HAProxy takes the new one over without a restart. Private keys are outputs only, and secret.
+The authority is made here, or given by the stack. A certificate is made anew by the first `pulumi up` after two thirds
+of its life, or when `slipway certificates rotate` says so; HAProxy takes the new one over without a restart. Private
+keys are outputs only, and secret.
 """
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, final
+from typing import Any, Final, TypeAlias, final
 
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
@@ -110,6 +111,29 @@ class GeneratedAuthority(Resource, module="slipway", name="GeneratedAuthority"):
         )
 
 
+@final
+@dataclass(frozen=True)
+class GivenAuthority:
+    """An authority that others have made.
+
+    Attributes:
+        certificate: In PEM, with those up to the root.
+        private_key: In PEM, secret.
+    """
+
+    certificate: pulumi.Output[str]
+    private_key: pulumi.Output[str]
+
+    @classmethod
+    def of(cls, pair: tls.KeyPair) -> "GivenAuthority":
+        """The authority of a pair."""
+        return cls(pulumi.Output.from_input(pair.certificate), pulumi.Output.secret(pair.private_key))
+
+
+#: Who signs.
+Authority: TypeAlias = GeneratedAuthority | GivenAuthority
+
+
 class GeneratedCertificate(Resource, module="slipway", name="GeneratedCertificate"):
     """A certificate of a server or a client.
 
@@ -125,7 +149,7 @@ class GeneratedCertificate(Resource, module="slipway", name="GeneratedCertificat
         self,
         name: str,
         dns_names: Sequence[str],
-        authority: GeneratedAuthority,
+        authority: Authority,
         *,
         days: int = _SERVER_DAYS,
         client: bool = False,
@@ -167,10 +191,12 @@ class CertificatesConfig:
     Attributes:
         authority_name: Name of the authority, as browsers show it.
         hosts: Host names of the ingress certificate.
+        given: An authority that others have made, to sign instead of one of our own.
     """
 
     authority_name: str
     hosts: tuple[str, ...]
+    given: tls.KeyPair | None = None
 
 
 @final
@@ -178,19 +204,23 @@ class CertificatesConfig:
 class CertificatesResources:
     """What was made."""
 
-    authority: GeneratedAuthority
+    authority: Authority
     ingress: GeneratedCertificate
 
 
 class Certificates(Component):
-    """The authority and the ingress certificate."""
+    """The authority and the certificate of the ingress."""
 
     def __init__(self, name: str, config: CertificatesConfig, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make both. Raises `ValueError` without a host name."""
         if not config.hosts:
             raise ValueError("the ingress certificate needs at least one host name")
         super().__init__("Certificates", name, opts)
-        authority = GeneratedAuthority("authority", config.authority_name, opts=self.child())
+        authority = (
+            GivenAuthority.of(config.given)
+            if config.given
+            else GeneratedAuthority("authority", config.authority_name, opts=self.child())
+        )
         self.resources = CertificatesResources(
             authority, GeneratedCertificate("ingress", config.hosts, authority, opts=self.child())
         )

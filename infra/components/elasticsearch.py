@@ -21,7 +21,7 @@ from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 from infra import versions
 from infra.components import network, pods
 from infra.components.base import Component
-from infra.components.certificates import GeneratedAuthority, GeneratedCertificate
+from infra.components.certificates import Authority, GeneratedCertificate
 from infra.components.generated import GeneratedPassword
 from infra.components.metadata import metadata
 from infra.labels import CONTENT_HASH, HOSTNAME, content_hash, labels, selector
@@ -104,7 +104,7 @@ class ElasticsearchConfig:
     image: pulumi.Input[str]
     profile: Profile
     storage_class: pulumi.Input[str]
-    authority: GeneratedAuthority
+    authority: Authority
     traced: bool
     node_loss: int
 

@@ -14,7 +14,7 @@ from pulumi_kubernetes.core.v1 import ContainerArgsDict, Secret, VolumeArgsDict,
 
 from infra.components import pods
 from infra.components.base import Component
-from infra.components.certificates import GeneratedAuthority, GeneratedCertificate
+from infra.components.certificates import Authority, GeneratedCertificate
 from infra.components.generated import GeneratedPassword
 from infra.components.metadata import metadata
 from infra.components.scrapes import OBSERVER_CA, OBSERVER_SECRET, OBSERVER_TOKEN
@@ -45,7 +45,7 @@ class IngressObserverConfig:
 
     namespace: pulumi.Resource
     readers: Mapping[Namespace, pulumi.Resource]
-    authority: GeneratedAuthority
+    authority: Authority
 
 
 @final

@@ -8,7 +8,7 @@ import pulumi
 from pulumi_kubernetes.core.v1 import Secret
 
 from infra.components.base import Component
-from infra.components.certificates import GeneratedAuthority
+from infra.components.certificates import Authority
 from infra.components.elasticsearch import Elasticsearch, ElasticsearchConfig, access_data
 from infra.components.log_collector import LogCollector, LogCollectorConfig
 from infra.components.log_keeper import LogKeeper, LogKeeperConfig
@@ -37,7 +37,7 @@ class LogsConfig:
     images: Mapping[str, pulumi.Input[str]]
     profile: Profile
     storage_class: pulumi.Input[str]
-    authority: GeneratedAuthority
+    authority: Authority
     traced: bool
     measured: bool
     node_loss: int

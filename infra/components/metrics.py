@@ -12,7 +12,7 @@ from dashboards.rules.present import Present
 from infra.components import scrapes
 from infra.components.alertmanager import Alertmanager, AlertmanagerConfig
 from infra.components.base import Component
-from infra.components.certificates import GeneratedAuthority
+from infra.components.certificates import Authority
 from infra.components.kube_state_metrics import KubeStateMetrics, KubeStateMetricsConfig
 from infra.components.metrics_server import MetricsServer, MetricsServerConfig
 from infra.components.namespace import Namespace as NamespaceComponent
@@ -48,7 +48,7 @@ class MetricsConfig:
     images: Mapping[str, pulumi.Input[str]]
     profile: Profile
     capabilities: Capabilities
-    authority: GeneratedAuthority
+    authority: Authority
     present: Present
     alert_receiver: str | None
     node_loss: int

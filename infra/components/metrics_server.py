@@ -23,7 +23,7 @@ from pulumi_kubernetes.rbac.v1 import (
 from infra import versions
 from infra.components import pods
 from infra.components.base import Component
-from infra.components.certificates import GeneratedAuthority, GeneratedCertificate
+from infra.components.certificates import Authority, GeneratedCertificate
 from infra.components.metadata import metadata
 from infra.labels import NEEDS_API, labels, selector
 from infra.naming import Namespace, Priority
@@ -52,7 +52,7 @@ class MetricsServerConfig:
     namespace: pulumi.Resource
     image: pulumi.Input[str]
     profile: Profile
-    authority: GeneratedAuthority
+    authority: Authority
     node_loss: int
 
 

@@ -16,7 +16,7 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from infra import versions
 from infra.components import network, pods
 from infra.components.base import Component
-from infra.components.certificates import GeneratedAuthority, GeneratedCertificate
+from infra.components.certificates import Authority, GeneratedCertificate
 from infra.components.generated import GeneratedPassword
 from infra.components.metadata import metadata
 from infra.labels import CONTENT_HASH, content_hash, labels, selector
@@ -48,7 +48,7 @@ class ObjectStoreConfig:
     image: pulumi.Input[str]
     profile: Profile
     storage_class: pulumi.Input[str]
-    authority: GeneratedAuthority
+    authority: Authority
     node_loss: int
 
 

@@ -7,12 +7,12 @@ from typing import Any, final
 import pulumi
 
 from dashboards.rules.present import Present
-from infra import naming, versions
+from infra import naming, tls, versions
 from infra.components import connections, log_keeper
 from infra.components.backup_plugin import BackupPlugin, BackupPluginConfig
 from infra.components.backups import Archive, ArchiveConfig, BackupSchedule, ScheduleConfig
 from infra.components.base import Component
-from infra.components.certificates import Certificates, CertificatesConfig, GeneratedAuthority
+from infra.components.certificates import Authority, Certificates, CertificatesConfig
 from infra.components.elasticsearch import TRACER
 from infra.components.generated import GeneratedPassword
 from infra.components.ingress import Ingress, IngressConfig
@@ -63,12 +63,14 @@ class PlatformConfig:
         capabilities: What the cluster can do.
         settings: What the stack chose.
         read_release: Gives the objects of a release manifest.
+        authority: The certificate authority that the stack names; the platform makes one if it names none.
     """
 
     cluster_name: str
     capabilities: Capabilities
     settings: PlatformSettings
     read_release: ReadRelease
+    authority: tls.KeyPair | None = None
 
 
 @final
@@ -169,7 +171,9 @@ class Platform(Component):
             )
         certificates = Certificates(
             "certificates",
-            CertificatesConfig(f"Slipway {config.cluster_name}", naming.service_hosts(settings.domain)),
+            CertificatesConfig(
+                f"Slipway {config.cluster_name}", naming.service_hosts(settings.domain), config.authority
+            ),
             self.child(),
         )
         authority = certificates.resources.authority
@@ -332,7 +336,7 @@ class Platform(Component):
         config: PlatformConfig,
         images: Mapping[str, pulumi.Input[str]],
         namespaces: Mapping[naming.Namespace, Namespace],
-        authority: GeneratedAuthority,
+        authority: Authority,
         operator: PostgresOperator,
     ) -> tuple[ObjectStore | None, BackupPlugin, Archive]:
         """What must be there before a Postgres that is backed up."""
@@ -377,7 +381,7 @@ class Platform(Component):
         self,
         config: PlatformConfig,
         images: Mapping[str, pulumi.Input[str]],
-        authority: GeneratedAuthority,
+        authority: Authority,
         logs: Logs,
     ) -> Traces | None:
         settings, elasticsearch = config.settings, logs.resources.elasticsearch

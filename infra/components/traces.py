@@ -18,7 +18,7 @@ from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
 from infra.components import network, pods
 from infra.components.base import Component
-from infra.components.certificates import GeneratedAuthority, GeneratedCertificate
+from infra.components.certificates import Authority, GeneratedCertificate
 from infra.components.elasticsearch import TRACER, access_data
 from infra.components.metadata import metadata
 from infra.components.namespace import Namespace as NamespaceComponent
@@ -64,7 +64,7 @@ class TracesConfig:
 
     image: pulumi.Input[str]
     profile: Profile
-    authority: GeneratedAuthority
+    authority: Authority
     password: pulumi.Input[str]
     copies: int
     measured: bool

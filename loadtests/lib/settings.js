@@ -40,6 +40,7 @@ export const settings = Object.freeze({
   allow503: flag('SLIPWAY_ALLOW_503'),
   unkeyedApart: flag('SLIPWAY_UNKEYED_APART'),
   tagRun: flag('SLIPWAY_TAG_RUN'),
+  reconnect: flag('SLIPWAY_RECONNECT'),
   stopOnFailure: flag('SLIPWAY_STOP_ON_FAILURE'),
   breaksAt: number('SLIPWAY_BREAKS_AT', '0'),
   token: text('SLIPWAY_TOKEN', ''),

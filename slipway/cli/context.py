@@ -83,6 +83,11 @@ class Tools:
         home = self.toolchain.ensure(["pulumi-home"])["pulumi-home"]
         return Place(home, state_folder() / "pulumi", os.environ.get("PULUMI_BACKEND_URL"))
 
+    def kubernetes_plugin(self) -> None:
+        """Put the plug-in that makes Kubernetes objects where Pulumi looks for it; built if it is missing."""
+        plugin = requirements.PLATFORM_PROGRAMS[0]
+        self.place.prepare(self.toolchain.ensure([plugin])[plugin])
+
     @cached_property
     def engine(self) -> Engine:
         """Runs the three projects."""

@@ -10,7 +10,6 @@ from infra.naming import Project
 from slipway import node
 from slipway.cli.context import Tools, cluster_option
 from slipway.cli.progress import Progress
-from slipway.cli.requirements import PLATFORM_PROGRAMS
 from slipway.node import residue
 
 
@@ -32,8 +31,7 @@ def command(cluster: str, forget: bool) -> None:
         if aws:
             needs.check(tools.place)
         if aws or (not forget and of_others(tools.engine, cluster)):
-            plugin = PLATFORM_PROGRAMS[0]
-            tools.place.prepare(tools.toolchain.ensure([plugin])[plugin])
+            tools.kubernetes_plugin()
             for project, stack in list(tools.engine.stacks_of(cluster)):
                 progress.step(f"taking {project.value} {stack} off the cluster")
                 tools.engine.destroy(project, stack, progress.engine_event)

@@ -15,6 +15,7 @@ from rich.table import Table
 from infra.naming import Environment, live_host
 from loadtests import k6
 from slipway import reports
+from slipway.cli.certificates import renew
 from slipway.cli.context import Tools, cluster_option, environment_option
 from slipway.cli.kube import kubectl_for
 from slipway.cli.live import surroundings
@@ -75,7 +76,8 @@ def run(name: str, cluster: str, environment: str, *, rate: int, requests: int, 
     """Run drill NAME; writes the report `drill-NAME` and exits 0 only if it passed."""
     with Progress() as progress:
         where = Environment(environment)
-        platform, service = running_service(Tools(progress), cluster, where)
+        tools = Tools(progress)
+        platform, service = running_service(tools, cluster, where)
         plan = plan_for(
             platform,
             service,
@@ -86,7 +88,9 @@ def run(name: str, cluster: str, environment: str, *, rate: int, requests: int, 
             ca=write_ca(platform, FOLDER),
             workdir=FOLDER,
         )
-        live = replace(surroundings(cluster, where, plan, Stock()), requests=requests)
+        live = replace(
+            surroundings(cluster, where, plan, Stock(), lambda: renew(tools, cluster, (), progress)), requests=requests
+        )
         known = catalogue().get(name)
         progress.step(f"{name}: {known.about} About {known.minutes} minutes.")
         drill = known.build(live)

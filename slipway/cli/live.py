@@ -9,6 +9,7 @@ from infra import naming
 from infra.naming import Environment
 from loadtests.plan import LoadPlan
 from slipway.cli import unprotected
+from slipway.cli.shown import IngressCertificate
 from slipway.cli.stores import PostgresStore, RedisStore, ServiceMessages
 from slipway.cli.unprotected import ROLLOUT_SECONDS
 from slipway.node import nodes, supervise
@@ -59,7 +60,9 @@ class EmbeddedNodes:
         create(self._spec, self._supplies, lambda _text: None)
 
 
-def surroundings(cluster: str, environment: Environment, plan: LoadPlan, supplies: Supplies) -> Surroundings:
+def surroundings(
+    cluster: str, environment: Environment, plan: LoadPlan, supplies: Supplies, renew: Callable[[], object]
+) -> Surroundings:
     """Everything a drill needs on an embedded cluster.
 
     Args:
@@ -67,6 +70,7 @@ def surroundings(cluster: str, environment: Environment, plan: LoadPlan, supplie
         environment: whose service.
         plan: the load, with its credentials.
         supplies: where kubectl comes from.
+        renew: makes every certificate of the platform anew.
 
     Raises:
         NodeError: there is no such cluster on this machine.
@@ -98,6 +102,7 @@ def surroundings(cluster: str, environment: Environment, plan: LoadPlan, supplie
         },
         redis=RedisStore(administrator),
         postgres=postgres,
+        certificate=IngressCertificate(administrator, plan.address or "", plan.host or "", renew),
         messages=ServiceMessages(postgres, environment),
     )
 

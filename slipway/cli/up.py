@@ -124,7 +124,7 @@ def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> tuple[M
     steps["programs of the cluster"] = progress.elapsed
     if wanted.target == Target.EKS:
         needs.check(tools.place)
-        _kubernetes_plugin(tools)  # the cluster's own project makes a storage class there
+        tools.kubernetes_plugin()  # the cluster's own project makes a storage class there
     progress.step(f"cluster {wanted.cluster}")
     chosen = {} if wanted.target == "auto" else {"target": wanted.target}
     config = {**chosen, **({"embedded": json.dumps(wanted.embedded)} if wanted.embedded else {})}
@@ -133,7 +133,7 @@ def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> tuple[M
     if not here and made["capabilities"]["local_images"]:
         debian.ensure(requirements.IMAGE_PACKAGES, progress.step)
     steps["cluster"] = progress.elapsed
-    _kubernetes_plugin(tools)
+    tools.kubernetes_plugin()
     progress.step("platform")
     config = {**({"profile": wanted.profile} if wanted.profile else {}), **wanted.settings[Project.PLATFORM]}
     outputs = tools.engine.up(Project.PLATFORM, wanted.cluster, config, progress.engine_event)
@@ -149,11 +149,6 @@ def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> tuple[M
     if ahead:
         ahead.wait()
     return outputs, service
-
-
-def _kubernetes_plugin(tools: Tools) -> None:
-    plugin = requirements.PLATFORM_PROGRAMS[0]
-    tools.place.prepare(tools.toolchain.ensure([plugin])[plugin])
 
 
 def _report(started: dt.datetime, steps: Mapping[str, float], proof: LoadResult) -> reports.Report:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from slipway.proof import data_drills
+from slipway.proof import certificate_drill, data_drills
 from slipway.proof.bars import Limits
 from slipway.proof.catalogue import DRAIN_CONTROL, LEDGER_CONTROL, PROTECTION_CONTROL, Catalogue, DrillInfo
 from slipway.proof.drill import Drill, Shape
@@ -146,6 +146,7 @@ def catalogue() -> Catalogue:
                   ("0 failed", none_lost), (LEDGER_CONTROL,), 5, _control_plane),
         DrillInfo("cold-restart", "Every process of the cluster is killed at once, and the cluster started again.",
                   ("everything ready by itself", none_lost), (LEDGER_CONTROL,), 15, _cold_restart),
+        certificate_drill.INFO,
         *data_drills.listed(),
     ):  # fmt: skip
         found.add(info)

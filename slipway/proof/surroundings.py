@@ -66,6 +66,30 @@ class Database(Replicated, Protocol):
         ...
 
 
+class Certificate(Protocol):
+    """What the ingress shows to whoever connects."""
+
+    def issued(self) -> int:
+        """Serial number of the one that it is to show."""
+        ...
+
+    def shown(self) -> frozenset[int]:
+        """Serial numbers that new connections are shown."""
+        ...
+
+    def renew(self) -> None:
+        """Make it anew, and every other certificate of the platform; returns when all parts are ready."""
+        ...
+
+    def show_strangers(self) -> None:
+        """Let one be shown that an authority has signed which no client trusts."""
+        ...
+
+    def show_own(self) -> None:
+        """Let the own one be shown again; harmless if it is."""
+        ...
+
+
 class Messages(Protocol):
     """Messages of the service that somebody has still to act on."""
 
@@ -106,6 +130,7 @@ class Surroundings:
         without_ingress_drain: turns off the wait of a HAProxy that is told to stop, and on again.
         others: further kinds of pods by name, such as `postgres`.
         redis, postgres: who leads them; None where the platform brings none along.
+        certificate: what the ingress shows; None where nobody can change it.
         messages: what the service has still to act on; None where nobody can tell.
         requests: at least so many under load, where a drill counts failures; the proof asks for `ENOUGH`.
     """
@@ -123,6 +148,7 @@ class Surroundings:
     others: Mapping[str, Place] = field(default_factory=dict[str, Place])
     redis: Replicated | None = None
     postgres: Database | None = None
+    certificate: Certificate | None = None
     messages: Messages | None = None
     requests: int = ENOUGH
 

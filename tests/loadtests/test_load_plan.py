@@ -131,3 +131,9 @@ def test_the_deadline_is_beyond_everything_that_may_take_time():
     made = plan(duration=30)
     assert made.deadline > 30 + made.answer_limit
     assert made.graceful > made.answer_limit
+
+
+def test_connections_are_kept_unless_each_request_is_to_make_its_own():
+    assert env(plan())["SLIPWAY_RECONNECT"] == "0"
+    assert env(plan(reconnect=True))["SLIPWAY_RECONNECT"] == "1"
+    assert described(plan(reconnect=True))["reconnect"] is True

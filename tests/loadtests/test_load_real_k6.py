@@ -41,6 +41,15 @@ def test_a_good_service_passes_over_kept_connections(plan, server, scenario):
     assert {"GET", "POST", "PUT", "PATCH"} <= {seen[0] for seen in server.requests}
 
 
+def test_each_request_makes_a_connection_of_its_own_if_asked(plan, server):
+    numbers = []
+    server.fault = lambda asked: numbers.append(asked.number)
+    result = k6.run(replace(plan, reconnect=True))
+    assert (result.exit_class, result.reasons) == (ExitClass.PASS, ()), result.failure_reasons
+    assert len(numbers) >= result.requests
+    assert set(numbers) == {1}
+
+
 def test_read_mostly_reads_mostly(plan):
     result = k6.run(replace(plan, scenario="read-mostly"))
     assert (result.exit_class, result.reasons) == (ExitClass.PASS, ()), result.failure_reasons

@@ -3,7 +3,7 @@
 
 import pulumi
 
-from infra import handover, naming, provider, releases, settings
+from infra import authority, handover, naming, provider, releases, settings
 from infra.components.platform import Platform, PlatformConfig
 
 chosen = settings.platform_settings()
@@ -11,7 +11,13 @@ cluster_name = naming.cluster_name(pulumi.get_stack())
 cluster = handover.Cluster.from_outputs(handover.read(naming.Project.CLUSTER, cluster_name))
 platform = Platform(
     "platform",
-    PlatformConfig(cluster_name, cluster.capabilities, chosen, releases.read),
+    PlatformConfig(
+        cluster_name,
+        cluster.capabilities,
+        chosen,
+        releases.read,
+        None if chosen.authority is None else authority.read(chosen.authority),
+    ),
     pulumi.ResourceOptions(providers=[provider.kubernetes(cluster)]),
 )
 for name, value in platform.handover.to_outputs().items():

@@ -85,3 +85,12 @@ def test_other_wishes_make_another_certificate(change):
 def test_a_certificate_for_nothing_is_refused(deploy):
     with pytest.raises(ValueError, match="at least one host name"):
         deploy(lambda: Certificates("certificates", CertificatesConfig("Slipway test", ())))
+
+
+def test_an_authority_that_is_given_signs_and_none_is_made(deploy):
+    run = deploy(lambda: Certificates("certificates", CertificatesConfig("Slipway test", HOSTS, AUTHORITY)))
+    assert run.counts() == {"pulumi-python:dynamic/slipway:GeneratedCertificate": 1}
+    server = run.one("pulumi-python:dynamic/slipway:GeneratedCertificate")
+    assert server.inputs["authority_certificate"] == AUTHORITY.certificate
+    assert server.inputs["authority_key"] == AUTHORITY.private_key
+    assert AUTHORITY.private_key not in run.plain_texts()

@@ -48,8 +48,8 @@ def take_down(monkeypatch):
         engine, removed = Engine(identifier, types), []
         tools = SimpleNamespace(
             engine=engine,
-            place=SimpleNamespace(prepare=removed.append),
-            toolchain=SimpleNamespace(ensure=lambda names: {name: name for name in names}),
+            place=SimpleNamespace(),
+            kubernetes_plugin=lambda: removed.append("pulumi-resource-kubernetes"),
         )
         monkeypatch.setattr(down, "Tools", lambda progress: tools)  # noqa: ARG005  # called by position
         monkeypatch.setattr(down.residue, "find", lambda name: [name] if residue else [])

@@ -6,7 +6,7 @@ import pytest
 from slipway.proof.bars import Limits
 from slipway.proof.catalogue import Catalogue, DrillInfo, UnknownDrillError
 from slipway.proof.drills import catalogue
-from slipway.proof.faults import Switch
+from slipway.proof.faults import FaultError, Switch
 from slipway.proof.kube import KubeError
 from slipway.proof.surroundings import (
     Leader,
@@ -19,6 +19,33 @@ from slipway.proof.surroundings import (
     steady_pods,
     victim,
 )
+
+
+class Certificate:
+    """What the ingress shows, by serial numbers; 0 is a stranger's."""
+
+    def __init__(self):
+        self.own = self.seen = 7
+        self.calls = []
+
+    def issued(self):
+        return self.own
+
+    def shown(self):
+        return frozenset({self.seen})
+
+    def renew(self):
+        self.calls.append("renew")
+        self.own = self.seen = self.own + 1
+
+    def show_strangers(self):
+        self.calls.append("strangers")
+        self.seen = 0
+
+    def show_own(self):
+        self.calls.append("own")
+        self.seen = self.own
+
 
 APP = Place("dev", {"app": "x"}, "web")
 REDIS = Place("data", {"app": "redis"}, "web")
@@ -82,7 +109,7 @@ def surroundings(kube, plan, records):
         plan=plan, connect=records.connect, without_protection=Switch("no protection", lambda: None, lambda: None),
         without_ingress_drain=Switch("no drain", lambda: None, lambda: None),
         others={"redis": REDIS, "postgres": POSTGRES}, redis=Store("redis-1", "redis-0"),
-        postgres=Store("postgres-2", "postgres-0", "postgres-1"),
+        postgres=Store("postgres-2", "postgres-0", "postgres-1"), certificate=Certificate(),
     )  # fmt: skip
     ran.clear()
     return made
@@ -92,7 +119,7 @@ def test_the_list_names_every_drill_with_bars_and_controls():
     described = json.loads(json.dumps(catalogue().described()))
     assert [one["name"] for one in described] == [
         "app-pod-deleted", "app-pod-killed", "haproxy-pod-deleted", "node-drain", "node-lost", "control-plane",
-        "cold-restart", "redis-master", "postgres-primary", "postgres-switchover",
+        "cold-restart", "certificate-rotation", "redis-master", "postgres-primary", "postgres-switchover",
     ]  # fmt: skip
     for one in described:
         assert one["bars"]
@@ -133,6 +160,50 @@ def test_what_the_drills_hold(surroundings):
     assert limits["app-pod-killed"] == Limits(requests=20_000, failed=0, unkeyed_failed=None, lost=0)
     assert (limits["node-lost"].reads_stall, limits["node-lost"].writes_stall) == (15.0, 30.0)
     assert catalogue().get("node-lost").build(surroundings).plan.stall == 20.0
+
+
+def test_certificates_are_made_anew_and_each_request_sees_what_is_shown(surroundings):
+    drill = catalogue().get("certificate-rotation").build(surroundings)
+    assert drill.plan.reconnect
+    assert drill.limits == Limits(requests=20_000, failed=0, unkeyed_failed=0, lost=0)
+    assert drill.ready()
+    surroundings.certificate.seen = 6  # one HAProxy still shows the one before
+    assert not drill.ready()
+    surroundings.certificate.shown = lambda: frozenset({6, 7})
+    assert not drill.ready()
+
+
+def test_certificates_that_stay_the_same_were_not_made_anew(surroundings):
+    drill = catalogue().get("certificate-rotation").build(surroundings)
+    surroundings.certificate.renew = lambda: None
+    with pytest.raises(FaultError, match="certificate 7 of the ingress was to be made anew"):
+        drill.next_fault(0).inject()
+
+
+def test_in_the_control_a_stranger_takes_the_place_of_the_own_certificate(surroundings):
+    drill, certificate = catalogue().get("certificate-rotation").build(surroundings), surroundings.certificate
+    drill.without_protection.inject()
+    assert drill.ready()
+    fault = drill.next_fault(0)
+    fault.inject()
+    assert not drill.ready()
+    fault.heal()
+    assert drill.ready()
+    drill.without_protection.heal()
+    drill.next_fault(1).inject()
+    assert certificate.calls == ["strangers", "own", "renew"]
+
+
+def test_an_ingress_that_does_not_answer_shows_nothing(surroundings):
+    drill = catalogue().get("certificate-rotation").build(surroundings)
+
+    def refused():
+        raise ConnectionRefusedError
+
+    surroundings.certificate.shown = refused
+    assert not drill.ready()
+    with pytest.raises(NothingToBreakError, match="cannot be changed from here"):
+        catalogue().get("certificate-rotation").build(replace(surroundings, certificate=None))
 
 
 def test_who_leads_redis_is_killed_and_deleted_in_turn(surroundings):

@@ -10,6 +10,7 @@ package main
 import (
 	"context"
 	"crypto/subtle"
+	"crypto/tls"
 	"encoding/json"
 	"flag"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -63,6 +65,25 @@ func guarded(file string, next http.Handler) http.Handler {
 	})
 }
 
+// renewed reads the certificate at each handshake, as it is renewed in place. The two files are not read in one moment,
+// so while they do not fit each other, or cannot be read, the last pair serves.
+type renewed struct {
+	certificate, key string
+	last             atomic.Pointer[tls.Certificate]
+}
+
+func (r *renewed) pair(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	found, err := tls.LoadX509KeyPair(r.certificate, r.key)
+	if err == nil {
+		r.last.Store(&found)
+		return &found, nil
+	}
+	if last := r.last.Load(); last != nil {
+		return last, nil
+	}
+	return nil, err
+}
+
 func routes(o options, registry *prometheus.Registry, haproxy *runtimeAPI, pods *pods) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
@@ -97,9 +118,18 @@ func run(o options) error {
 	}
 	go readLogs(lines, o.limit, known, seen)
 	go watchAttempts(ctx, o.poll, haproxy, known, seen)
-	server := &http.Server{Addr: o.listen, Handler: routes(o, registry, haproxy, known), ReadHeaderTimeout: readTimeout}
+	own := &renewed{certificate: o.certificate, key: o.key}
+	if _, err = own.pair(nil); err != nil {
+		return err
+	}
+	server := &http.Server{
+		Addr:              o.listen,
+		Handler:           routes(o, registry, haproxy, known),
+		ReadHeaderTimeout: readTimeout,
+		TLSConfig:         &tls.Config{GetCertificate: own.pair, MinVersion: tls.VersionTLS12},
+	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServeTLS(o.certificate, o.key) }()
+	go func() { failed <- server.ListenAndServeTLS("", "") }()
 	slog.Info("observing", "socket", o.socket, "logs", lines.LocalAddr().String(), "listen", o.listen)
 	select {
 	case err = <-failed:

@@ -336,3 +336,27 @@ def test_haproxys_own_answers_are_nobodys(world):
     world.until(1, "slipway_ingress_responses_total", code="200")
     assert world.series("slipway_ingress_responses_total", code="404") == 0
     assert world.series("slipway_ingress_log_lines_unreadable_total") == 0
+
+
+def test_a_certificate_that_is_renewed_in_place_is_shown_and_half_of_one_is_not(world):
+    """Two files are never replaced in one moment: until they fit each other, the last pair serves."""
+
+    def serial():
+        context = ssl.create_default_context(cafile=world.folder / "ca.crt")
+        with (
+            socket.create_connection(("127.0.0.1", world.observer), timeout=10) as connection,
+            context.wrap_socket(connection, server_hostname="localhost") as secured,
+        ):
+            return secured.getpeercert()["serialNumber"]
+
+    first = serial()
+    (world.folder / "new").mkdir()
+    for name in ("ca.crt", "ca.key"):
+        shutil.copy(world.folder / name, world.folder / "new" / name)
+    ensure_leaf(world.folder / "new", Leaf("observer", "observer", hosts=("localhost",)))
+    shutil.copy(world.folder / "new/observer.crt", world.folder / "observer.crt")
+    assert serial() == first
+    shutil.copy(world.folder / "new/observer.key", world.folder / "observer.key")
+    assert serial() != first
+    (world.folder / "observer.crt").unlink()
+    assert world.ask("/healthz")[0] == 200
