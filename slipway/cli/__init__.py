@@ -15,6 +15,8 @@ COMMANDS: Final = {
     "env": 'Print what plain `pulumi` needs: eval "$(slipway env)".',
     "kubeconfig": "Print the administrator's kubeconfig of a cluster.",
     "node": "Drain, stop, start or remove a node of an embedded cluster.",
+    "cache": "Carry what the toolchain has built to a machine without registries.",
+    "recovery": "Save control plane, state and authority in one file, or bring them back.",
     "certificates": "List the platform's certificates, or make them anew now.",
     "doctor": "Say what this machine has and lacks, and why it is needed.",
     "setup": "Install and build what a task needs, without doing it.",

@@ -36,6 +36,7 @@ CLUSTER_PROGRAMS: Final = (
     "pulumi-home",
 )
 PLATFORM_PROGRAMS: Final = ("pulumi-resource-kubernetes",)
+RECOVERY_PROGRAMS: Final = ("etcdctl", "etcdutl")
 CLUSTER_IMAGES: Final = ("pause", "coredns", "local-path-provisioner", "shell")
 PLATFORM_IMAGES: Final = ("metallb-controller", "metallb-speaker", "haproxy-ingress", "ingress-observer", "redis")
 DATA_IMAGES: Final = ("cloudnative-pg", "postgres", "controller", "service")
@@ -49,4 +50,13 @@ METRICS_IMAGES: Final = (
     "metrics-server",
 )
 LOGS_IMAGES: Final = ("elasticsearch", "otel-collector", "python")
-TEST_PROGRAMS: Final = ("helm", "etcd", "kube-apiserver", "kubectl", "ingress-observer", "act", "actionlint")
+TEST_PROGRAMS: Final = (
+    "helm",
+    "etcd",
+    *RECOVERY_PROGRAMS,
+    "kube-apiserver",
+    "kubectl",
+    "ingress-observer",
+    "act",
+    "actionlint",
+)

@@ -56,7 +56,7 @@ def create(spec: ClusterSpec, supplies: Supplies, progress: Progress = print) ->
         NodeError: something does not come up; names it, shows its last words.
     """
     _check_host(spec)
-    with _lock(spec.name):
+    with locked(spec.name):
         progress("certificates and configuration")
         _prepare(spec, supplies)
         progress("network and machines")
@@ -85,7 +85,7 @@ def kill(spec: ClusterSpec) -> None:
 
     What programs had written without waiting for the disk stays too: the machine itself did not lose power.
     """
-    with _lock(spec.name):
+    with locked(spec.name):
         supervise.stop(spec.home)
         cgroups.kill(spec.cgroup)
         for node in spec.workers:
@@ -151,7 +151,7 @@ def destroy(name: str, progress: Progress = print) -> None:
         NodeError: something would not go away.
     """
     spec = ClusterSpec(name=name)
-    with _lock(name):
+    with locked(name):
         progress("ending processes")
         supervise.stop(spec.home)
         cgroups.kill(spec.cgroup)
@@ -197,6 +197,23 @@ def wait(spec: ClusterSpec, what: str, done: Callable[[], bool], seconds: float 
         if time.monotonic() > deadline:
             raise NodeError(f"waited {seconds:g} s for {what}.\n{_diagnosis(spec)}\nMend it and run the same again.")
         time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def locked(name: str) -> Generator[None]:
+    """One maker at a time; the lock goes with the process.
+
+    Raises:
+        NodeError: another process is changing the cluster.
+    """
+    LOCK_ROOT.mkdir(parents=True, exist_ok=True)
+    path = LOCK_ROOT / f"slipway-cluster-{name}.lock"
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NodeError(f"another process is changing cluster {name!r} ({path} is locked); wait for it") from None
+        yield
 
 
 def _diagnosis(spec: ClusterSpec) -> str:
@@ -291,19 +308,6 @@ def _check_host(spec: ClusterSpec) -> None:
                 f"cluster {spec.name!r} exists with other settings ({there}); its networks cannot change and nodes "
                 "leave by `slipway node remove`: take it down first (`slipway down`)"
             )
-
-
-@contextmanager
-def _lock(name: str) -> Generator[None]:
-    """One maker at a time; the lock goes with the process."""
-    LOCK_ROOT.mkdir(parents=True, exist_ok=True)
-    path = LOCK_ROOT / f"slipway-cluster-{name}.lock"
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise NodeError(f"another process is changing cluster {name!r} ({path} is locked); wait for it") from None
-        yield
 
 
 def _write(path: Path, text: str) -> None:

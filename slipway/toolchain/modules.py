@@ -125,6 +125,16 @@ _TABLE: Final = (
         estimate=25,
     ),
     ModuleSet(
+        # What saves a control plane, and brings it back (docs/how-to/recovery.md).
+        name="etcd-tools",
+        version=ETCD_VERSION,
+        binaries=(
+            Binary("etcdctl", "go.etcd.io/etcd/etcdctl/v3", "etcdctl"),
+            Binary("etcdutl", "go.etcd.io/etcd/etcdutl/v3", "etcdutl"),
+        ),
+        estimate=30,
+    ),
+    ModuleSet(
         name="kubernetes",
         version=KUBERNETES_VERSION,
         binaries=_kubernetes(

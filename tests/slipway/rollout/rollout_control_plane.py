@@ -54,6 +54,7 @@ class ControlPlane:
 
     address: str
     folder: Path
+    etcd: str
 
     def config(self, user: str = "admin") -> KubeConfig:
         return KubeConfig.from_dict(
@@ -164,7 +165,7 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
         address = f"https://127.0.0.1:{port}"
         token = {"Authorization": "Bearer token-of-admin"}
         _wait(running[-1], lambda: _answers(f"{address}/readyz", headers=token, verify=False), log)
-        yield ControlPlane(address, folder)
+        yield ControlPlane(address, folder, f"http://127.0.0.1:{client}")
     finally:
         for process in reversed(running):
             process.kill()  # nothing here is kept, and a graceful API server waits a minute for its watches

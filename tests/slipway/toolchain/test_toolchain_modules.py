@@ -86,6 +86,7 @@ def test_the_table_names_the_versions_of_go_mod():
     pins = {
         "kubernetes": "k8s.io/kubernetes",
         "etcd": "go.etcd.io/etcd/server/v3",
+        "etcd-tools": "go.etcd.io/etcd/etcdutl/v3",
         "pulumi": "github.com/pulumi/pulumi/pkg/v3",
         "pulumi-language-python": "github.com/pulumi/pulumi/sdk/v3",
         "coredns": "github.com/coredns/coredns",
