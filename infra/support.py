@@ -72,10 +72,10 @@ TABLE: Final = (
     ),
     Support(
         Target.EXISTING,
-        "any kubeconfig",
-        Level.WRITTEN,
+        "any kubeconfig; run on a bare cluster of `embedded`'s making",
+        Level.CLUSTER,
         ("tests/e2e/existing", "tests/infra/clusters/test_targets_existing.py"),
-        None,
+        dt.date(2026, 11, 28),
         "2.6 from a registry of yours; upstream's image carries 2.8, on which shifts are not measured",
         "if the cluster does",
     ),
