@@ -154,8 +154,9 @@ METRICS_IMAGES: Final = (
 #: What the platform runs besides if Postgres is backed up; the last one only if it brings the store along.
 BACKUPS_IMAGES: Final = ("plugin-barman-cloud", "plugin-barman-cloud-sidecar", "versitygw")
 
-#: What the platform runs besides if it keeps logs.
-LOGS_IMAGES: Final = ("elasticsearch", "otel-collector", "python")
+#: What the platform runs besides if it sends logs elsewhere, and if it keeps them.
+COLLECTOR_IMAGES: Final = ("otel-collector",)
+LOGS_IMAGES: Final = ("elasticsearch", *COLLECTOR_IMAGES, "python")
 #: What traces run on besides.
 TRACES_IMAGES: Final = ("jaeger",)
 

@@ -141,12 +141,55 @@ class ExternalObjectStore(BaseModel):
     )
 
 
+def _port(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or _PORTS[parts.scheme]
+
+
+def _collector(value: str) -> str:
+    if not _RECEIVER.fullmatch(value) or not urlsplit(value).path.strip("/") or urlsplit(value).port == 0:
+        raise ValueError("must be a whole address by HTTP, such as https://collector.example:4318/v1/traces")
+    return value
+
+
 def _receiver(value: str) -> str:
     if not _RECEIVER.fullmatch(value):
         raise ValueError("must be an address by HTTP without a user, such as https://receiver.example/exports")
     if urlsplit(value).port == 0:
         raise ValueError("must have a port from 1 to 65535, or none")
     return value
+
+
+class ExternalLogs(BaseModel):
+    """An Elasticsearch that is there already, to which what pods print is sent."""
+
+    model_config = _MODEL
+
+    secret: Annotated[str, AfterValidator(_secret)] = Field(
+        description="Secret in the namespace `node-logs`, made by you, with the keys `url`, `user` and `password`."
+    )
+    authority_key: Annotated[str, AfterValidator(_key)] | None = Field(
+        default=None, description="Its key with the authority of Elasticsearch's certificate, if it is no public one."
+    )
+
+
+class ExternalTraces(BaseModel):
+    """A collector of spans that is there already."""
+
+    model_config = _MODEL
+
+    endpoint: Annotated[str, AfterValidator(_collector)] = Field(
+        description="Where services send spans: OTLP by HTTP, the whole address, such as "
+        "`https://collector.example:4318/v1/traces`."
+    )
+    network: Annotated[str, AfterValidator(_range)] = Field(
+        description="Addresses that services may connect to for it, such as 192.0.2.0/24."
+    )
+
+    @property
+    def port(self) -> int:
+        """Port there."""
+        return _port(self.endpoint)
 
 
 class Webhook(BaseModel):
@@ -170,8 +213,7 @@ class Webhook(BaseModel):
     @property
     def port(self) -> int:
         """Port there."""
-        parts = urlsplit(self.url)
-        return parts.port or _PORTS[parts.scheme]
+        return _port(self.url)
 
 
 class Restore(BaseModel):
@@ -196,15 +238,21 @@ class Parts(BaseModel):
         default=Part.MANAGED,
         description="Prometheus with its operator and exporters, and metrics-server; `off` installs none of them.",
     )
-    logs: Part = Field(
-        default=Part.MANAGED,
-        description="Elasticsearch, and a collector on each node that sends it what pods print; `off` leaves that to "
-        "`kubectl logs`.",
+    logs: Store = Field(
+        default=Store.MANAGED,
+        description="Elasticsearch, and a collector on each node that sends it what pods print; with `external` the "
+        "collectors send to the one that `logsExternal` names; `off` leaves all to `kubectl logs`.",
     )
-    traces: Part = Field(
-        default=Part.OFF,
-        description="Jaeger, which keeps spans in the Elasticsearch of `logs` and so needs it; services send it a "
-        "sample of their requests.",
+    logs_external: ExternalLogs | None = Field(
+        default=None, description="Only if `logs` is `external`, and required there."
+    )
+    traces: Store = Field(
+        default=Store.OFF,
+        description="Jaeger, which keeps spans in the Elasticsearch of `logs` and so needs it managed; services send "
+        "it a sample of their requests. With `external` they send to where `tracesExternal` says.",
+    )
+    traces_external: ExternalTraces | None = Field(
+        default=None, description="Only if `traces` is `external`, and required there."
     )
     postgres: Store = Field(
         default=Store.MANAGED,
@@ -224,12 +272,17 @@ class Parts(BaseModel):
 
     @model_validator(mode="after")
     def _connections(self) -> Self:
-        if self.traces is Part.MANAGED and self.logs is Part.OFF:
+        if self.traces is Store.MANAGED and self.logs is not Store.MANAGED:
             raise ValueError("traces are kept in the Elasticsearch of logs: with traces managed, logs must be too")
-        stores = (("postgres", self.postgres, self.postgres_external), ("redis", self.redis, self.redis_external))
-        for name, where, connection in stores:
+        stores = (
+            ("postgres", self.postgres, self.postgres_external, "secret and network"),
+            ("redis", self.redis, self.redis_external, "secret and network"),
+            ("logs", self.logs, self.logs_external, "secret"),
+            ("traces", self.traces, self.traces_external, "endpoint and network"),
+        )
+        for name, where, connection, least in stores:
             if where is Store.EXTERNAL and connection is None:
-                raise ValueError(f"{name}External is required if {name} is external: at least secret and network")
+                raise ValueError(f"{name}External is required if {name} is external: at least {least}")
             if where is not Store.EXTERNAL and connection is not None:
                 raise ValueError(f"{name}External must be left out if {name} is {where.value}: nothing would read it")
         postgres, redis = self.postgres_external, self.redis_external

@@ -364,13 +364,6 @@ class ServiceSettings(BaseModel):
         default="1h", pattern=r"^[0-9]+(s|m|h)$", description="How long the old version stays warm."
     )
     log_level: LogLevel = Field(default=LogLevel.INFO, description="How much the service logs.")
-    traces_endpoint: str | None = Field(
-        default=None,
-        pattern=r"^https?://[^\s/]+/\S+$",
-        description="Where the service sends spans (OTLP by HTTP, the whole address, such as "
-        "`http://collector.monitoring.svc:4318/v1/traces`); left out, they go to the "
-        "platform's Jaeger, if there is one.",
-    )
     traces_ratio: float = Field(
         default=0.05,
         ge=0,

@@ -15,7 +15,7 @@ from infra.naming import (
     SENTINEL_PORT,
     Namespace,
 )
-from infra.parts import Part, Parts, Store, Webhook
+from infra.parts import Parts, Store, Webhook
 
 
 @final
@@ -87,11 +87,12 @@ def openings(parts: Parts, webhook: Webhook | None = None) -> list[dict[str, Any
     """Where a service may connect to, as the chart takes it."""
     places = ((parts.postgres, (POSTGRES_PORT,)), (parts.redis, (REDIS_PORT, SENTINEL_PORT)))
     inside = [port for where, ports in places if where is Store.MANAGED for port in ports]
-    outside = [it for it in (parts.postgres_external, parts.redis_external) if it is not None]
+    known = (parts.postgres_external, parts.redis_external, parts.traces_external, webhook)
+    outside = [it for it in known if it is not None]
     return [
         *([{"namespace": Namespace.DATA.value, "ports": inside}] if inside else []),
-        *([{"namespace": Namespace.TRACES.value, "ports": [OTLP_PORT]}] if parts.traces is Part.MANAGED else []),
-        *({"network": it.network, "ports": [it.port]} for it in [*outside, *([webhook] if webhook else [])]),
+        *([{"namespace": Namespace.TRACES.value, "ports": [OTLP_PORT]}] if parts.traces is Store.MANAGED else []),
+        *({"network": it.network, "ports": [it.port]} for it in outside),
     ]
 
 

@@ -22,6 +22,7 @@ from infra.components.elasticsearch import access_data
 from infra.components.metadata import metadata
 from infra.labels import CONTENT_HASH, content_hash, labels, selector
 from infra.naming import ELASTICSEARCH_URL, LOG_COLLECTOR, LOG_INDEX, Namespace, Priority
+from infra.parts import ExternalLogs
 from infra.profiles import Profile
 from infra.quantities import octets
 
@@ -41,6 +42,20 @@ _QUEUE: Final = 200_000_000
 _BATCH: Final = 2_000_000
 
 
+@final
+@dataclass(frozen=True)
+class OwnTarget:
+    """The platform's own Elasticsearch.
+
+    Attributes:
+        certificate: Authority of its certificate, in PEM.
+        password: Of the user `collector`, secret.
+    """
+
+    certificate: pulumi.Input[str]
+    password: pulumi.Input[str]
+
+
 @dataclass(frozen=True)
 class LogCollectorConfig:
     """How it is run.
@@ -49,25 +64,23 @@ class LogCollectorConfig:
         namespace: The namespace to put it into; must allow volumes of the host.
         image: Reference of the image `otel-collector`.
         profile: Sizes.
-        certificate: Authority of Elasticsearch's certificate, in PEM.
-        password: Of the user `collector`, secret.
+        target: The Elasticsearch that it sends to.
         measured: Whether there is a Prometheus.
     """
 
     namespace: pulumi.Resource
     image: pulumi.Input[str]
     profile: Profile
-    certificate: pulumi.Input[str]
-    password: pulumi.Input[str]
+    target: OwnTarget | ExternalLogs
     measured: bool
 
 
 @final
 @dataclass(frozen=True)
 class LogCollectorResources:
-    """What was made."""
+    """What was made; `access` only where nobody else makes the Secret."""
 
-    access: Secret
+    access: Secret | None
     configuration: ConfigMap
     network_policy: NetworkPolicy
     daemon_set: DaemonSet
@@ -84,13 +97,18 @@ class LogCollector(Component):
 
     def _create(self, config: LogCollectorConfig) -> LogCollectorResources:
         options = self.child(depends_on=[config.namespace])
-        access = Secret(
-            "access",
-            metadata=_named(),
-            string_data=access_data(config.certificate, config.password),
-            opts=options,
-        )
-        configuration = ConfigMap("configuration", metadata=_named(), data={"collector.yaml": text()}, opts=options)
+        access, target = None, config.target
+        if isinstance(target, OwnTarget):
+            file = text()
+            access = Secret(
+                "access",
+                metadata=_named(),
+                string_data=access_data(target.certificate, target.password),
+                opts=options,
+            )
+        else:
+            file = text(target)
+        configuration = ConfigMap("configuration", metadata=_named(), data={"collector.yaml": file}, opts=options)
         policy = NetworkPolicy(
             "collector",
             metadata=_named(),
@@ -106,24 +124,40 @@ class LogCollector(Component):
                 "template": {
                     "metadata": {
                         "labels": _labels(),
-                        "annotations": {CONTENT_HASH: content_hash(text())},
+                        "annotations": {CONTENT_HASH: content_hash(file)},
                     },
                     "spec": _pod_spec(config),
                 },
                 "update_strategy": {"type": "RollingUpdate", "rolling_update": {"max_unavailable": "100%"}},
             },
-            opts=self.child(depends_on=[access, configuration], timeout="5m"),
+            opts=self.child(depends_on=[configuration, *([access] if access else [])], timeout="5m"),
         )
         return LogCollectorResources(access, configuration, policy, daemon_set)
 
 
-def text() -> str:
+def text(external: ExternalLogs | None = None) -> str:
     """The collector's configuration as a file."""
-    return yaml.safe_dump(pipeline(), sort_keys=False, width=1000)
+    return yaml.safe_dump(pipeline(external), sort_keys=False, width=1000)
 
 
-def pipeline() -> dict[str, Any]:
-    """The collector's configuration: from the files of pods to Elasticsearch."""
+def _reached(external: ExternalLogs | None) -> dict[str, Any]:
+    """Where Elasticsearch is, who asks, and whom to trust: what changes without a new file is read from the Secret."""
+    known: dict[str, Any]
+    if external is None:
+        known = {"endpoint": ELASTICSEARCH_URL, "user": "collector", "tls": {"ca_file": f"{_ACCESS}/ca.crt"}}
+    else:
+        known = {"endpoint": f"${{file:{_ACCESS}/url}}", "user": f"${{file:{_ACCESS}/user}}"}
+        if external.authority_key:
+            known["tls"] = {"ca_file": f"{_ACCESS}/{external.authority_key}"}
+    return {**known, "password": f"${{file:{_ACCESS}/password}}"}
+
+
+def pipeline(external: ExternalLogs | None = None) -> dict[str, Any]:
+    """The collector's configuration: from the files of pods to Elasticsearch.
+
+    Args:
+        external: The Elasticsearch of others; the platform's own if left out.
+    """
     files = f"{_PODS}/*/*/*.log"
     return {
         "extensions": {
@@ -148,10 +182,7 @@ def pipeline() -> dict[str, Any]:
         },
         "exporters": {
             "elasticsearch": {
-                "endpoint": ELASTICSEARCH_URL,
-                "user": "collector",
-                "password": f"${{file:{_ACCESS}/password}}",
-                "tls": {"ca_file": f"{_ACCESS}/ca.crt"},
+                **_reached(external),
                 "mapping": {"mode": "bodymap"},
                 # Tells what is wrong with a line that is refused, without the line.
                 "include_source_on_error": False,
@@ -265,6 +296,7 @@ def _add(field: str, value: str) -> dict[str, Any]:
 
 
 def _pod_spec(config: LogCollectorConfig) -> PodSpecArgsDict:
+    target = config.target
     return {
         "automount_service_account_token": False,
         "enable_service_links": False,
@@ -279,7 +311,13 @@ def _pod_spec(config: LogCollectorConfig) -> PodSpecArgsDict:
             {"name": "pods", "host_path": {"path": _PODS, "type": "Directory"}},
             {"name": "state", "host_path": {"path": _STATE, "type": "DirectoryOrCreate"}},
             {"name": "configuration", "config_map": {"name": LOG_COLLECTOR}},
-            {"name": "access", "secret": {"secret_name": LOG_COLLECTOR, "default_mode": 0o400}},
+            {
+                "name": "access",
+                "secret": {
+                    "secret_name": LOG_COLLECTOR if isinstance(target, OwnTarget) else target.secret,
+                    "default_mode": 0o400,
+                },
+            },
         ],
     }
 

@@ -10,13 +10,14 @@ from pulumi_kubernetes.core.v1 import Secret
 from infra.components.base import Component
 from infra.components.certificates import Authority
 from infra.components.elasticsearch import Elasticsearch, ElasticsearchConfig, access_data
-from infra.components.log_collector import LogCollector, LogCollectorConfig
+from infra.components.log_collector import LogCollector, LogCollectorConfig, OwnTarget
 from infra.components.log_keeper import LogKeeper, LogKeeperConfig
 from infra.components.metadata import metadata
 from infra.components.namespace import Namespace as NamespaceComponent
 from infra.components.namespace import NamespaceConfig
 from infra.labels import PodSecurity, labels
 from infra.naming import ELASTICSEARCH, LOG_READER_SECRET, Namespace
+from infra.parts import ExternalLogs
 from infra.profiles import Profile
 
 
@@ -32,6 +33,7 @@ class LogsConfig:
         traced: Whether spans are kept in the same place.
         measured: Whether there is a Prometheus.
         node_loss: Seconds that a pod stays bound to a lost node.
+        external: The Elasticsearch that they are sent to, instead of one of our own.
     """
 
     images: Mapping[str, pulumi.Input[str]]
@@ -41,18 +43,28 @@ class LogsConfig:
     traced: bool
     measured: bool
     node_loss: int
+    external: ExternalLogs | None = None
+
+
+@final
+@dataclass(frozen=True)
+class OwnLogs:
+    """What keeps them, and lets people read them."""
+
+    namespace: NamespaceComponent
+    elasticsearch: Elasticsearch
+    keeper: LogKeeper
+    reader: Secret
 
 
 @final
 @dataclass(frozen=True)
 class LogsResources:
-    """What was made."""
+    """What was made; `own` only if they are kept here."""
 
-    namespaces: tuple[NamespaceComponent, NamespaceComponent]
-    elasticsearch: Elasticsearch
-    keeper: LogKeeper
+    node_namespace: NamespaceComponent
+    own: OwnLogs | None
     collector: LogCollector
-    reader: Secret
 
 
 class Logs(Component):
@@ -65,14 +77,29 @@ class Logs(Component):
         self.register_outputs({})
 
     def _create(self, config: LogsConfig) -> LogsResources:
-        images, profile, certificate = config.images, config.profile, config.authority.certificate
-        namespace = NamespaceComponent(Namespace.LOGS.value, NamespaceConfig(Namespace.LOGS.value), self.child())
         # A namespace of its own: volumes of the host need the weakest level, which nothing else here does.
         node_namespace = NamespaceComponent(
             Namespace.NODE_LOGS.value,
             NamespaceConfig(Namespace.NODE_LOGS.value, PodSecurity.PRIVILEGED),
             self.child(),
         )
+        own, target = None, config.external
+        if target is None:
+            own = self._own(config)
+            target = OwnTarget(config.authority.certificate, own.elasticsearch.passwords["collector"])
+        collector = LogCollector(
+            "log-collector",
+            LogCollectorConfig(
+                node_namespace, config.images["otel-collector"], config.profile, target, config.measured
+            ),
+            # Not before the template is there: an index that is made without it would have other types for ever.
+            self.child(depends_on=[own.keeper] if own else []),
+        )
+        return LogsResources(node_namespace, own, collector)
+
+    def _own(self, config: LogsConfig) -> OwnLogs:
+        images, profile, certificate = config.images, config.profile, config.authority.certificate
+        namespace = NamespaceComponent(Namespace.LOGS.value, NamespaceConfig(Namespace.LOGS.value), self.child())
         elasticsearch = Elasticsearch(
             "elasticsearch",
             ElasticsearchConfig(
@@ -86,7 +113,6 @@ class Logs(Component):
             ),
             self.child(),
         )
-        passwords = elasticsearch.passwords
         keeper = LogKeeper(
             "log-keeper",
             LogKeeperConfig(
@@ -94,25 +120,17 @@ class Logs(Component):
                 images["python"],
                 profile,
                 certificate,
-                passwords["keeper"],
+                elasticsearch.passwords["keeper"],
                 config.measured,
                 config.node_loss,
             ),
             self.child(depends_on=[elasticsearch]),
         )
-        collector = LogCollector(
-            "log-collector",
-            LogCollectorConfig(
-                node_namespace, images["otel-collector"], profile, certificate, passwords["collector"], config.measured
-            ),
-            # Not before the template is there: an index that is made without it would have other types for ever.
-            self.child(depends_on=[keeper]),
-        )
         # For people: whoever may read this Secret and forward a port may read logs.
         reader = Secret(
             "reader",
             metadata=metadata(LOG_READER_SECRET, labels(ELASTICSEARCH, "logs"), namespace=Namespace.LOGS.value),
-            string_data=access_data(certificate, passwords["reader"]),
+            string_data=access_data(certificate, elasticsearch.passwords["reader"]),
             opts=self.child(depends_on=[namespace]),
         )
-        return LogsResources((namespace, node_namespace), elasticsearch, keeper, collector, reader)
+        return OwnLogs(namespace, elasticsearch, keeper, reader)

@@ -33,6 +33,7 @@ from infra.handover import Capabilities
 from infra.handover import Platform as PlatformHandover
 from infra.images import (
     BACKUPS_IMAGES,
+    COLLECTOR_IMAGES,
     LOGS_IMAGES,
     METRICS_IMAGES,
     PLATFORM_IMAGES,
@@ -287,8 +288,8 @@ class Platform(Component):
                         postgres=postgres is not None,
                         backups=backups is not None,
                         redis=redis is not None,
-                        logs=settings.logs is Part.MANAGED,
-                        traces=settings.traces is Part.MANAGED,
+                        logs=settings.logs is Store.MANAGED,
+                        traces=settings.traces is Store.MANAGED,
                     ),
                     settings.alert_receiver,
                     node_loss,
@@ -297,7 +298,7 @@ class Platform(Component):
                 self.child(depends_on=[priorities]),
             )
         logs = None
-        if settings.logs is Part.MANAGED:
+        if settings.logs is not Store.OFF:
             logs = Logs(
                 "logs",
                 LogsConfig(
@@ -305,9 +306,10 @@ class Platform(Component):
                     profile,
                     capabilities.storage_class,
                     authority,
-                    settings.traces is Part.MANAGED,
+                    settings.traces is Store.MANAGED,
                     settings.metrics is Part.MANAGED,
                     node_loss,
+                    settings.logs_external,
                 ),
                 self.child(depends_on=[priorities]),
             )
@@ -384,8 +386,8 @@ class Platform(Component):
         authority: Authority,
         logs: Logs,
     ) -> Traces | None:
-        settings, elasticsearch = config.settings, logs.resources.elasticsearch
-        if settings.traces is Part.OFF:
+        settings, own = config.settings, logs.resources.own
+        if settings.traces is not Store.MANAGED or own is None:
             return None
         profile = PROFILES[settings.profile]
         return Traces(
@@ -394,12 +396,12 @@ class Platform(Component):
                 images["jaeger"],
                 profile,
                 authority,
-                elasticsearch.passwords[TRACER],
+                own.elasticsearch.passwords[TRACER],
                 log_keeper.copies(profile),
                 settings.metrics is Part.MANAGED,
                 settings.timeouts.node_loss,
             ),
-            self.child(depends_on=[elasticsearch]),
+            self.child(depends_on=[own.elasticsearch]),
         )
 
     def _namespaces(
@@ -458,9 +460,9 @@ def image_names(settings: PlatformSettings, capabilities: Capabilities) -> list[
         names.append(_CONTROLLER_IMAGE)
     if settings.metrics is Part.MANAGED:
         names += [it for it in METRICS_IMAGES if it not in away]
-    if settings.logs is Part.MANAGED:
-        names += LOGS_IMAGES
-    if settings.traces is Part.MANAGED:
+    if settings.logs is not Store.OFF:
+        names += LOGS_IMAGES if settings.logs is Store.MANAGED else COLLECTOR_IMAGES
+    if settings.traces is Store.MANAGED:
         names += TRACES_IMAGES
     if settings.backed_up is not Store.OFF:
         names += [it for it in BACKUPS_IMAGES if it != _STORE_IMAGE or settings.backed_up is Store.MANAGED]

@@ -27,7 +27,7 @@ from infra.components.rollout_controller import ROLLOUT_API, ROLLOUT_KIND, envir
 from infra.handover import Platform
 from infra.labels import WAIT_FOR, labels
 from infra.naming import Environment
-from infra.parts import Part, Parts, Store
+from infra.parts import Parts, Store
 from infra.profiles import PROFILES
 from infra.settings import ServiceSettings, Strategy
 
@@ -117,7 +117,7 @@ class Service(Component):
             )
         access_key = GeneratedPassword("access-key", opts=self.child())
         access = {"bootstrap-key": access_key.password}
-        if parts.traces is Part.MANAGED:
+        if parts.traces is Store.MANAGED:
             access[_CA] = pulumi.Output.from_input(config.platform.ca_certificate)
         access_secret = self._secret(naming.ACCESS_SECRET, where, access, namespace)
         switches = self._flags(where, config.settings, namespace)
@@ -211,7 +211,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
                 "items": [
                     {"key": "bootstrap-key", "file": "bootstrap-key", "env": "SLIPWAY_BOOTSTRAP_KEY_FILE"},
                     # The exporter's own variable: whom to trust when spans are sent.
-                    *([{"key": _CA, "file": _CA, "env": _TRUSTED}] if parts.traces is Part.MANAGED else []),
+                    *([{"key": _CA, "file": _CA, "env": _TRUSTED}] if parts.traces is Store.MANAGED else []),
                 ],
             },
         ],
@@ -225,11 +225,10 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
 
 def _traces(settings: ServiceSettings, parts: Parts) -> dict[str, str]:
     """What the service is told of traces: nothing, unless they go somewhere."""
-    endpoint = settings.traces_endpoint
-    if endpoint is None and parts.traces is Part.MANAGED:
-        endpoint = f"{naming.OTLP_URL}/v1/traces"
-    if endpoint is None:
+    if parts.traces is Store.OFF:
         return {}
+    elsewhere = parts.traces_external
+    endpoint = elsewhere.endpoint if elsewhere else f"{naming.OTLP_URL}/v1/traces"
     return {
         "SLIPWAY_TRACES_ENDPOINT": endpoint,
         "SLIPWAY_TRACES_RATIO": str(settings.traces_ratio),

@@ -8,7 +8,7 @@ from infra_stand_ins import OWN_REGISTRY
 from infra import authority, tls
 from infra.authority import AuthorityError, AuthoritySettings
 from infra.components.platform import Platform, PlatformConfig
-from infra.parts import Part, Store
+from infra.parts import Store
 from infra.settings import PlatformSettings
 
 CERTIFICATE = "pulumi-python:dynamic/slipway:GeneratedCertificate"
@@ -52,7 +52,7 @@ def test_what_cannot_sign_is_told_without_its_key(files, pair):
 
 def test_it_signs_every_certificate_of_the_platform_and_is_what_services_trust(deploy, release, pair):
     """With everything there is: no part has an authority of its own."""
-    settings = PlatformSettings(traces=Part.MANAGED, backups=Store.MANAGED)
+    settings = PlatformSettings(traces=Store.MANAGED, backups=Store.MANAGED)
     config = PlatformConfig("test", OWN_REGISTRY, settings, release, pair)
     run = deploy(lambda: Platform("platform", config))
     assert not run.of("pulumi-python:dynamic/slipway:GeneratedAuthority")

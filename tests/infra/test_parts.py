@@ -16,6 +16,7 @@ from infra.profiles import ProfileName
 from infra.settings import PlatformSettings, SettingsError, parse
 
 POSTGRES = {"secret": "main-database", "network": "192.0.2.0/24"}
+TRACES = {"endpoint": "https://collector.example:4318/v1/traces", "network": "192.0.2.0/24"}
 REDIS = {"secret": "main-redis", "network": "198.51.100.7/32", "port": 6380}
 
 
@@ -71,6 +72,22 @@ def test_settings_carry_where_each_part_is():
                 "postgresExternal": POSTGRES,
             },
             "both name the key url of main-database",
+        ),
+        ({"logs": "external"}, "logsExternal is required if logs is external: at least secret"),
+        ({"logsExternal": {"secret": "a"}}, "logsExternal must be left out if logs is managed"),
+        ({"traces": "external"}, "tracesExternal is required if traces is external: at least endpoint and network"),
+        ({"tracesExternal": TRACES}, "tracesExternal must be left out if traces is off"),
+        (
+            {"traces": "external", "tracesExternal": {**TRACES, "endpoint": "collector.example:4318"}},
+            "tracesExternal.endpoint is 'collector.example:4318': must be a whole address by HTTP",
+        ),
+        (
+            {"traces": "external", "tracesExternal": {**TRACES, "endpoint": "https://collector.example"}},
+            "must be a whole address by HTTP",
+        ),
+        (
+            {"logs": "external", "logsExternal": {"secret": "a"}, "traces": "managed"},
+            "with traces managed, logs must be too",
         ),
         (
             {"postgres": "off", "postgresTimeouts": {"stop": 40}},
@@ -189,9 +206,9 @@ def test_without_a_managed_redis_no_password_is_asked_for():
 
 
 def test_traces_need_the_store_of_logs():
-    assert Parts(traces=Part.MANAGED).traces is Part.MANAGED
+    assert Parts(traces=Store.MANAGED).traces is Part.MANAGED
     with pytest.raises(ValidationError, match="with traces managed, logs must be too"):
-        Parts(traces=Part.MANAGED, logs=Part.OFF)
+        Parts(traces=Store.MANAGED, logs=Store.OFF)
 
 
 def test_parts_know_no_other_words():

@@ -10,6 +10,7 @@ from infra.components.metrics import rules
 from infra.components.platform import Platform, PlatformConfig
 from infra.images import repository
 from infra.naming import ALERTMANAGER, Namespace
+from infra.parts import Store
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import Part, PlatformSettings
 
@@ -17,7 +18,7 @@ from infra.settings import Part, PlatformSettings
 @pytest.fixture
 def platform(deploy, release):
     def run(**settings):
-        config = PlatformConfig("test", SHARED, PlatformSettings(logs=Part.OFF, **settings), release)
+        config = PlatformConfig("test", SHARED, PlatformSettings(logs=Store.OFF, **settings), release)
         return deploy(lambda: Platform("platform", config))
 
     return run

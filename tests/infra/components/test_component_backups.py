@@ -62,7 +62,7 @@ NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
 
 
 def chosen(**values):
-    return PlatformSettings(metrics=Part.OFF, logs=Part.OFF, **values)
+    return PlatformSettings(metrics=Part.OFF, logs=Store.OFF, **values)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from infra.components import elasticsearch, log_collector, log_keeper
 from infra.components.platform import Platform, PlatformConfig
 from infra.images import LOGS_IMAGES, PLATFORM_IMAGES, ImageSource
 from infra.labels import content_hash
-from infra.parts import Part
+from infra.parts import ExternalLogs, Part, Store
 from infra.profiles import PROFILES, ProfileName
 from infra.quantities import octets
 from infra.settings import PlatformSettings
@@ -59,7 +59,7 @@ def platform(deploy, release, runs):
 
 
 def test_these_resources_keep_logs_and_no_others(platform):
-    with_logs, without = platform().counts(), platform(logs=Part.OFF).counts()
+    with_logs, without = platform().counts(), platform(logs=Store.OFF).counts()
     added = {kind: count - without.get(kind, 0) for kind, count in with_logs.items()}
     assert {kind: count for kind, count in added.items() if count} == LOGS
 
@@ -202,3 +202,28 @@ def test_everything_can_also_be_had_from_public_registries(platform):
     images = {name: pod["containers"][0]["image"] for name, pod in run.pods() if name in names}
     assert set(images) == names
     assert not [it for it in images.values() if "registry.test" in it]
+
+
+def test_with_an_elasticsearch_of_others_only_collectors_are_made_and_ask_as_its_secret_says(platform):
+    external = ExternalLogs(secret="main-logs", authority_key="ca.pem")
+    run = platform(logs=Store.EXTERNAL, logs_external=external)
+    of_logs = {it["metadata"].get("namespace", it["metadata"]["name"]) for it in run.objects()} & {"logs", "node-logs"}
+    assert of_logs == {"node-logs"}
+    pod = dict(run.pods())["DaemonSet/log-collector"]
+    (access,) = [it["secret"]["secretName"] for it in pod["volumes"] if it["name"] == "access"]
+    assert access == "main-logs"
+    exporter = log_collector.pipeline(external)["exporters"]["elasticsearch"]
+    read = {key: exporter[key] for key in ("endpoint", "user", "password", "tls")}
+    assert read == {
+        "endpoint": "${file:/run/secrets/elasticsearch/url}",
+        "user": "${file:/run/secrets/elasticsearch/user}",
+        "password": "${file:/run/secrets/elasticsearch/password}",
+        "tls": {"ca_file": "/run/secrets/elasticsearch/ca.pem"},
+    }
+    # A public authority is trusted as it is; all else is as with our own.
+    public = log_collector.pipeline(ExternalLogs(secret="main-logs"))["exporters"]["elasticsearch"]
+    assert "tls" not in public
+    own = log_collector.pipeline()["exporters"]["elasticsearch"]
+    assert {key: it for key, it in exporter.items() if key not in read} == {
+        key: it for key, it in own.items() if key not in read
+    }

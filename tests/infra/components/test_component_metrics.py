@@ -13,7 +13,7 @@ from infra.components.metrics import targets
 from infra.components.platform import Platform, PlatformConfig
 from infra.components.prometheus import check
 from infra.images import CATALOGUE, METRICS_IMAGES, repository
-from infra.parts import Part
+from infra.parts import Part, Store
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import PlatformSettings
 
@@ -51,7 +51,7 @@ def platform(deploy, release, runs):
     def run(capabilities=SHARED, **settings):
         key = (capabilities, tuple(sorted(settings.items())))
         if key not in runs:
-            config = PlatformConfig("test", capabilities, PlatformSettings(logs=Part.OFF, **settings), release)
+            config = PlatformConfig("test", capabilities, PlatformSettings(logs=Store.OFF, **settings), release)
             runs[key] = deploy(lambda: Platform("platform", config))
         return runs[key]
 

@@ -12,13 +12,24 @@ from infra import naming
 from infra.components.platform import Platform, PlatformConfig
 from infra.components.service import Service, ServiceConfig
 from infra.footprint.rehearsal import rehearse
-from infra.parts import ExternalPostgres, ExternalRedis, Part, Store
+from infra.parts import (
+    ExternalLogs,
+    ExternalObjectStore,
+    ExternalPostgres,
+    ExternalRedis,
+    ExternalTraces,
+    Part,
+    Store,
+)
 from infra.policy.rules import evaluate
 from infra.profiles import ProfileName
 from infra.settings import PlatformSettings, ServiceSettings
 
 IMAGE = "registry.test/payload@sha256:" + "0" * 64
 POSTGRES = ExternalPostgres(secret="main-database", network="192.0.2.0/24", replica_url_key="read")
+BACKUPS = ExternalObjectStore(path="s3://backups/main", secret="main-store")
+LOGS = ExternalLogs(secret="main-logs")
+TRACES = ExternalTraces(endpoint="https://collector.example:4318/v1/traces", network="192.0.2.0/24")
 REDIS = ExternalRedis(secret="main-redis", network="192.0.2.0/24")
 #: What a cluster has by itself.
 GIVEN = {"kube-system", "default"}
@@ -27,28 +38,54 @@ CHART = "kubernetes:helm.sh/v4:Chart"
 #: Services and Secrets that operators make, by the kind that asks for them.
 OF_POSTGRES = {"postgres-rw", "postgres-ro", "postgres-r"}
 
-#: Logs and traces: the second are kept where the first are.
-KEPT = ((Part.MANAGED, Part.MANAGED), (Part.MANAGED, Part.OFF), (Part.OFF, Part.OFF))
-#: Every combination of parts; the profiles take turns.
-COMBINATIONS = [
-    (*parts, profile)
-    for parts, profile in zip(itertools.product(Store, Store, Part, KEPT), itertools.cycle(ProfileName), strict=False)
-]
+#: Logs and traces: managed ones are kept in the Elasticsearch of managed logs. Spans that go elsewhere, or nowhere,
+#: make no difference to the platform: where logs are not kept, the two take turns.
+KEPT = (
+    (MANAGED := (Store.MANAGED, Store.MANAGED), (Store.MANAGED, Store.EXTERNAL), (Store.MANAGED, Store.OFF),
+     (Store.EXTERNAL, Store.OFF), (Store.OFF, Store.EXTERNAL)),
+    (MANAGED, (Store.MANAGED, Store.EXTERNAL), (Store.MANAGED, Store.OFF),
+     (Store.EXTERNAL, Store.EXTERNAL), NOTHING := (Store.OFF, Store.OFF)),
+)  # fmt: skip
+
+
+def combinations() -> Iterator[tuple[Any, ...]]:
+    """Every combination of parts that differs in what is made; where backups go and the profiles take turns."""
+    for number, (postgres, redis, metrics, place) in enumerate(itertools.product(Store, Store, Part, range(5))):
+        backups = list(Store)[number // 3 % 3] if postgres is Store.MANAGED else Store.OFF
+        kept = KEPT[(number // 5 + number // 10) % 2][place]
+        yield (postgres, backups), redis, metrics, kept, list(ProfileName)[number % 3]
+
+
+COMBINATIONS = list(combinations())
+
+
+def test_the_turns_meet_every_place_of_every_part():
+    stored = {it[0] for it in COMBINATIONS}
+    assert stored == {(Store.EXTERNAL, Store.OFF), (Store.OFF, Store.OFF), *((Store.MANAGED, it) for it in Store)}
+    assert {it[3] for it in COMBINATIONS} == {
+        it for it in itertools.product(Store, Store) if it[1] is not Store.MANAGED or it[0] is Store.MANAGED
+    }
+    assert {(it[0][1], it[4]) for it in COMBINATIONS} == set(itertools.product(Store, ProfileName))
+    assert len(COMBINATIONS) == len(set(COMBINATIONS)) == 90
 
 
 def named(combination):
     """Its name in the list of tests."""
-    postgres, redis, metrics, kept, profile = combination
-    return "-".join(part.value for part in (postgres, redis, metrics, *kept, profile))
+    stored, redis, metrics, kept, profile = combination
+    return "-".join(part.value for part in (*stored, redis, metrics, *kept, profile))
 
 
-def chosen(postgres, redis, metrics, kept, profile):
-    logs, traces = kept
+def chosen(stored, redis, metrics, kept, profile):
+    (postgres, backups), (logs, traces) = stored, kept
     return PlatformSettings(
         profile=profile,
+        backups=backups,
+        backups_external=BACKUPS if backups is Store.EXTERNAL else None,
         metrics=metrics,
         logs=logs,
         traces=traces,
+        logs_external=LOGS if logs is Store.EXTERNAL else None,
+        traces_external=TRACES if traces is Store.EXTERNAL else None,
         postgres=postgres,
         postgres_external=POSTGRES if postgres is Store.EXTERNAL else None,
         redis=redis,
@@ -137,7 +174,7 @@ def service_words(objects: list[dict[str, Any]]) -> str:
 
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=named)
 def test_nothing_refers_to_what_is_not_there(release, combination):
-    postgres, redis, metrics, (logs, traces), profile = combination
+    (postgres, backups), redis, metrics, (logs, traces), _ = combination
     settings = chosen(*combination)
     objects = made(settings, release)
     assert dangling(objects) == []
@@ -169,20 +206,27 @@ def test_nothing_refers_to_what_is_not_there(release, combination):
     if postgres is Store.OFF:
         assert "cnpg" not in everything
         assert naming.DATABASE_SECRET not in everything
-    backed_up = postgres is Store.MANAGED and profile is not ProfileName.SMALL
-    assert ("ScheduledBackup" in kinds) == ("ObjectStore" in kinds) == backed_up
-    if not backed_up:
+    assert ("ScheduledBackup" in kinds) == ("ObjectStore" in kinds) == (backups is not Store.OFF)
+    stores = [it for it in objects if it["kind"] == "StatefulSet" and it["metadata"]["name"] == "object-store"]
+    assert bool(stores) == (backups is Store.MANAGED)
+    if backups is Store.OFF:
         assert not re.search(r"barman|object-store", everything)
-    if logs is Part.OFF:
+    if logs is Store.OFF:
         assert not re.search(r"elasticsearch|log-collector|log-keeper", everything)
+    names = {it["metadata"]["name"] for it in objects}
+    assert (naming.LOG_COLLECTOR in names) == (logs is not Store.OFF)
+    assert (naming.ELASTICSEARCH in names) == ("log-keeper" in names) == (logs is Store.MANAGED)
+    assert ("main-logs" in everything) == (logs is Store.EXTERNAL)
     # Not by any word: the keeper of logs deletes old traces too, where there are some.
-    assert (naming.JAEGER in {it["metadata"]["name"] for it in objects}) == (traces is Part.MANAGED)
+    assert (naming.JAEGER in names) == (traces is Store.MANAGED)
+    assert ("SLIPWAY_TRACES_ENDPOINT" in chart["values"]["env"]) == (traces is not Store.OFF)
+    assert (TRACES.endpoint in everything) == (traces is Store.EXTERNAL)
     if metrics is Part.OFF:
         assert naming.PROMETHEUS_URL not in everything
 
 
 def test_policies_hold_when_everything_is_away(release):
-    objects = made(chosen(Store.OFF, Store.OFF, Part.OFF, (Part.OFF, Part.OFF), ProfileName.SMALL), release)
+    objects = made(chosen((Store.OFF, Store.OFF), Store.OFF, Part.OFF, NOTHING, ProfileName.SMALL), release)
     assert [str(it) for it in evaluate([it for it in objects if it["kind"] != "Chart"])] == []
 
 
@@ -202,7 +246,7 @@ def test_policies_hold_when_everything_is_away(release):
     ],
 )
 def test_what_refers_to_nothing_is_found(release, planted, complaint):
-    objects = made(chosen(Store.OFF, Store.OFF, Part.OFF, (Part.OFF, Part.OFF), ProfileName.SMALL), release)
+    objects = made(chosen((Store.OFF, Store.OFF), Store.OFF, Part.OFF, NOTHING, ProfileName.SMALL), release)
     assert dangling(objects) == []
     found = dangling([*objects, {"kind": "Planted", **planted}])
     assert len(found) == 1

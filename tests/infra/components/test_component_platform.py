@@ -92,7 +92,7 @@ def runs():
 def platform(deploy, release, runs):
     def run(settings=None, capabilities=OWN_REGISTRY, *, preview=False):
         # What measures and what keeps logs are tested apart, in test_component_metrics.py and test_component_logs.py.
-        chosen = settings or PlatformSettings(metrics=Part.OFF, logs=Part.OFF)
+        chosen = settings or PlatformSettings(metrics=Part.OFF, logs=Store.OFF)
         key = (chosen, capabilities, preview)
         if key not in runs:
             config = PlatformConfig("test", capabilities, chosen, release)
@@ -116,7 +116,7 @@ def test_a_cluster_with_a_load_balancer_gets_no_metallb_and_pulls_from_upstream(
 
 def test_haproxys_address_is_asked_for_as_the_cluster_wants(deploy, release):
     capabilities = replace(CLOUD, load_balancer_annotations={"cloud.test/kind": "network"})
-    chosen = PlatformSettings(metrics=Part.OFF, logs=Part.OFF, postgres=Store.OFF, redis=Store.OFF)
+    chosen = PlatformSettings(metrics=Part.OFF, logs=Store.OFF, postgres=Store.OFF, redis=Store.OFF)
     run = deploy(lambda: Platform("platform", PlatformConfig("test", capabilities, chosen, release)))
     services = {it.inputs["metadata"]["name"]: it.inputs for it in run.of("kubernetes:core/v1:Service")}
     assert services["haproxy"]["metadata"]["annotations"] == {"cloud.test/kind": "network"}
@@ -129,7 +129,7 @@ def test_a_preview_knows_every_resource_before_anything_is_there(platform, capab
 
 @pytest.mark.parametrize("source", [ImageSource.LOCAL, ImageSource.UPSTREAM])
 def test_no_pod_uses_an_image_outside_the_catalogue(platform, source):
-    run = platform(PlatformSettings(image_source=source, logs=Part.OFF))
+    run = platform(PlatformSettings(image_source=source, logs=Store.OFF))
     if source is ImageSource.LOCAL:
         allowed = {f"registry.test:5000/slipway/{name}" for name in CATALOGUE}
     else:
@@ -169,7 +169,7 @@ def test_a_mirror_stands_before_every_upstream_reference(platform):
 )
 def test_whatever_is_chosen_every_pod_is_safe_and_sized(platform, profile, timeouts, with_load_balancer):
     run = platform(
-        PlatformSettings(profile=profile, timeouts=timeouts, logs=Part.OFF),
+        PlatformSettings(profile=profile, timeouts=timeouts, logs=Store.OFF),
         CLOUD if with_load_balancer else OWN_REGISTRY,
     )
     # Backups come along with all profiles but the smallest: the store, and what speaks to it.
@@ -198,7 +198,7 @@ def test_whatever_is_chosen_every_pod_is_safe_and_sized(platform, profile, timeo
 
 @pytest.mark.parametrize("profile", ProfileName)
 def test_every_replicated_workload_is_spread_and_has_a_disruption_budget(platform, profile):
-    run = platform(PlatformSettings(profile=profile, logs=Part.OFF))
+    run = platform(PlatformSettings(profile=profile, logs=Store.OFF))
     budgets = [it["spec"]["selector"]["matchLabels"] for it in run.objects() if it["kind"] == "PodDisruptionBudget"]
     replicated = [
         it for it in run.objects() if (it.get("spec") or {}).get("replicas", 1) > 1 and "template" in it["spec"]

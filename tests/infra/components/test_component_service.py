@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from infra_stand_ins import PLATFORM
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from app.core.flags import Flag, FlagFile, read_flags
 from app.core.flags import FlagRule as AppRule
@@ -20,7 +20,7 @@ from app.core.settings import Settings
 from infra.components import flags
 from infra.components.service import CHART, Service, ServiceConfig, chart_values, rollout_spec
 from infra.naming import ACCESS_SECRET, Environment
-from infra.parts import Part, Parts, Webhook
+from infra.parts import ExternalTraces, Parts, Store, Webhook
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import FlagRule, LogLevel, ServiceSettings, SettingsError, Strategy, parse
 from slipway.rollout.resource import SPEC
@@ -236,18 +236,20 @@ def test_flags_and_webhooks_that_cannot_be_are_refused(raw, message):
 
 
 def test_the_service_is_told_where_spans_go_only_if_they_go_somewhere():
-    told = ServiceSettings(traces_endpoint="http://collector.monitoring.svc:4318/v1/traces", traces_ratio=0.5)
-    env = chart_values(config(settings=told))["env"]
-    assert env["SLIPWAY_TRACES_ENDPOINT"] == "http://collector.monitoring.svc:4318/v1/traces"
-    assert env["SLIPWAY_TRACES_RATIO"] == "0.5"
-    assert not [name for name in chart_values(config(settings=ServiceSettings()))["env"] if "TRACES" in name]
-    with pytest.raises(ValidationError):
-        ServiceSettings(traces_endpoint="collector:4318")
+    it = config(settings=ServiceSettings(traces_ratio=0.5))
+    assert not [name for name in chart_values(it)["env"] if "TRACES" in name]
+    external = ExternalTraces(endpoint="https://collector.example/v1/traces", network="192.0.2.0/24")
+    parts = Parts(traces=Store.EXTERNAL, traces_external=external)
+    values = chart_values(replace(it, platform=replace(it.platform, parts=parts)))
+    assert values["env"]["SLIPWAY_TRACES_ENDPOINT"] == "https://collector.example/v1/traces"
+    assert values["env"]["SLIPWAY_TRACES_RATIO"] == "0.5"
+    assert {"network": "192.0.2.0/24", "ports": [443]} in values["networkPolicy"]["egress"]
+    assert "OTEL_EXPORTER_OTLP_CERTIFICATE" not in json.dumps(values)
 
 
 def test_spans_go_to_the_platforms_jaeger_over_tls_if_there_is_one(deploy):
     it = config()
-    it = replace(it, platform=replace(it.platform, parts=Parts(traces=Part.MANAGED)))
+    it = replace(it, platform=replace(it.platform, parts=Parts(traces=Store.MANAGED)))
     run, values = deploy(lambda: Service("service", it)), chart_values(it)
     assert values["env"]["SLIPWAY_TRACES_ENDPOINT"] == "https://jaeger.traces.svc.cluster.local:4318/v1/traces"
     assert {"namespace": "traces", "ports": [4318]} in values["networkPolicy"]["egress"]
@@ -259,8 +261,6 @@ def test_spans_go_to_the_platforms_jaeger_over_tls_if_there_is_one(deploy):
         if secret.inputs["metadata"]["name"] == ACCESS_SECRET
     ]
     assert access["ca.crt"] == it.platform.ca_certificate
-    elsewhere = replace(it, settings=ServiceSettings(traces_endpoint="https://other.test/v1/traces"))
-    assert chart_values(elsewhere)["env"]["SLIPWAY_TRACES_ENDPOINT"] == "https://other.test/v1/traces"
 
 
 @pytest.mark.parametrize(

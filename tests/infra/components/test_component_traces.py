@@ -6,7 +6,7 @@ from infra_stand_ins import BALANCED
 from infra import naming
 from infra.components import elasticsearch, traces
 from infra.components.platform import Platform, PlatformConfig
-from infra.parts import Part
+from infra.parts import Part, Store
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import PlatformSettings
 
@@ -33,14 +33,14 @@ def platform(deploy, release):
 
 
 def test_these_resources_keep_traces_and_no_others(platform):
-    with_traces, without = platform(traces=Part.MANAGED).counts(), platform().counts()
+    with_traces, without = platform(traces=Store.MANAGED).counts(), platform().counts()
     added = {kind: count - without.get(kind, 0) for kind, count in with_traces.items()}
     assert {kind: count for kind, count in added.items() if count} == TRACES
 
 
 @pytest.mark.parametrize("profile", ProfileName)
 def test_several_of_them_are_never_away_together(platform, profile):
-    run = platform(traces=Part.MANAGED, profile=profile)
+    run = platform(traces=Store.MANAGED, profile=profile)
     spec = next(it for it in run.of("kubernetes:apps/v1:Deployment") if it.name == "jaeger").inputs["spec"]
     budgets = [it["metadata"]["name"] for it in run.objects() if it["kind"] == "PodDisruptionBudget"]
     assert spec["replicas"] == PROFILES[profile].jaeger_replicas
@@ -48,7 +48,7 @@ def test_several_of_them_are_never_away_together(platform, profile):
 
 
 def test_services_send_spans_and_nobody_else_reaches_it(platform):
-    run = platform(traces=Part.MANAGED)
+    run = platform(traces=Store.MANAGED)
     policies = [it for it in run.objects() if it["kind"] == "NetworkPolicy"]
     (own,) = [it["spec"] for it in policies if it["metadata"]["namespace"] == naming.Namespace.TRACES]
     (rule,) = own["ingress"]
@@ -63,7 +63,7 @@ def test_a_platform_without_traces_has_no_user_for_them(platform):
         return {line.partition(":")[0] for line in secrets[naming.ELASTICSEARCH]["users"].splitlines()}
 
     assert users(platform()) == set(elasticsearch.ROLES)
-    assert users(platform(traces=Part.MANAGED)) == {*elasticsearch.ROLES, elasticsearch.TRACER}
+    assert users(platform(traces=Store.MANAGED)) == {*elasticsearch.ROLES, elasticsearch.TRACER}
 
 
 def test_its_user_reaches_the_indices_of_traces_and_no_others():
