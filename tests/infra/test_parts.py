@@ -206,7 +206,7 @@ def test_without_a_managed_redis_no_password_is_asked_for():
 
 
 def test_traces_need_the_store_of_logs():
-    assert Parts(traces=Store.MANAGED).traces is Part.MANAGED
+    assert Parts(traces=Store.MANAGED).traces is Store.MANAGED
     with pytest.raises(ValidationError, match="with traces managed, logs must be too"):
         Parts(traces=Store.MANAGED, logs=Store.OFF)
 
