@@ -35,6 +35,10 @@ status: $(STAMP) ## Show every part: ready or not, version, address
 prove: $(STAMP) ## Prove that rollouts lose no request, on a cluster that is up (SHORT=1, FULL=1; goes on where it was)
 	$(SLIPWAY) prove --cluster $(CLUSTER) --form $(if $(SHORT),short,$(if $(FULL),full,usual)) $(ARGS)
 
+.PHONY: bench-ingress
+bench-ingress: $(STAMP) ## Ask a pod directly and through the ingress, in turns, on a cluster that is up (CLUSTER, ARGS)
+	$(SLIPWAY) bench-ingress --cluster $(CLUSTER) $(ARGS)
+
 ##@ Check
 .PHONY: test lint types contracts unit coverage fuzz e2e e2e-smoke
 test: setup-test lint types contracts unit ## Everything that needs no cluster

@@ -24,6 +24,7 @@ NETNS_FOLDER: Final = Path("/var/run/netns")
 # being begun is begun then. Without it k6 leaves out the requests whose time falls into that pause.
 _TAIL: Final = 1.0
 _MANY: Final = 500
+_SPARE: Final = 10  # connections on top of those that the rate needs
 _SHORTEST: Final = 2.0
 _SETUP_BUDGET: Final = 120.0  # seconds; `setupTimeout` in main.js
 _GRACE: Final = 2.0  # seconds on top of the answer limit; `gracefulStop` in lib/workload.js
@@ -143,6 +144,17 @@ class LoadPlan:
         """
         return replace(self, min_requests=max(1, self.planned if self.shape.flat else self.planned * 9 // 10))
 
+    def over(self, connections: int) -> Self:
+        """This plan over at most so many connections: with a rate above what they bear, each sends as fast as it can.
+
+        Raises:
+            PlanError: fewer than are always there.
+        """
+        if connections <= _SPARE:
+            raise PlanError(f"connections is {connections}; it must be more than {_SPARE}")
+        # Half a connection less, so that rounding cannot make it one more.
+        return replace(self, stall=(connections - _SPARE - 0.5) / self.rate)
+
     @property
     def planned(self) -> int:
         """Requests that the plan makes if none is dropped; of scenario `async` exports."""
@@ -172,7 +184,7 @@ class LoadPlan:
     def vus(self) -> int:
         """Virtual users, each with a connection of its own; one that waits for its export has no time for another."""
         waits = self.answer_limit if self.scenario == FOLLOWING else 0.0
-        return math.ceil(self.rate * (self.bears + waits)) + 10
+        return math.ceil(self.rate * (self.bears + waits)) + _SPARE
 
     @property
     def bears(self) -> float:

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "check-service": "Try the service contract on an image.",
     "audit": "List what we are made of, and judge what is known against it.",
     "loadtest": "Send load through the ingress and judge it.",
+    "bench-ingress": "Measure what the way through the ingress costs.",
     "drill": "Break something under load, and measure what users feel.",
     "prove": "Prove that rollouts lose no request, whatever is killed meanwhile.",
     "dashboards": "Build, check, draw and serve the dashboards.",

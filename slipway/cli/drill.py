@@ -8,6 +8,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from rich.table import Table
@@ -97,7 +98,7 @@ def run(name: str, cluster: str, environment: str, *, rate: int, requests: int, 
         if times is not None:
             drill = replace(drill, shape=replace(drill.shape, times=times))
         outcome = Runner(SystemClock(), k6.start, FOLDER).run(drill)
-    _show(outcome.report, reports.write(outcome.report, sections=outcome.sections))
+    show(outcome.report, reports.write(outcome.report, sections=outcome.sections))
 
 
 @command.command("restore")
@@ -136,7 +137,7 @@ def restore(cluster: str, environment: str, moment: str | None, seconds: int) ->
                 )
                 drill = RestoreDrill(databases, lambda: Users(way), SystemClock(), FOLDER, progress.step)
                 report = drill.run(seconds)
-    _show(report, reports.write(report))
+    show(report, reports.write(report))
 
 
 def _moment(text: str) -> datetime:
@@ -163,7 +164,8 @@ def stopped_by_signal() -> Generator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _show(report: reports.Report, path: Path) -> None:
+def show(report: reports.Report, path: Path) -> NoReturn:
+    """Print every bar and where the page is; exit as the verdict says."""
     for bar in report.bars:
         sign = {True: "ok  ", False: "no  ", None: "open"}[bar.holds]
         click.echo(f"{sign} {bar.what}: {bar.measured} (bar: {bar.bar})")

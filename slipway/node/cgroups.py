@@ -85,6 +85,24 @@ def kill(group: str) -> None:
         time.sleep(0.05)
 
 
+def cpu_seconds(group: str, name: str) -> float:
+    """CPU time that a group, by its own name, somewhere below `group`, has used since it was made, with all in it.
+
+    Raises:
+        NodeError: there is none of that name.
+    """
+    for root in (version2_root(), *version1_roots()):
+        for path in _tree(root / group):
+            if path.name != name:
+                continue
+            if (path / "cpuacct.usage").is_file():
+                return int((path / "cpuacct.usage").read_text()) / 1e9
+            fields = dict(line.split() for line in _lines(path / "cpu.stat"))
+            if "usage_usec" in fields:
+                return int(fields["usage_usec"]) / 1e6
+    raise NodeError(f"no control group {name!r} below {group!r} counts CPU time; is the pod still there?")
+
+
 def remove(group: str) -> None:
     """Remove the group and all below it from every hierarchy.
 
@@ -126,6 +144,10 @@ def _tree(top: Path) -> Iterator[Path]:
         return
     for child in children:
         yield from _tree(child)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.is_file() else []
 
 
 def _mounts() -> list[list[str]]:

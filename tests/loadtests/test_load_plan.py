@@ -137,3 +137,13 @@ def test_connections_are_kept_unless_each_request_is_to_make_its_own():
     assert env(plan())["SLIPWAY_RECONNECT"] == "0"
     assert env(plan(reconnect=True))["SLIPWAY_RECONNECT"] == "1"
     assert described(plan(reconnect=True))["reconnect"] is True
+
+
+@pytest.mark.parametrize("rate", [1, 7, 130, 1500, 4999])
+def test_a_plan_over_so_many_connections_has_no_more(rate):
+    assert plan(rate=rate).over(32).vus == 32
+
+
+def test_connections_that_are_always_there_cannot_be_taken_away():
+    with pytest.raises(PlanError, match="connections is 10; it must be more than 10"):
+        plan().over(10)
