@@ -135,16 +135,17 @@ def _commit_of(build: Mapping[str, Any]) -> str:
 
 def _built(image: str) -> Built:
     """How the image was made, as the surroundings tell. Raises `ProvenanceError` if they tell nothing."""
-    told, now = os.environ, dt.datetime.now(dt.UTC)
-    if told.get("GITHUB_ACTIONS") == "true":
-        server = f"{told['GITHUB_SERVER_URL']}/{told['GITHUB_REPOSITORY']}"
+    now = dt.datetime.now(dt.UTC)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        host = _github("SERVER_URL")
+        server = f"{host}/{_github('REPOSITORY')}"
         return Built(
             image=image,
             repository=server,
-            ref=told["GITHUB_REF"],
-            commit=told["GITHUB_SHA"],
-            builder=f"{told['GITHUB_SERVER_URL']}/{told['GITHUB_WORKFLOW_REF']}",
-            run=f"{server}/actions/runs/{told['GITHUB_RUN_ID']}/attempts/{told['GITHUB_RUN_ATTEMPT']}",
+            ref=_github("REF"),
+            commit=_github("SHA"),
+            builder=f"{host}/{_github('WORKFLOW_REF')}",
+            run=f"{server}/actions/runs/{_github('RUN_ID')}/attempts/{_github('RUN_ATTEMPT')}",
             finished=now,
         )
     if _git("status", "--porcelain", "--untracked-files=no"):
@@ -158,6 +159,13 @@ def _built(image: str) -> Built:
         run="",
         finished=now,
     )
+
+
+def _github(name: str) -> str:
+    value = os.environ.get(f"GITHUB_{name}")
+    if not value:
+        raise ProvenanceError(f"GITHUB_ACTIONS is true, and GITHUB_{name} is not set: a runner of GitHub sets both")
+    return value
 
 
 def _git(*words: str) -> str:

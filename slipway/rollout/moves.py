@@ -43,6 +43,9 @@ def revert(context: Context, reason: Reason, event: str, *, by: str = "", **chan
         status,
         stable=status.standby,
         candidate=status.stable,
+        # What is taken back is no good version any more, whatever it was when it was promoted.
+        last_good_digest=status.standby.digest,
+        last_good_image=status.standby.image,
         standby=None,
         intent=replace(status.intent, candidate_weight=EVERYTHING),
     )

@@ -10,6 +10,7 @@ what the one before has left. Their helpers are plain modules beside this file.
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,9 @@ import pytest
 
 from infra.engine import Engine, Place
 from infra.naming import Environment, Project, live_host, service_stack
+from loadtests import k6, page
 from loadtests.plan import LoadPlan
+from slipway import reports
 from slipway.cli import twin
 from slipway.cli.stage import reloads
 from slipway.node.cluster import kubectl_of, load
@@ -28,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 UP_SECONDS = 3600
+LONGEST = 900  # seconds of load
 
 
 @dataclass(frozen=True)
@@ -121,3 +125,20 @@ def running(request, tmp_path_factory):
         pytest.fail(f"`slipway up` exited with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     yield it
     it.slipway("down")
+
+
+@pytest.fixture
+def loaded(running, tmp_path):
+    """Load while something is played, and for as long afterwards as an answer may take; gives k6's judgement."""
+
+    def under(name, play, *, rate):
+        plan = running.plan(tmp_path, rate, LONGEST)
+        with k6.start(plan) as run:
+            play()
+            time.sleep(plan.answer_limit)
+            result = run.finish()
+        reports.write(page.report(plan, result, name=f"e2e-{name}"), sections=page.sections(result))
+        assert result.requests > 0
+        return result
+
+    return under

@@ -1,31 +1,24 @@
 """The workflows really run, by act on this machine, offline: which jobs, with what, and how they end.
 
-`make` and `slipway` are recording stand-ins here: what is proven is the workflows' own logic, never a deployment.
+`make` and `slipway` are recording stand-ins here: what is proven is the workflows' own logic. Those that ask a cluster
+run against one in tests/e2e/workflows.
 """
 
-import json
-import os
 import re
-import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from workflow_act import ROOT, SECRET, Repository, Run, real
 
 from slipway.proof.drills import catalogue
 from slipway.scaffold import project
-from slipway.toolchain import Toolchain
 
-ROOT = Path(__file__).parents[2]
 DIGEST = "sha256:" + "a" * 64
 IMAGE = f"registry.test/team/slipway/service@{DIGEST}"
-SECRET = "apiVersion-of-a-cluster-nobody-may-read"
-NOTHING_LISTENS = "http://127.0.0.1:1"
 
 # Notes each call; answers as the real one does to what the test has planned (exit codes: docs/reference/cli.md).
+# The one real command is the check of the digest: it keeps a bad name away from a cluster.
 SLIPWAY = """#!/bin/sh
 echo "slipway $*" >> "$RECORD"
 if [ -n "$SLIPWAY_SERVICE" ]; then echo "service $SLIPWAY_SERVICE" >> "$RECORD"; fi
@@ -36,7 +29,7 @@ case "$*" in
     [ -n "$SLIPWAY_SIGNING_KEY" ] && echo "attestation=c2lnbmVk" >> "$GITHUB_OUTPUT"
     mkdir -p build && echo '{{}}' > build/attestation.json ;;
   "audit verify "*) echo "verifies $SLIPWAY_ATTESTATION with $SLIPWAY_SIGNING_PUBLIC_KEY" >> "$RECORD" ;;
-  "image check "*) exec {python} -m slipway "$@" ;;
+  "image check "*) {real} "$@" ;;
   "rollout start "* | "rollout rollback "* | "loadtest "* | "drill run "* | "preflight "* | "preview "*)
     mkdir -p build/reports build/load
     echo '{{}}' > build/load/plan.json
@@ -46,90 +39,23 @@ esac
 {fails}
 exit 0
 """
-MAKE = """#!/bin/sh
-echo "make $*" >> "$RECORD"
-case "$*" in sbom) mkdir -p build/sbom && echo '{{}}' > build/sbom/service.cdx.json ;; esac
-{fails}
-exit 0
-"""
-NOTE = '#!/bin/sh\necho "$(basename "$0") $*" >> "$RECORD"\n'
-# Answers at once, but for what a port-forward must open first: then it tries again, as the real one is told to.
-CURL = f"""{NOTE}case "$*" in
-  *--retry-connrefused*) n=0; until grep -q port-forward "$RECORD" || [ $n -ge 300 ]; do n=$((n+1)); sleep 0.1; done ;;
-esac
-"""
-SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
-GH = '#!/bin/sh\necho "gh $*" >> "$RECORD"\n'
-NOTHING = "runs:\n  using: composite\n  steps:\n    - run: 'true'\n      shell: sh\n"
-UPLOAD = """inputs: {name: {}, path: {}, if-no-files-found: {}}
-runs:
-  using: composite
-  steps:
-    - run: echo "upload $NAME $(ls "$FOLDER" 2>/dev/null | tr '\\n' ' ')" >> "$RECORD"
-      shell: sh
-      env:
-        NAME: ${{ inputs.name }}
-        FOLDER: ${{ inputs.path }}
-"""
+VARIABLES = {
+    "SLIPWAY_REGISTRY": "registry.test/team",
+    "SLIPWAY_DRIFT_ISSUE": "7",
+    "SLIPWAY_LOAD_URL": "https://staging.team.test",
+    "SLIPWAY_SIGNING_PUBLIC_KEY": "public",
+}
+SECRETS = {
+    "SLIPWAY_SIGNING_KEY": f"{SECRET}-KEY",
+    "SLIPWAY_LOAD_TOKEN": f"{SECRET}-LOAD",
+    **{name: f"{SECRET}-{name}" for name in ("SLIPWAY_KUBECONFIG", "GITHUB_TOKEN")},
+    **{f"SLIPWAY_KUBECONFIG_{name}": f"{SECRET}-{name}" for name in ("DEV", "STAGING", "PRODUCTION")},
+    **{name: f"{SECRET}-{name}" for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE")},
+}
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run: its exit code, how each job ended, what was called in which order, all that was logged."""
-
-    code: int
-    jobs: dict[str, str]
-    calls: list[str]
-    log: str
-
-    def called(self, start: str) -> list[str]:
-        return [call for call in self.calls if call.startswith(start)]
-
-
-class Repository:
-    """A repository with the workflows of ours and stand-ins for all that they call."""
-
-    def __init__(self, folder: Path, act: Path, files: Mapping[str, str] | None = None) -> None:
-        self.folder = folder / "repository"
-        self.act = act
-        self.record = folder / "record"
-        self.home = folder / "home"
-        self.programs = folder / "programs"
-        self.actions = folder / "actions"
-        self.tool = self.folder if files is None else self.folder / ".slipway"
-        if files is None:
-            shutil.copytree(ROOT / ".github", self.folder / ".github")
-        for path, text in (files or {}).items():
-            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / path).write_text(text)
-        stands = (("sudo", SUDO), ("gh", GH), ("curl", CURL), *((it, NOTE) for it in ("docker", "kind", "kubectl")))
-        for name, text in stands:
-            self._program(self.programs / name, text)
-        for name in ("checkout", "setup-go", "setup-python", "upload-artifact"):
-            path = self.actions / name / "action.yml"
-            path.parent.mkdir(parents=True)
-            path.write_text(UPLOAD if name == "upload-artifact" else NOTHING)
-        self.home.mkdir()
-
-    def _program(self, path: Path, text: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        path.chmod(0o755)
-
-    def _commit(self) -> None:
-        for words in (
-            ["init", "-q", "-b", "main"],
-            ["remote", "add", "origin", "https://github.com/team/ours"],
-            ["add", "-A", "-f"],
-            ["commit", "-qm", "all"],
-        ):
-            who = ["-c", "user.name=a", "-c", "user.email=a@b.test"]
-            subprocess.run(["git", *who, *words], cwd=self.folder, check=True, env=self._environment())
-
-    def _environment(self, **more: str) -> dict[str, str]:
-        path = f"{self.programs}{os.pathsep}/usr/local/bin{os.pathsep}/usr/bin{os.pathsep}/bin"
-        offline = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), NOTHING_LISTENS)
-        return {"HOME": str(self.home), "PATH": path, "RECORD": str(self.record), "PUSHED": IMAGE, **offline, **more}
+class Recorded(Repository):
+    """A repository in which even `slipway` is a stand-in."""
 
     def run(
         self,
@@ -154,65 +80,22 @@ class Repository:
             pushed: what the build says it has pushed.
         """
         cases = " ".join(f'"{start}"*) exit {code} ;;' for start, code in (fails or {}).items())
-        text = SLIPWAY.format(python=self.programs / "python", fails=f'case "$*" in {cases} esac' if cases else "")
-        self._program(self.tool / ".venv" / "bin" / "slipway", text)
-        broken = f'case "$*" in {unmade}) exit 1 ;; esac' if unmade else ""
-        self._program(self.programs / "make", MAKE.format(fails=broken))
-        # The one real command: the check of the digest is what keeps a bad name away from a cluster.
-        python = f'#!/bin/sh\nexport PYTHONPATH={ROOT}\nexec {sys.executable} "$@"\n'
-        self._program(self.programs / "python", python)
-        told = self.folder.parent / "event.json"
-        told.write_text(json.dumps({"inputs": dict(inputs or {}), **(payload or {})}))
-        self._commit()
-        command = [
-            *(self.act, event, f"--workflows=.github/workflows/{workflow}.yml", f"--eventpath={told}", "--json"),
-            *(
-                "--platform=ubuntu-24.04=-self-hosted",
-                "--action-offline-mode",
-                "--no-cache-server",
-                "--concurrent-jobs=1",
-                # Else act puts *** in the place of each secret, and no log of it could ever hold one.
-                "--insecure-secrets",
-            ),
-            *(f"--action-cache-path={self.home / 'actions'}", "--var=SLIPWAY_REGISTRY=registry.test/team"),
-            "--var=SLIPWAY_DRIFT_ISSUE=7",
-            "--var=SLIPWAY_LOAD_URL=https://staging.team.test",
-            f"--secret=SLIPWAY_SIGNING_KEY={SECRET}-KEY",
-            "--var=SLIPWAY_SIGNING_PUBLIC_KEY=public",
-            f"--secret=SLIPWAY_LOAD_TOKEN={SECRET}-LOAD",
-            *(f"--secret={name}={SECRET}-{name}" for name in ("SLIPWAY_KUBECONFIG", "GITHUB_TOKEN")),
-            *(f"--secret=SLIPWAY_KUBECONFIG_{name}={SECRET}-{name}" for name in ("DEV", "STAGING", "PRODUCTION")),
-            *(f"--secret={name}={SECRET}-{name}" for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE")),
-            *(f"--input={key}={value}" for key, value in (inputs or {}).items()),
-            *(f"--local-repository={pin}={self.actions / pin.partition('/')[2].partition('@')[0]}" for pin in pins()),
-        ]
+        self.slipway(SLIPWAY.format(real=real(), fails=f'case "$*" in {cases} esac' if cases else ""))
+        self.make(f'case "$*" in {unmade}) exit 1 ;; esac' if unmade else "")
         done = subprocess.run(
-            command, cwd=self.folder, env=self._environment(PUSHED=pushed), capture_output=True, text=True, check=False
+            self.command(workflow, event, inputs=inputs, payload=payload, secrets=SECRETS, variables=VARIABLES),
+            cwd=self.folder,
+            env=self.environment(PUSHED=pushed),
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        log = done.stdout + done.stderr
-        jobs: dict[str, str] = {}
-        for line in log.splitlines():
-            if line.startswith("{") and "jobResult" in line:
-                it = json.loads(line)
-                jobs[it["job"].strip()] = it["jobResult"]
-        calls = self.record.read_text().splitlines() if self.record.exists() else []
-        return Run(done.returncode, jobs, calls, log)
-
-
-def pins() -> list[str]:
-    lines = (ROOT / ".github" / "actions.lock").read_text().splitlines()
-    rows = [line.split() for line in lines if line and not line.startswith("#")]
-    return [f"{name}@{commit}" for name, _, commit in rows]
-
-
-@pytest.fixture(scope="session")
-def act():
-    return Toolchain().ensure(["act"])["act"]
+        return self.told(done.returncode, done.stdout + done.stderr)
 
 
 @pytest.fixture
 def repository(tmp_path, act):
-    return Repository(tmp_path, act)
+    return Recorded(tmp_path, act)
 
 
 @pytest.fixture
@@ -341,7 +224,7 @@ def test_what_cannot_be_signed_or_verified_reaches_no_cluster(run, step):
 
 
 def test_the_first_release_has_no_run_to_compare_with(run, repository):
-    repository._program(repository.programs / "gh", "#!/bin/sh\nexit 1\n")
+    repository.program("gh", "#!/bin/sh\nexit 1\n")
     assert run("release", "push").code == 0
 
 
@@ -475,7 +358,7 @@ def test_one_drill_that_fails_stops_no_other(run):
 def test_the_workflows_that_init_writes_release_a_service_that_is_not_ours(tmp_path, act):
     sources = {name: (ROOT / ".github" / name).read_text() for name in project.SOURCES}
     plan = project.Plan("notes", "ours", "team/slipway", "c" * 40, 8000, "/live", "/ready")
-    result = Repository(tmp_path, act, project.files(plan, sources)).run("release", "push")
+    result = Recorded(tmp_path, act, project.files(plan, sources)).run("release", "push")
     assert result.code == 0, result.log[-2000:]
     assert SECRET not in result.log
     assert "make --directory=.slipway venv" in result.calls

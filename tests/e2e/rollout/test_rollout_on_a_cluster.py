@@ -8,54 +8,39 @@ import pytest
 from e2e_waiting import at_rest, rollout_state, until_rollout
 
 from infra.naming import SERVICE, Environment
-from loadtests import k6, page
-from slipway import reports
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 RATE = int(os.environ.get("SLIPWAY_E2E_RATE", "100"))
-LONGEST = 900
 DEV = f"--namespace={Environment.DEV.value}"
 CONFIG = f"{SERVICE}-env"
 FAULTS = {"SLIPWAY_FAULTS_ALLOWED": "true", "SLIPWAY_FAULTS": json.dumps({"error_rate": 0.5})}
 
 
 @pytest.fixture
-def loaded(running, tmp_path):
-    """Load while the block runs, and for as long afterwards as an answer may take; gives k6's judgement."""
-
-    def under(name, play):
-        plan = running.plan(tmp_path, RATE, LONGEST)
-        with k6.start(plan) as run:
-            play()
-            time.sleep(plan.answer_limit)
-            result = run.finish()
-        reports.write(page.report(plan, result, name=f"e2e-rollout-{name}"), sections=page.sections(result))
-        assert result.requests > 0
-        return result
-
-    return under
+def under_load(loaded):
+    return lambda name, play: loaded(f"rollout-{name}", play, rate=RATE)
 
 
-def test_a_canary_is_promoted_without_a_failed_request(running, loaded):
+def test_a_canary_is_promoted_without_a_failed_request(running, under_load):
     before, image = at_rest(running), running.another_image()
     ended = []
-    result = loaded("canary", lambda: ended.append(running.slipway("rollout", "start", "--image", image, "--wait")))
+    result = under_load("canary", lambda: ended.append(running.slipway("rollout", "start", "--image", image, "--wait")))
     assert ended[0].returncode == 0, f"{ended[0].stdout}\n{ended[0].stderr[-3000:]}"
     assert (result.failed, result.reasons) == (0, ())
     assert rollout_state(running)["stable"] == image != before["stable"]
 
 
-def test_the_promoted_version_is_taken_back_without_a_failed_request(running, loaded):
+def test_the_promoted_version_is_taken_back_without_a_failed_request(running, under_load):
     image = running.another_image()
     ended = []
-    result = loaded("rollback", lambda: ended.append(running.slipway("rollout", "rollback", "--wait")))
+    result = under_load("rollback", lambda: ended.append(running.slipway("rollout", "rollback", "--wait")))
     assert ended[0].returncode == 0, f"{ended[0].stdout}\n{ended[0].stderr[-3000:]}"
     assert (result.failed, result.reasons) == (0, ())
     assert rollout_state(running)["stable"] != image
 
 
-def test_a_version_is_aborted_under_test_without_a_failed_request(running, loaded):
+def test_a_version_is_aborted_under_test_without_a_failed_request(running, under_load):
     image, seconds = running.another_image(), []
     at_rest(running)
 
@@ -67,13 +52,13 @@ def test_a_version_is_aborted_under_test_without_a_failed_request(running, loade
         seconds.append(time.monotonic() - asked)
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
 
-    result = loaded("abort", play)
+    result = under_load("abort", play)
     assert (result.failed, result.reasons) == (0, ())
     assert rollout_state(running)["stable"] != image
     assert seconds[0] < 30, "what a person waits, start of the command included"
 
 
-def test_a_bad_version_goes_back_by_itself_and_harms_only_its_share(running, loaded):
+def test_a_bad_version_goes_back_by_itself_and_harms_only_its_share(running, under_load):
     """The same image, told to fail: what a service is told is part of its version."""
     before = at_rest(running)
     running.kubectl("patch", "configmap", CONFIG, DEV, "--type=merge", f"--patch={json.dumps({'data': FAULTS})}")
@@ -85,7 +70,7 @@ def test_a_bad_version_goes_back_by_itself_and_harms_only_its_share(running, loa
         ended.append(rollout_state(running))
 
     try:
-        result = loaded("bad-version", play)
+        result = under_load("bad-version", play)
     finally:
         gone = json.dumps({"data": dict.fromkeys(FAULTS)})
         running.kubectl("patch", "configmap", CONFIG, DEV, "--type=merge", f"--patch={gone}")

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from lightkube import KubeConfig
 
 from slipway.rollout.manifests import Installation, admission, people, rights
+from slipway.rollout.resource import crd
 from slipway.toolchain import Toolchain
 from slipway.toolchain.modules import SETS
 
@@ -222,3 +223,17 @@ def give_rights(running: ControlPlane) -> None:
         path = PATHS[manifest["kind"]].format(manifest["metadata"].get("namespace"))
         made = running.request("POST", path, json=manifest)
         assert made.status_code == 201, made.text
+
+
+@contextmanager
+def with_rollouts(folder: Path) -> Iterator[ControlPlane]:
+    """An API server with our CRD, the namespaces of the tests, and what the controller and people may do."""
+    with control_plane(folder) as running:
+        made = running.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json=crd())
+        assert made.status_code == 201, made.text
+        for name in ("dev", "rules", "ingress", "slipway-system"):
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            assert running.request("POST", "/api/v1/namespaces", json=body).status_code == 201
+        wait_for_crd(running)
+        give_rights(running)
+        yield running
