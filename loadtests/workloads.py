@@ -71,6 +71,7 @@ _STEPS: Final = 5
 WORKLOADS: Final[Mapping[str, Workload]] = {
     "constant": Workload("What happens at this rate?", _FLAT, 100, 60),
     "smoke": Workload("Does it work at all?", _FLAT, 5, 30),
+    "rollout": Workload("Does a version come and go without a failed request?", _FLAT, 50, 900),
     "average": Workload("Does it bear a usual day?", _DAY, 100, 600),
     "stress": Workload("Does it bear twice the usual?", _DAY, 200, 600),
     "soak": Workload("Does it bear it for hours, or does something leak?", _DAY, 100, 4 * 3600),

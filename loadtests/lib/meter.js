@@ -6,6 +6,7 @@ const STATUSES = [0, 200, 201, 202, 204, 301, 302, 304, 307, 400, 401, 403, 404,
 
 // Which of the two versions answered, if the service says so (docs/reference/service-contract.md).
 const COLOUR = 'X-Slipway-Colour';
+const VERSION = 'X-Slipway-Version';
 
 const started = new Counter('slipway_started');
 const requests = new Counter('slipway_requests');
@@ -51,6 +52,7 @@ export function count(operation, response, outcome, reason) {
     outcome,
     reason: reason || 'none',
     colour: response.headers[COLOUR] || 'none',
+    version: response.headers[VERSION] || 'none',
   });
 }
 

@@ -83,7 +83,7 @@ class UsersServer:
     def __init__(self, context=None):
         self.fault = _no_fault
         self.names_connections = False
-        self.colour = None
+        self.colour = self.version = None
         self.closes_after = None
         self.exporting = 0.3
         self.lost = 0
@@ -166,6 +166,8 @@ class UsersServer:
         lines = [f"HTTP/1.1 {status} X", f"Content-Type: {kind}", *(f"{k}: {v}" for k, v in extra.items())]
         if self.colour:
             lines.append(f"X-Slipway-Colour: {self.colour}")
+        if self.version:
+            lines.append(f"X-Slipway-Version: {self.version}")
         if self.names_connections:
             lines.append(f"Slipway-Connection: {writer.get_extra_info('peername')[1]}")
         last = number == self.closes_after

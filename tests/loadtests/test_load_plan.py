@@ -23,7 +23,7 @@ def env(made):
     ("changes", "message"),
     [
         ({"scenario": "crash"}, "scenario is 'crash'; allowed: smoke, crud, read-mostly, search, login, async, page"),
-        ({"workload": "wild"}, "workload is 'wild'; allowed: constant, smoke, average"),
+        ({"workload": "wild"}, "workload is 'wild'; allowed: constant, smoke, rollout, average"),
         ({"rate": 0}, "rate is 0; it must be at least 1"),
         ({"duration": 0.5}, "duration is 0.5"),
         ({"min_requests": 0}, "min_requests is 0"),

@@ -51,6 +51,7 @@ def asked(url, expression):
 
 
 def test_what_was_sent_is_what_was_counted(prometheus, server, tls, tmp_path):
+    server.colour, server.version = "green", "abc123"
     plan = LoadPlan(
         scenario="crud", base_url=server.url, rate=60, duration=3, workdir=tmp_path, ca=tls.ca, seeds=4,
         address="127.0.0.1", remote_write=f"{prometheus}/api/v1/write",
@@ -63,6 +64,7 @@ def test_what_was_sent_is_what_was_counted(prometheus, server, tls, tmp_path):
     latency = asked(prometheus, f'last_over_time(k6_slipway_ms_p99{{run="{result.run_id}"}}[5m])')
     assert {it["metric"]["scenario"] for it in latency}
     assert all(float(it["value"][1]) > 0 for it in latency)
+    assert {(it["metric"]["colour"], it["metric"]["version"]) for it in latency} == {("green", "abc123")}
 
 
 @pytest.mark.parametrize("url", ["ftp://a/b", "localhost:9090", "http://me:secret@h:9090/api/v1/write", "http://"])

@@ -66,7 +66,17 @@ def test_what_each_workload_plans(tmp_path, name, mean):
 
 
 def test_these_are_the_workloads_and_scenarios():
-    assert set(WORKLOADS) == {"constant", "smoke", "average", "stress", "soak", "spike", "stairs", "breakpoint"}
+    assert set(WORKLOADS) == {
+        "constant",
+        "smoke",
+        "rollout",
+        "average",
+        "stress",
+        "soak",
+        "spike",
+        "stairs",
+        "breakpoint",
+    }
     assert set(SCENARIOS) == {"smoke", "crud", "read-mostly", "search", "login", "async", "page"}
     assert WORKLOADS["stress"].rate == 2 * WORKLOADS["average"].rate
     assert WORKLOADS["soak"].seconds > 10 * WORKLOADS["average"].seconds
