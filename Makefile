@@ -40,7 +40,7 @@ bench-ingress: $(STAMP) ## Ask a pod directly and through the ingress, in turns,
 	$(SLIPWAY) bench-ingress --cluster $(CLUSTER) $(ARGS)
 
 ##@ Check
-.PHONY: test lint types contracts unit coverage fuzz e2e e2e-smoke
+.PHONY: test lint types contracts unit coverage fuzz bench-app bench-outages e2e e2e-smoke
 test: setup-test lint types contracts unit ## Everything that needs no cluster
 
 lint: $(STAMP) ## Formatting, rules, YAML
@@ -62,6 +62,12 @@ coverage: setup-test ## Which lines and branches the tests reach (slower than `u
 
 fuzz: setup-test ## Ten thousand generated requests to the payload's API, with real Postgres and Redis; writes the report `fuzz`
 	FUZZ_EXAMPLES=$(or $(CASES),340) $(BIN)/pytest tests/app/fuzz $(ARGS)
+
+bench-app: setup-test ## The payload beside bare Flask and a naive full stack, in turn, on one core each; writes the report `bench-app`
+	BENCH_ROUNDS=$(or $(ROUNDS),7) $(BIN)/pytest tests/app/bench/test_bench_app.py $(ARGS)
+
+bench-outages: setup-test ## Latency of the payload while Redis, replica and worker are stopped and killed; writes the report `bench-outages`
+	OUTAGE_SECONDS=$(or $(SECONDS),12) $(BIN)/pytest tests/app/bench/test_bench_outages.py $(ARGS)
 
 e2e: $(STAMP) ## Tests on real clusters, all
 	$(BIN)/pytest -p no:randomly -m e2e tests/e2e $(ARGS)

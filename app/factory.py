@@ -1,8 +1,12 @@
 """Makes the application from its settings; the only place where the parts are put together."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from flask import Flask
 from flask_cors import CORS
 from prometheus_client import REGISTRY, CollectorRegistry
+from typing_extensions import override
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.api import errors, guard, limits, versions
@@ -36,7 +40,7 @@ _MAX_BODY_BYTES = 64 * 1024
 
 def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Flask:
     """Return a WSGI application; nothing is connected until the first request."""
-    app = Flask("app", static_folder=None)
+    app = _Service("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # a path with too many is not there, like any other: 404, no redirect
@@ -66,27 +70,59 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
             ),
         ),
     )
-    if settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)
-    requests.install(app, settings)
-    metrics.install(app, settings, registry)
-    faults.install(app, settings.faults)
-    if settings.cors_origins:
-        CORS(
-            app,
-            resources=r"/(v[0-9]+|api)/.*",
-            origins=list(settings.cors_origins),
-            expose_headers=["ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"],
-            max_age=600,
-        )
-    app.before_request(refuse_unmet_accept)
-    guard.install_identification(app)
-    limits.install(app)
-    guard.install_permission(app)
-    versions.install(app, {f"{surface.kind.name}s": [surface.version] for surface in SURFACES if surface.version > 1})
-    errors.install(app)
+    for _, install in layers(settings, registry):
+        install(app)
     register_routes(app, tokens=settings.signing_key_file is not None)
     return app
+
+
+class _Service(Flask):
+    """Flask without views that are coroutines, for which it looks anew at every function of every request."""
+
+    @override
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
+def layers(settings: Settings, registry: CollectorRegistry) -> list[tuple[str, Callable[[Flask], object]]]:
+    """What stands around every route, from the outside in, each with its name; the order matters."""
+    around: list[tuple[str, Callable[[Flask], object]]] = []
+    if settings.trusted_proxies:
+        around.append(("address of the client", lambda app: _believe_proxies(app, settings.trusted_proxies)))
+    around += [
+        ("ids, headers, access line", lambda app: requests.install(app, settings)),
+        ("metrics", lambda app: metrics.install(app, settings, registry)),
+        ("faults", lambda app: faults.install(app, settings.faults)),
+    ]
+    if settings.cors_origins:
+        around.append(("CORS", lambda app: _let_pages_in(app, settings.cors_origins)))
+    around += [
+        ("forms that are accepted", lambda app: app.before_request(refuse_unmet_accept)),
+        ("who asks", guard.install_identification),
+        ("how often", limits.install),
+        ("who may", guard.install_permission),
+        ("version by Accept", lambda app: versions.install(app, _newer_versions())),
+        ("problems", errors.install),
+    ]
+    return around
+
+
+def _believe_proxies(app: Flask, proxies: int) -> None:
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0)
+
+
+def _let_pages_in(app: Flask, origins: Sequence[str]) -> None:
+    CORS(
+        app,
+        resources=r"/(v[0-9]+|api)/.*",
+        origins=list(origins),
+        expose_headers=["ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"],
+        max_age=600,
+    )
+
+
+def _newer_versions() -> dict[str, list[int]]:
+    return {f"{surface.kind.name}s": [surface.version] for surface in SURFACES if surface.version > 1}
 
 
 def register_routes(app: Flask, *, tokens: bool) -> None:

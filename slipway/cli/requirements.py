@@ -21,6 +21,7 @@ IMAGE_PACKAGES: Final = (*store.BUILD_PACKAGES, *maven.PACKAGES)
 TEST_PACKAGES: Final = (
     Package("postgresql", "the service's tests run on a real Postgres"),
     Package("redis-server", "the service's tests run on a real Redis"),
+    Package("wrk", "the load that compares the service with bare servers"),
     Package("haproxy", "the router's tests shift weights on a real HAProxy"),
     Package("prometheus", "promtool evaluates the rules in their tests"),
 )

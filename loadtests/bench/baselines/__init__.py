@@ -1,0 +1,1 @@
+"""What the payload is compared with: whole programs, each as somebody would write it who knows the library well."""
