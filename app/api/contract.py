@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from flask import current_app, request
+from flask import current_app
+from flask.globals import request_ctx
 from pydantic import BaseModel
 
 from app.api.http import JSON, Strict, takes, versioned
@@ -144,10 +145,11 @@ def refuse_unmet_accept() -> None:
     Raises:
         Problem: 406, Accept leaves out every form that the route answers with.
     """
-    if request.endpoint is None or not versioned(request.path):
+    asked = request_ctx.request
+    if asked.endpoint is None or not versioned(asked.path) or asked.headers.get("Accept", "*/*") == "*/*":
         return
-    contract = contract_of(current_app.view_functions[request.endpoint])
+    contract = contract_of(current_app.view_functions[asked.endpoint])
     named = () if contract is None else tuple(form for gives in contract.gives.values() for form in gives.forms)
     forms = named or (JSON,)
-    if not any(takes(request.accept_mimetypes, form) for form in forms):
+    if not any(takes(asked.accept_mimetypes, form) for form in forms):
         raise invalid("not_acceptable", f"Accept leaves out {' and '.join(forms)}; add one.", status=406)

@@ -5,7 +5,8 @@ import hmac
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g
+from flask.globals import app_ctx, request_ctx
 
 from app.core.bounded_cache import BoundedCache
 from app.core.issuer_keys import IssuerAwayError
@@ -48,15 +49,16 @@ def install_identification(app: Flask) -> None:
     believed: BoundedCache[bytes, Principal] = BoundedCache()
 
     def identify() -> None:
-        g.principal, g.unknown = ANONYMOUS, None
-        if _permission() == PUBLIC:
+        here = app_ctx.g
+        here.principal, here.unknown, here.permission = ANONYMOUS, None, _permission()
+        if here.permission == PUBLIC:
             return  # what is open to everybody asks for no name: a probe needs no database
         try:
             secret = _presented()
             if secret is not None:
-                g.principal = _identify(secret, believed)
+                here.principal = _identify(secret, believed)
         except (NotAuthenticatedError, IssuerAwayError) as error:
-            g.unknown = error  # told after it was counted
+            here.unknown = error  # told after it was counted
 
     app.before_request(identify)
 
@@ -65,13 +67,18 @@ def install_permission(app: Flask) -> None:
     """Let only those into the routes of `app` who may."""
 
     def permit() -> None:
-        if g.unknown is not None:
-            raise _unidentified(g.unknown) from g.unknown
-        permission = _permission()
-        if permission is None or not principal().may(permission):
+        here = app_ctx.g
+        if here.unknown is not None:
+            raise _unidentified(here.unknown) from here.unknown
+        if here.permission is None or not here.principal.may(here.permission):
             raise _closed()
 
     app.before_request(permit)
+
+
+def permission() -> str | None:
+    """Return what the route of the current request needs; None: nobody may call it."""
+    return g.permission
 
 
 def principal() -> Principal:
@@ -105,9 +112,10 @@ def _unidentified(error: Exception) -> Problem:
 
 def _permission() -> str | None:
     """The permission of the route. Where there is none 404 or 405 follows; OPTIONS tells nothing but methods."""
-    if request.endpoint is None or request.method == "OPTIONS":
+    asked = request_ctx.request
+    if asked.endpoint is None or asked.method == "OPTIONS":
         return PUBLIC
-    return needed_permission(current_app.view_functions[request.endpoint])
+    return needed_permission(app_ctx.app.view_functions[asked.endpoint])
 
 
 def _closed() -> Problem:
@@ -115,10 +123,11 @@ def _closed() -> Problem:
 
 
 def _presented() -> str | None:
-    key = request.headers.get("X-API-Key")
+    headers = request_ctx.request.headers
+    key = headers.get("X-API-Key")
     if key is not None:
         return key
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
     if not scheme:
         return None
     if scheme.lower() != "bearer" or not token:

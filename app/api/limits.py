@@ -3,7 +3,7 @@
 from flask import Flask, Response, g, request
 
 from app.api.contract import LIMITED
-from app.api.guard import BOOTSTRAP, needed_permission, principal
+from app.api.guard import BOOTSTRAP, permission, principal
 from app.api.http import versioned
 from app.core.parts import parts
 from app.core.principals import ANONYMOUS, PUBLIC
@@ -16,12 +16,10 @@ def install(app: Flask) -> None:
     """Limit the requests to the API of `app`; runs when it is known who asks, and before they are let in."""
 
     def limit() -> None:
-        if request.endpoint is None or request.method == "OPTIONS" or not versioned(request.path):
-            return
-        limits = parts().settings.rate_limits
-        view = app.view_functions[request.endpoint]
         # What is open to everybody has limits of its own: nobody may use up a limit that others need to log in.
-        if needed_permission(view) != PUBLIC and principal() != BOOTSTRAP:
+        # Where there is no route, and for OPTIONS, everything is.
+        if permission() != PUBLIC and versioned(request.path) and principal() != BOOTSTRAP:
+            limits = parts().settings.rate_limits
             _take(Policy("requests", limits.requests, limits.window_seconds), _caller())
 
     def tell(response: Response) -> Response:

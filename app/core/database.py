@@ -114,7 +114,7 @@ class Database:
         }
         if settings.replica_url_file is not None:
             self._readers[Source.REPLICA] = make_engine(
-                settings.replica_url_file, settings, isolation_level="AUTOCOMMIT"
+                settings.replica_url_file, settings, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True
             )
         self._waiting = Waiting(self._readers[Source.PRIMARY], turns)
         self._away_until = dict.fromkeys(self._readers, 0.0)

@@ -35,9 +35,10 @@ class Faults(BaseModel):
 
 def install(app: Flask, faults: Faults) -> None:
     """Make requests to `app` slow or fail; each such answer carries `X-Fault: injected`."""
+    harmless = not (faults.latency_seconds or faults.error_rate)
 
     def harm() -> None:
-        if request.path in _SPARED:
+        if harmless or request.path in _SPARED:
             return
         if faults.latency_seconds:
             g.fault = "latency"

@@ -2,13 +2,17 @@
 
 Two fixed windows stand for a sliding one: of the window before, that share counts which the last `seconds` still
 overlap. Refused requests do not count, so that who asks too often is held to the limit and not shut out.
+
+Who is far from a limit is not asked after in Redis each time: a process counts some requests of a caller there ahead,
+never more than it has let pass in this window, and never when few are left (docs/adr/0081). So no request slips
+through, and what was counted ahead and never came is at most as much as what came.
 """
 
 import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter
@@ -25,7 +29,7 @@ _MILLISECONDS = 1000
 
 # `taken` in Lua: atomic, and one way to Redis and back.
 _SCRIPT = """
-local now, window, requests = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local now, window, requests, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local kept = redis.call('HMGET', KEYS[1], 'window', 'count', 'before')
 local index, count, before = tonumber(kept[1] or -1), tonumber(kept[2] or 0), tonumber(kept[3] or 0)
 local current = math.floor(now / window)
@@ -36,12 +40,16 @@ end
 local left = window - math.max(now - index * window, 0)
 local allowed = before * left + (count + 1) * window <= requests * window
 if allowed then
-  count = count + 1
+  local remaining = math.floor((requests * window - before * left) / window) - count - 1
+  ahead = math.max(math.min(ahead, math.floor((remaining - tonumber(ARGV[5])) / tonumber(ARGV[6]))), 0)
+  count = count + 1 + ahead
   redis.call('HSET', KEYS[1], 'window', index, 'count', count, 'before', before)
   redis.call('PEXPIRE', KEYS[1], 2 * window)
 end
-return {index, count, before, allowed and 1 or 0}
+return {index, count, before, allowed and 1 or 0, ahead}
 """
+# So many are left to be counted one by one; of what is left besides, this share at once.
+_ONE_BY_ONE, _SHARE = 200, 50
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,21 @@ class Count:
     window: int
     count: int
     before: int
+
+
+@dataclass
+class _Ahead:
+    """What this process has counted of one caller before it came.
+
+    Attributes:
+        counted: what Redis said then.
+        left: how many of it have not come yet.
+        passed: how many this process has let pass in that window.
+    """
+
+    counted: Count
+    left: int
+    passed: int
 
 
 @dataclass(frozen=True)
@@ -151,6 +174,7 @@ class RateLimiter:
         self._breaker = Breaker(failures=5, pause=2.0)
         self._clock = clock
         self._own: BoundedCache[str, Count] = BoundedCache()
+        self._ahead: BoundedCache[str, _Ahead] = BoundedCache()
         self._lock = Lock()
         self._requests = Counter(
             "payload_rate_limit_requests_total",
@@ -163,27 +187,56 @@ class RateLimiter:
         """Count a request of a caller, unless it is one too many."""
         now = int(self._clock() * _MILLISECONDS)
         name = f"{policy.name}:{caller}"
-        found, place = self._take_from_redis(policy, name, now), "redis"
+        found, place = self._take_ahead(policy, name, now) or self._take_from_redis(policy, name, now), "redis"
         if found is None:
             found, place = self._take_here(policy, name, now), "process"
         count, allowed = found
         self._requests.labels(policy.name, "allowed" if allowed else "refused", place).inc()
         return outcome(count, allowed, policy, now)
 
+    def _take_ahead(self, policy: Policy, name: str, now: int) -> tuple[Count, bool] | None:
+        """A request that was counted before; None if there is none."""
+        with self._lock:
+            held = self._ahead.get(name)
+            if held is None or not held.left or held.counted.window != now // policy.window:
+                return None
+            held.left -= 1
+            held.passed += 1
+            return replace(held.counted, count=held.counted.count - held.left), True
+
+    def _hold(self, policy: Policy, name: str, counted: Count, ahead: int) -> None:
+        """Keep what was counted ahead, and how many have passed."""
+        with self._lock:
+            held = self._ahead.get(name)
+            if held is None or held.counted.window != counted.window:
+                held = _Ahead(counted, 0, 0)
+            # Another thread may have counted some ahead meanwhile; they are all good.
+            self._ahead.put(name, _Ahead(counted, held.left + ahead, held.passed + 1), 2 * policy.seconds)
+
+    def _passed(self, policy: Policy, name: str, now: int) -> int:
+        held = self._ahead.get(name)
+        return 0 if held is None or held.counted.window != now // policy.window else held.passed
+
     def _take_from_redis(self, policy: Policy, name: str, now: int) -> tuple[Count, bool] | None:
         if self._script is None or not self._breaker.allows():
             return None
         try:
             with trace.span("redis limit", Kind.CLIENT, {"db.system.name": "redis"}):
-                window, count, before, allowed = self._script(
-                    keys=[self._prefix + name], args=[now, policy.window, policy.requests]
+                wanted = self._passed(policy, name, now)
+                window, count, before, allowed, ahead = self._script(
+                    keys=[self._prefix + name],
+                    args=[now, policy.window, policy.requests, wanted, _ONE_BY_ONE, _SHARE],
                 )
         except RedisError as error:
             self._breaker.failed()
             _LOG.warning("redis did not answer", extra={"error.message": str(error)})
             return None
         self._breaker.succeeded()
-        return Count(window, count, before), bool(allowed)
+        counted = Count(window, count, before)
+        if not allowed:
+            return counted, False
+        self._hold(policy, name, counted, ahead)
+        return replace(counted, count=count - ahead), True
 
     def _take_here(self, policy: Policy, name: str, now: int) -> tuple[Count, bool]:
         with self._lock:

@@ -1,15 +1,21 @@
 """Around every request: its id, its trace, the response headers that name the version, and one access line."""
 
 import logging
+import os
 import re
 import time
-from uuid import uuid4
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g
+from flask.globals import app_ctx, request_ctx
 
 from app.core import consistency, trace
 from app.core.settings import Settings
 from app.core.trace import Kind
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _LOG = logging.getLogger("app.access")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -34,61 +40,90 @@ SECURITY = {
 
 def install(app: Flask, settings: Settings) -> None:
     """Put the functions of this module around every request of `app`."""
+    app.wsgi_app = _SameHeaders(
+        app.wsgi_app,
+        [*SECURITY.items(), ("X-Slipway-Colour", settings.colour), ("X-Slipway-Version", settings.version)],
+    )
 
     def begin() -> None:
-        given = request.headers.get("X-Request-ID", "")
-        g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
-        g.started = time.perf_counter_ns()
-        g.consistency = consistency.begin(request.headers.get(_TOKEN))
-        rule = request.url_rule.rule if request.url_rule else None
-        g.span = None
-        if request.path in _QUIET:
+        # Not the proxies `request` and `g`, which look for their object at each use.
+        asked, here = request_ctx.request, app_ctx.g
+        headers, rule = asked.headers, asked.url_rule
+        given = headers.get("X-Request-ID", "")
+        here.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+        here.started = time.perf_counter_ns()
+        here.consistency = consistency.begin(headers.get(_TOKEN))
+        here.span = here.fault = None
+        if asked.path in _QUIET:
             trace.enter(None)  # asked for ever by the platform: no trace of anybody's
             return
-        g.span = trace.begin(
-            request.method if rule is None else f"{request.method} {rule}",
+        here.span = trace.begin(
+            asked.method if rule is None else f"{asked.method} {rule.rule}",
             Kind.SERVER,
-            request.headers.get("traceparent"),
-            {"http.request.method": request.method, "http.route": rule or "none", "http.request.id": g.request_id},
+            headers.get("traceparent"),
+            {
+                "http.request.method": asked.method,
+                "http.route": "none" if rule is None else rule.rule,
+                "http.request.id": here.request_id,
+            },
         )
 
     def finish(response: Response) -> Response:
-        response.headers["X-Request-ID"] = g.request_id
-        response.headers.extend(SECURITY)
-        # What one caller may see is not for shared caches; the caller's own must ask again (ETag).
-        response.headers.setdefault("Cache-Control", "private, no-cache")
-        if g.consistency.written is not None:
-            response.headers[_TOKEN] = g.consistency.written
-        fault = g.get("fault")
-        if fault is not None:
-            response.headers["X-Fault"] = "injected"
-        if g.consistency.stale:
-            response.headers["X-Consistency-Stale"] = "true"
-        response.headers["X-Slipway-Colour"] = settings.colour
-        response.headers["X-Slipway-Version"] = settings.version
-        quiet = request.path in _QUIET and response.status_code < _FIRST_ERROR
+        asked, here = request_ctx.request, app_ctx.g
+        headers, status, known = response.headers, response.status_code, here.consistency
+        headers["X-Request-ID"] = here.request_id
+        if "Cache-Control" not in headers:
+            # What one caller may see is not for shared caches; the caller's own must ask again (ETag).
+            headers["Cache-Control"] = "private, no-cache"
+        if known.written is not None:
+            headers[_TOKEN] = known.written
+        if here.fault is not None:
+            headers["X-Fault"] = "injected"
+        if known.stale:
+            headers["X-Consistency-Stale"] = "true"
+        failed = status >= _FIRST_ERROR
         _LOG.log(
-            logging.DEBUG if quiet else logging.INFO,
+            logging.DEBUG if not failed and asked.path in _QUIET else logging.INFO,
             "request",
             extra={
                 "event.dataset": "payload.access",
-                "event.duration": time.perf_counter_ns() - g.started,  # nanoseconds, as ECS says
-                "event.outcome": "success" if response.status_code < _FIRST_ERROR else "failure",
-                "http.request.id": g.request_id,
-                "http.request.method": request.method,
-                "http.response.status_code": response.status_code,
-                "http.route": request.url_rule.rule if request.url_rule else None,
-                "url.path": request.path,
-                "labels.fault": fault,
-                "client.ip": request.remote_addr,
+                "event.duration": time.perf_counter_ns() - here.started,  # nanoseconds, as ECS says
+                "event.outcome": "failure" if failed else "success",
+                "http.request.id": here.request_id,
+                "http.request.method": asked.method,
+                "http.response.status_code": status,
+                "http.route": None if asked.url_rule is None else asked.url_rule.rule,
+                "url.path": asked.path,
+                "labels.fault": here.fault,
+                "client.ip": asked.remote_addr,
             },
         )
-        if g.span is not None:
-            status = response.status_code
+        if here.span is not None:
             error = str(status) if status >= _FIRST_FAILURE else None
-            g.span.end(attributes={"http.response.status_code": status}, error=error)
+            here.span.end(attributes={"http.response.status_code": status}, error=error)
         trace.enter(None)  # the thread's next line may belong to nobody
         return response
 
     app.before_request(begin)
     app.after_request(finish)
+
+
+class _SameHeaders:
+    """Adds headers that are the same in every answer, all in one go.
+
+    Args:
+        app: the WSGI application behind it.
+        headers: what is added.
+    """
+
+    def __init__(self, app: "WSGIApplication", headers: list[tuple[str, str]]) -> None:
+        self._app = app
+        self._headers = headers
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer a request."""
+
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            return start_response(status, headers + self._headers, *error)
+
+        return self._app(environ, start)

@@ -4,7 +4,7 @@ A trace's id is always there, continues what a caller sent, and is in every log 
 microseconds and no library. `app.core.tracing` sets a recorder where spans are sent somewhere (docs/adr/0064).
 """
 
-import random
+import os
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -16,7 +16,6 @@ from typing import Protocol, Self
 
 _HEADER = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SAMPLED = 1
-_CHANCE = random.SystemRandom()  # forked processes must not make the same ids
 
 Attributes = Mapping[str, str | int]
 
@@ -103,7 +102,10 @@ def begin(name: str, kind: Kind, header: str | None, attributes: Attributes) -> 
     """Begin work that came from elsewhere, with its `traceparent`; the caller ends the span, if there is one."""
     parent = parse(header)
     if _recorder is None:
-        enter(parent or Trace(f"{_CHANCE.getrandbits(128):032x}", f"{_CHANCE.getrandbits(64):016x}", sampled=False))
+        if parent is None:
+            digits = os.urandom(24).hex()  # of the system: forked processes must not make the same ids
+            parent = Trace(digits[:32], digits[32:], sampled=False)
+        enter(parent)
         return None
     span = _recorder.start(name, kind, parent, attributes)
     enter(span.trace)

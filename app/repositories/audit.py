@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection, Insert, column, delete, insert, select, table, text
 
 from app.models import AuditEntry, table_of
+from app.repositories.bound import bound, given
+
+_PREFIX = "audit"
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,17 @@ class Act:
 def entry(act: Act) -> Insert:
     """Return the statement that writes an act down; callers make it part of their own statement."""
     return insert(AuditEntry).values(id=uuid4(), **vars(act))
+
+
+def bound_entry() -> Insert:
+    """Return the same statement for any act; goes with `entry_parameters`."""
+    table_of_acts = table_of(AuditEntry)
+    return insert(table_of_acts).values(bound(table_of_acts, table_of_acts.c.keys(), _PREFIX))
+
+
+def entry_parameters(act: Act) -> dict[str, Any]:
+    """Return what `bound_entry` is executed with."""
+    return given({"id": uuid4(), **vars(act)}, _PREFIX)
 
 
 def make_month(connection: Connection, month: date) -> bool:

@@ -7,7 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.models import IdempotencyKey
+from app.models import IdempotencyKey, table_of
+from app.repositories.bound import bound, given
+
+_TABLE = table_of(IdempotencyKey)
+_PREFIX = "claim"
+_CLAIM = insert(_TABLE).values(bound(_TABLE, _TABLE.c.keys(), _PREFIX)).on_conflict_do_nothing().returning(_TABLE.c.key)
 
 
 class KeyReusedError(Exception):
@@ -39,19 +44,8 @@ def claim(connection: Connection, wanted: Claim, result: dict[str, Any], now: da
     Raises:
         KeyReusedError: the key belongs to a request with another body.
     """
-    inserted = connection.execute(
-        insert(IdempotencyKey)
-        .values(
-            scope=wanted.scope,
-            key=wanted.key,
-            request_hash=wanted.request_hash,
-            result=result,
-            replays=0,
-            created_at=now,
-        )
-        .on_conflict_do_nothing()
-        .returning(IdempotencyKey.key)
-    ).one_or_none()
+    values = {**vars(wanted), "result": result, "replays": 0, "created_at": now}
+    inserted = connection.execute(_CLAIM, given(values, _PREFIX)).one_or_none()
     if inserted is not None:
         return None
     earlier = connection.execute(

@@ -1,6 +1,6 @@
 """Statements over messages. The table is the truth; the stream in Redis only carries what is due to a worker."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,9 +10,15 @@ from sqlalchemy import Connection, Insert, delete, insert, select, update
 from app.core import trace
 from app.models import Message, table_of
 from app.repositories.audit import Act
+from app.repositories.bound import bound, given
+
+#: Columns of a message and their values.
+Announcement = Mapping[str, Any]
 
 _TABLE = table_of(Message)
 _WHAT = (_TABLE.c.id, _TABLE.c.topic, _TABLE.c.payload, _TABLE.c.trace, _TABLE.c.traceparent)
+_ANNOUNCED = ("topic", "payload", "trace", "traceparent", "attempts", "due_at")
+_PREFIX = "message"
 MOST_ATTEMPTS = 5
 # A published message whose consumer has not committed by then is published again.
 _AGAIN_AFTER = timedelta(seconds=30)
@@ -37,17 +43,32 @@ class Due:
     traceparent: str | None = None
 
 
-def announcement(topic: str, payload: dict[str, Any], act: Act) -> Insert:
-    """Return the statement that announces something; callers make it part of their own statement."""
+def announcement(topic: str, payload: dict[str, Any], act: Act) -> Announcement:
+    """Return what is written to announce something; `tables.add` makes it part of its own statement."""
     here = trace.current()
-    return insert(_TABLE).values(
-        topic=topic,
-        payload=payload,
-        trace=act.request_id,
-        traceparent=None if here is None else here.header,
-        attempts=0,
-        due_at=act.at,
-    )
+    return {
+        "topic": topic,
+        "payload": payload,
+        "trace": act.request_id,
+        "traceparent": None if here is None else here.header,
+        "attempts": 0,
+        "due_at": act.at,
+    }
+
+
+def bound_announcement() -> Insert:
+    """Return the statement for any announcement; goes with `announcement_parameters`."""
+    return insert(_TABLE).values(bound(_TABLE, _ANNOUNCED, _PREFIX))
+
+
+def announcement_parameters(made: Announcement) -> dict[str, Any]:
+    """Return what `bound_announcement` is executed with."""
+    return given(made, _PREFIX)
+
+
+def announce(connection: Connection, made: Announcement) -> None:
+    """Write an announcement down by itself."""
+    connection.execute(bound_announcement(), announcement_parameters(made))
 
 
 def take_due(connection: Connection, now: datetime, limit: int) -> Sequence[Due]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -9,9 +10,11 @@ from sqlalchemy import (
     CTE,
     Connection,
     Insert,
+    Select,
     Table,
     Uuid,
     any_,
+    bindparam,
     cast,
     column,
     delete,
@@ -24,9 +27,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.repositories.audit import Act, entry
+from app.repositories.audit import Act, bound_entry, entry, entry_parameters
+from app.repositories.bound import bound, given
+from app.repositories.messages import Announcement, announcement_parameters, bound_announcement
 
 Record = Mapping[str, Any]
+_ROW = "row"
 
 
 @dataclass(frozen=True)
@@ -68,9 +74,13 @@ class Slice:
 
 def get(connection: Connection, table: Table, row_id: UUID, columns: Sequence[str]) -> Record | None:
     """Return columns of a row by id."""
-    query = select(*(table.c[name] for name in columns)).where(table.c.id == row_id)
-    row = connection.execute(query).mappings().one_or_none()
+    row = connection.execute(_getting(table, tuple(columns)), {_ROW: row_id}).mappings().one_or_none()
     return None if row is None else dict(row)
+
+
+@cache
+def _getting(table: Table, columns: tuple[str, ...]) -> Select[Any]:
+    return select(*(table.c[name] for name in columns)).where(table.c.id == bindparam(_ROW, type_=table.c.id.type))
 
 
 def page(connection: Connection, table: Table, wanted: Slice) -> Sequence[Record]:
@@ -112,12 +122,17 @@ def _array(ids: Sequence[UUID]) -> Any:
     return cast(list(ids), ARRAY(Uuid))
 
 
-def add(connection: Connection, table: Table, values: Record, act: Act, message: Insert | None) -> None:
+def add(connection: Connection, table: Table, values: Record, act: Act, message: Announcement | None) -> None:
     """Insert a row, its audit entry and the message about it, in one statement."""
-    statement = insert(table).values(values).add_cte(_audit(act))
-    if message is not None:
-        statement = statement.add_cte(message.cte("message"))
-    connection.execute(statement)
+    announced = {} if message is None else announcement_parameters(message)
+    parameters = {**given(values, _ROW), **entry_parameters(act), **announced}
+    connection.execute(_adding(table, tuple(values), announces=message is not None), parameters)
+
+
+@cache
+def _adding(table: Table, names: tuple[str, ...], *, announces: bool) -> Insert:
+    statement = insert(table).values(bound(table, names, _ROW)).add_cte(bound_entry().cte("audit"))
+    return statement.add_cte(bound_announcement().cte("message")) if announces else statement
 
 
 def change(

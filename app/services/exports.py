@@ -15,7 +15,7 @@ from app.core.database import Database, Source
 from app.models import Export, table_of
 from app.repositories import tables
 from app.repositories.audit import Act
-from app.repositories.messages import announcement
+from app.repositories.messages import announce, announcement
 from app.repositories.tables import Record, Slice
 from app.services.kinds import COURSES, NEWEST_FIRST, USERS, Kind
 from app.services.resources import Caller, MissingError
@@ -132,7 +132,7 @@ def build(database: Database, export_id: UUID, request_id: str | None) -> None:
 
     def finish(connection: Connection) -> None:
         if connection.execute(done).rowcount == 1:
-            connection.execute(finished)
+            announce(connection, finished)
 
     database.write(finish)
 
