@@ -159,3 +159,63 @@ def test_without_redis_a_process_counts_alone_and_soon_nothing_is_slower(redis_f
         made.take(policy, "bob")
     assert made.take(policy, "ann").remaining < 200
     client.close()
+
+
+FAR = Policy("requests", 600, 60)
+
+
+def calls_of(made: RateLimiter, monkeypatch) -> list[object]:
+    """Each question to Redis from now on."""
+    calls, ask = [], made._script
+
+    def counted(**given):
+        calls.append(given)
+        return ask(**given)
+
+    monkeypatch.setattr(made, "_script", counted)
+    return calls
+
+
+def test_who_is_far_from_the_limit_is_asked_after_seldom_and_told_the_truth(client, monkeypatch):
+    made = limiter(client, lambda: START / 1000)
+    calls = calls_of(made, monkeypatch)
+    told = [made.take(FAR, "ann") for _ in range(601)]
+    assert [one.remaining for one in told if one.allowed] == list(reversed(range(600)))
+    assert not told[600].allowed
+    assert len(calls) < 400  # the last 200 one by one, and one for the one that is refused
+    assert len(calls) > 201
+
+
+def test_no_request_slips_through_where_several_count_ahead(client):
+    limiters = [limiter(client, lambda: START / 1000) for _ in range(3)]
+    with ThreadPoolExecutor(6) as pool:
+        told = list(pool.map(lambda number: limiters[number % 3].take(FAR, "ann"), range(900)))
+    assert sum(one.allowed for one in told) == 600
+
+
+def test_what_was_counted_ahead_and_never_came_is_no_more_than_what_came(client):
+    busy, other = (limiter(client, lambda: START / 1000) for _ in range(2))
+    for come in range(1, 60):
+        busy.take(FAR, "ann")
+        (name,) = client.keys("payload:dev:limit:*")
+        assert come <= int(client.hget(name, "count")) <= 2 * come
+    assert other.take(FAR, "ann").allowed
+
+
+def test_what_was_counted_ahead_ends_with_its_window(client, monkeypatch):
+    now = [START / 1000]
+    made = limiter(client, lambda: now[0])
+    for _ in range(4):
+        made.take(FAR, "ann")
+    now[0] += 60
+    calls = calls_of(made, monkeypatch)
+    made.take(FAR, "ann")
+    assert len(calls) == 1
+
+
+def test_near_the_limit_nothing_is_counted_ahead(client, monkeypatch):
+    made = limiter(client, lambda: START / 1000)
+    calls = calls_of(made, monkeypatch)
+    for _ in range(100):
+        made.take(Policy("logins", 100, 60), "ann")
+    assert len(calls) == 100
