@@ -3,6 +3,7 @@
 Not wrk: it sends the next request when the last is answered, so that while a server hangs it measures nothing.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -69,12 +70,17 @@ class Meter:
             for lane in range(self.most)
         ]
         self._begun = 0.0
+        self._due: dict[tuple[str, int], float] = {}
 
     def start(self) -> None:
         """Begin."""
         self._begun = time.monotonic()
         for thread in self._threads:
             thread.start()
+
+    def behind(self) -> float:
+        """Seconds since the oldest request was due that has not ended; 0 if none is late."""
+        return max(time.monotonic() - min(self._due.values(), default=math.inf), 0)
 
     def stop(self) -> None:
         """End, when everything that was sent has ended."""
@@ -87,6 +93,7 @@ class Meter:
         pause = self.most / self.per_second
         due = self._begun + lane / self.per_second
         with httpx.Client(timeout=LONGEST_SECONDS) as client:
+            self._due[kind, lane] = due
             while not self._ended.wait(max(due - time.monotonic(), 0)):
                 wrong = _ask(client, ask)
                 now = time.monotonic()
@@ -94,6 +101,7 @@ class Meter:
                     wrong = "took too long"
                 self.samples.append(Sample(kind, due, (now - due) * 1000, wrong))
                 due += pause
+                self._due[kind, lane] = due
 
 
 def _ask(client: httpx.Client, ask: Ask) -> str:

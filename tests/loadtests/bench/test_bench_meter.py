@@ -40,11 +40,11 @@ def server():
     made.server_close()
 
 
-def stream(url, seconds, meanwhile=lambda: None):
+def stream(url, seconds, meanwhile=lambda _: None):
     meter = Meter({"read": Ask(lambda: httpx.Request("GET", url), 200)}, per_second=20, most=8)
     meter.start()
     time.sleep(seconds / 2)
-    meanwhile()
+    meanwhile(meter)
     time.sleep(seconds / 2)
     meter.stop()
     return meter.samples
@@ -60,8 +60,10 @@ def test_while_the_server_hangs_more_are_sent_and_all_are_timed_from_when_they_w
     release = threading.Timer(1.5, server.go.set)
     server.go.clear()
     release.start()
-    samples = stream(server.url, 1.0)
+    behind = []
+    samples = stream(server.url, 1.0, lambda meter: behind.append(meter.behind()))
     release.join()
+    assert behind[0] > 0.3
     waited = [it for it in samples if it.ms > 500]
     assert len(waited) >= 8
     assert not any(it.wrong for it in samples)
