@@ -99,6 +99,8 @@ class Profile:
         backups_retention_days: Days to each moment of which Postgres can be restored.
         service: Each pod of the service.
         service_replicas: Pods of each colour.
+        worker: Each worker of the service.
+        worker_replicas: Workers of each colour; those of one colour consume.
     """
 
     metallb_controller: Size
@@ -148,6 +150,8 @@ class Profile:
     backups_retention_days: int
     service: Size
     service_replicas: int
+    worker: Size
+    worker_replicas: int
 
 
 #: Instances of Postgres in every profile: with one synchronous replica required, two would stop all writes when one
@@ -204,6 +208,8 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             backups_retention_days=3,
             service=Size("50m", "160Mi", "1", "384Mi"),
             service_replicas=2,
+            worker=Size("10m", "96Mi", "500m", "256Mi"),
+            worker_replicas=1,
         ),
         ProfileName.STANDARD: Profile(
             metallb_controller=Size("50m", "64Mi", "500m", "256Mi"),
@@ -253,6 +259,8 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             backups_retention_days=14,
             service=Size("250m", "256Mi", "1", "512Mi"),
             service_replicas=3,
+            worker=Size("50m", "128Mi", "1", "384Mi"),
+            worker_replicas=1,
         ),
         ProfileName.HA: Profile(
             metallb_controller=Size("100m", "128Mi", "1", "512Mi"),
@@ -302,6 +310,8 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             backups_retention_days=30,
             service=Size("500m", "512Mi", "2", "1Gi"),
             service_replicas=4,
+            worker=Size("100m", "192Mi", "1", "512Mi"),
+            worker_replicas=2,
         ),
     }
 )

@@ -150,7 +150,7 @@ def rollout_spec(name: str, image: str, values: Mapping[str, Any]) -> dict[str, 
         image: The first one.
         values: All values of the chart.
     """
-    chosen, migrations = values["rollout"], values["migrations"]
+    chosen, migrations, workers = values["rollout"], values["migrations"], values["workers"]
     if chosen["strategy"] == "canary":
         strategy: dict[str, Any] = {"canary": {"approval": chosen["approval"], "steps": chosen["steps"]}}
     else:
@@ -171,6 +171,7 @@ def rollout_spec(name: str, image: str, values: Mapping[str, Any]) -> dict[str, 
         "strategy": strategy,
         **({"analysis": analysis} if chosen["metrics"] else {}),
         **({"config": told} if told else {}),
+        **({"workers": {"template": f"{name}-worker", "replicas": workers["replicas"]}} if workers["enabled"] else {}),
         **({"migrations": migrated} if migrations["enabled"] else {}),
         **{key: chosen[key] for key in _SAME},
     }

@@ -39,6 +39,7 @@ CHART: Final = "../../../helm/service"
 _CA: Final = "ca.crt"
 _TRUSTED: Final = "OTEL_EXPORTER_OTLP_CERTIFICATE"
 _MIGRATE: Final = ("python", "-m", "app.migrate")
+_WORK: Final = ("python", "-m", "app.work")
 #: There is a stable version as soon as the first one has been promoted; then the service serves.
 SERVES: Final = "jsonpath={.status.stable.hash}"
 #: What was asked for by `slipway rollout`: the wish of a person or a pipeline, never one of this program.
@@ -218,9 +219,21 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
         "configMaps": [] if settings.flags is None else [flags.mount()],
         **known,
         "migrations": {"enabled": migrated, "command": list(_MIGRATE) if migrated else []},
+        "workers": {
+            "enabled": _has_workers(parts),
+            "command": list(_WORK),
+            "replicas": profile.worker_replicas,
+            "controllerNamespace": naming.Namespace.ROLLOUT.value,
+            "resources": {"requests": profile.worker.requests(), "limits": profile.worker.limits()},
+        },
         "resources": {"requests": profile.service.requests(), "limits": profile.service.limits()},
         "networkPolicy": {**known["networkPolicy"], "egress": connections.openings(parts, webhook)},
     }
+
+
+def _has_workers(parts: Parts) -> bool:
+    """Messages wait in Postgres and travel by Redis: without either there is nothing to work on."""
+    return parts.postgres is not Store.OFF and parts.redis is not Store.OFF
 
 
 def _traces(settings: ServiceSettings, parts: Parts) -> dict[str, str]:
@@ -268,5 +281,10 @@ def rollout_spec(config: ServiceConfig) -> dict[str, Any]:
             *({"kind": "Secret", "name": name} for name in connections.secrets(parts)),
         ],
         **({} if parts.postgres is Store.OFF else {"migrations": {"command": list(_MIGRATE)}}),
+        **(
+            {"workers": {"template": f"{naming.SERVICE}-worker", "replicas": profile.worker_replicas}}
+            if _has_workers(parts)
+            else {}
+        ),
         "rollbackWindow": settings.rollback_window,
     }

@@ -212,7 +212,7 @@ def outcome(rollout: Rollout, image: str, *, since: int = 1) -> ExitCode | None:
     stable = status.stable
     if status.phase in SETTLED and stable is not None and stable.image == image:
         return ExitCode.PROMOTED
-    if status.phase is Phase.PAUSED and status.reason is not Reason.NONE:
+    if status.reason is Reason.SERVICE_TAKEN or (status.phase is Phase.PAUSED and status.reason is not Reason.NONE):
         return ExitCode.PAUSED
     under_way = status.candidate is not None and status.candidate.image == image
     last = next((line for line in reversed(status.history) if line.image == image), None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from slipway.rollout import analysis, measure, objects, resource
+from slipway.rollout import analysis, claims, measure, objects, resource, switch, views
 from slipway.rollout.analysis import Measurement
 from slipway.rollout.api import APPS, BATCH, CORE, MANAGER, ROLLOUTS, Api, Refused, path_of
 from slipway.rollout.context import Context
@@ -21,13 +21,15 @@ from slipway.rollout.measure import Prometheus, Recent
 from slipway.rollout.observation import (
     Action,
     ApplyColour,
-    ColourView,
+    ApplyWorkers,
     JobView,
     Observation,
     Rollout,
     RunJob,
+    SetConsumers,
     SetPreview,
     SetWeights,
+    Switch,
     Wanted,
 )
 from slipway.rollout.routers import Router
@@ -61,6 +63,7 @@ class ClusterPorts:
         self.namespace = namespace
         self.name = name
         self.last: Rollout | None = None
+        self._rollouts = path_of(ROLLOUTS, namespace, "rollouts")
         self._wanted: tuple[Wanted, dict[str, Any], list[dict[str, Any]]] | None = None
 
     def now(self) -> float:
@@ -73,7 +76,7 @@ class ClusterPorts:
 
     async def read(self) -> Rollout | None:
         """Return the object from the API server itself."""
-        found = await self._api.get(path_of(ROLLOUTS, self.namespace, "rollouts", self.name))
+        found = await self._api.get(f"{self._rollouts}/{self.name}")
         if found is None or found["metadata"].get("deletionTimestamp"):
             return None
         self.last = resource.parse(found)
@@ -91,8 +94,8 @@ class ClusterPorts:
         label = f"{objects.ROLLOUT}={rollout.name}"
         deployments = await self._api.list(self._path(APPS, "deployments"), label)
         pods = await self._api.list(self._path(CORE, "pods"), label)
-        colours = {colour: _colour_view(rollout.name, colour, deployments, pods) for colour in Colour}
-        addresses = _addresses(pods)
+        colours = {colour: views.colour_view(rollout.name, colour, deployments, pods) for colour in Colour}
+        addresses = views.addresses(pods)
         reading = await self._world.router.read(rollout, addresses)
         if reading.annotation is None:
             problems.append(f"there is no Service {rollout.spec.service}")
@@ -107,6 +110,8 @@ class ClusterPorts:
             free_slots=reading.free_slots,
             problems=tuple(problems),
             preview=reading.preview,
+            switch=await self._switch(rollout),
+            holder=claims.holder(await self._api.list(self._rollouts), self.name),
         )
         self._note()
         return replace(seen, measurements=await self._measure(rollout, seen))
@@ -145,6 +150,13 @@ class ClusterPorts:
         )
         self._wanted = (wanted, kept, sources)
         return wanted
+
+    async def _switch(self, rollout: Rollout) -> Switch | None:
+        status = rollout.status
+        revisions = (status.stable, status.candidate, status.standby)
+        if rollout.spec.workers is None and not any(found is not None and found.workers for found in revisions):
+            return None
+        return switch.read(await self._api.get(self._path(CORE, "configmaps", switch.name_of(rollout.name))))
 
     async def _jobs(self, rollout: Rollout, pods: list[dict[str, Any]]) -> Mapping[str, JobView]:
         jobs = await self._api.list(self._path(BATCH, "jobs"), f"{objects.ROLLOUT}={rollout.name}")
@@ -193,7 +205,7 @@ class ClusterPorts:
     async def write(self, rollout: Rollout, status: RolloutStatus, event: str) -> None:
         """Replace the status of exactly this version, and tell people."""
         await self._api.replace(
-            path_of(ROLLOUTS, self.namespace, "rollouts", self.name, "status"),
+            f"{self._rollouts}/{self.name}/status",
             {
                 "apiVersion": resource.API_VERSION,
                 "kind": resource.KIND,
@@ -243,7 +255,13 @@ class ClusterPorts:
             case RunJob():
                 await self._run(rollout, action)
             case ApplyColour():
-                await self._apply_colour(rollout, action)
+                name = objects.deployment_name(rollout.name, action.colour)
+                await self._apply(rollout, action, rollout.spec.template, name)
+            case ApplyWorkers():
+                name = objects.deployment_name(rollout.name, action.colour, objects.WORKER)
+                await self._apply(rollout, action, rollout.spec.workers and rollout.spec.workers.template, name)
+            case SetConsumers():
+                await self._consume(rollout, action)
         LOG.info("acted", extra={"rollout": self.name, "namespace": self.namespace, "act": repr(action)})
 
     def _who(self, rollout: Rollout) -> dict[str, str]:
@@ -292,93 +310,40 @@ class ClusterPorts:
             manifest = objects.check_job(check, action, who)
         await self._api.create(self._path(BATCH, "jobs"), manifest)
 
-    async def _apply_colour(self, rollout: Rollout, action: ApplyColour) -> None:
-        name = objects.deployment_name(rollout.name, action.colour)
-        if action.revision:
-            await self._put(rollout, action, rollout.spec.template, name, "web", action.replicas, action.version)
-        else:
-            await self._api.merge(
-                self._path(APPS, "deployments", name),
-                {"metadata": {"resourceVersion": action.version}, "spec": {"replicas": action.replicas}},
-            )
-        await self._workers(rollout, action)
-
-    async def _workers(self, rollout: Rollout, action: ApplyColour) -> None:
-        workers = rollout.spec.workers
-        name = objects.deployment_name(rollout.name, action.colour, "worker")
-        found = await self._api.get(self._path(APPS, "deployments", name))
-        if workers is None or (found is None and action.workers == 0):
-            return
-        web = await self._api.get(self._path(APPS, "deployments", objects.deployment_name(rollout.name, action.colour)))
-        revision = action.revision or (web or {"metadata": {"labels": {}}})["metadata"]["labels"].get(objects.REVISION)
-        if found is None or found["metadata"]["labels"].get(objects.REVISION) != revision:
-            if not revision:
-                raise Conflict(f"the revision of {action.colour} is unknown; its workers wait")
-            version = "" if found is None else found["metadata"]["resourceVersion"]
-            await self._put(
-                rollout, replace(action, revision=revision), workers.template, name, "worker", action.workers, version
-            )
-        elif found["spec"]["replicas"] != action.workers:
-            await self._api.merge(
-                self._path(APPS, "deployments", name),
-                {
-                    "metadata": {"resourceVersion": found["metadata"]["resourceVersion"]},
-                    "spec": {"replicas": action.workers},
-                },
-            )
-
-    async def _put(  # noqa: PLR0917 - said once, below
-        self, rollout: Rollout, action: ApplyColour, template: str, name: str, role: str, replicas: int, version: str
+    async def _apply(
+        self, rollout: Rollout, action: ApplyColour | ApplyWorkers, template: str | None, name: str
     ) -> None:
-        pinned = await self._pinned(rollout, template, action.revision)
+        path = self._path(APPS, "deployments", name)
+        if not action.revision:
+            numbers = {"metadata": {"resourceVersion": action.version}, "spec": {"replicas": action.replicas}}
+            await self._api.merge(path, numbers)
+            return
+        if template is None:
+            raise Conflict(f"the spec of {rollout.name} names no PodTemplate for {name} any more")
         manifest = objects.deployment(
-            pinned,
+            await self._pinned(rollout, template, action.revision),
             name=name,
             colour=action.colour,
-            role=role,
-            replicas=replicas,
+            role=objects.WORKER if isinstance(action, ApplyWorkers) else objects.WEB,
+            replicas=action.replicas,
             rollout=self._who(rollout),
-            version=version,
+            version=action.version,
         )
-        if version:
-            await self._api.replace(self._path(APPS, "deployments", name), manifest)
+        if action.version:
+            await self._api.replace(path, manifest)
         else:
             await self._api.create(self._path(APPS, "deployments"), manifest)
 
-
-def _colour_view(
-    rollout: str, colour: Colour, deployments: list[dict[str, Any]], pods: list[dict[str, Any]]
-) -> ColourView:
-    by_name = {found["metadata"]["name"]: found for found in deployments}
-    web = by_name.get(objects.deployment_name(rollout, colour))
-    workers = by_name.get(objects.deployment_name(rollout, colour, "worker"))
-    asked = 0 if workers is None else workers["spec"].get("replicas", 1)
-    if web is None:
-        return ColourView(workers=asked)
-    revision = web["metadata"]["labels"].get(objects.REVISION, "")
-    own = [
-        pod
-        for pod in pods
-        if pod["metadata"]["labels"].get(objects.COLOUR) == colour.value
-        and pod["metadata"]["labels"].get(objects.ROLE) == "web"
-    ]
-    current = [pod for pod in own if pod["metadata"]["labels"].get(objects.REVISION) == revision]
-    return ColourView(
-        revision=revision,
-        replicas=web["spec"].get("replicas", 1),
-        ready=sum(objects.is_ready(pod) for pod in current),
-        pods=len(own),
-        crash_looping=any(objects.is_crash_looping(pod) for pod in current),
-        workers=asked,
-        version=web["metadata"]["resourceVersion"],
-    )
-
-
-def _addresses(pods: list[dict[str, Any]]) -> dict[str, Colour]:
-    found: dict[str, Colour] = {}
-    for pod in pods:
-        address = pod.get("status", {}).get("podIP")
-        colour = pod["metadata"]["labels"].get(objects.COLOUR, "")
-        if address and colour in set(Colour):
-            found[address] = Colour(colour)
-    return found
+    async def _consume(self, rollout: Rollout, action: SetConsumers) -> None:
+        """Turn the switch, and make the kubelets look at once: a changed file they bring up to a minute later."""
+        who = self._who(rollout)
+        manifest = switch.manifest(who, action, objects.owner(who))
+        if action.version:
+            await self._api.replace(self._path(CORE, "configmaps", manifest["metadata"]["name"]), manifest)
+        else:
+            await self._api.create(self._path(CORE, "configmaps"), manifest)
+        told = {"metadata": {"annotations": {switch.TOLD: action.colour.value}}}
+        labels = f"{objects.ROLLOUT}={rollout.name},{objects.ROLE}={objects.WORKER}"
+        for pod in await self._api.list(self._path(CORE, "pods"), labels):
+            with contextlib.suppress(Conflict):  # gone meanwhile
+                await self._api.merge(self._path(CORE, "pods", pod["metadata"]["name"]), told)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from slipway.rollout import weights
-from slipway.rollout.observation import ColourView, Observation, Rollout, RouterView, Write
+from slipway.rollout.observation import ColourView, Observation, Rollout, RouterView, WorkersView, Write
 from slipway.rollout.spec import RolloutSpec, Step, steps_of
 from slipway.rollout.status import (
     KEPT,
@@ -71,6 +71,32 @@ class Context:
             return ColourView()
         found = self.seen.colours[revision.colour]
         return found if found.revision == revision.hash else replace(found, ready=0)
+
+    def workers(self, revision: Revision | None) -> WorkersView:
+        """Return the workers of a revision; none of them are ready when the colour's are another revision's."""
+        if revision is None or not revision.workers:
+            return WorkersView()
+        found = self.seen.colours[revision.colour].workers
+        return found if found.revision == revision.hash else replace(found, ready=0, crash_looping=False)
+
+    def workers_ready(self, revision: Revision | None) -> bool:
+        """Return whether a revision has all of its workers; one without any lacks none."""
+        if revision is None or not revision.workers:
+            return True
+        found = self.workers(revision)
+        return found.revision == revision.hash and found.ready >= self.workers_asked(revision)
+
+    def workers_asked(self, revision: Revision) -> int:
+        """Return how many workers a revision shall have; when the spec says it no more, as many as there are."""
+        if not revision.workers:
+            return 0
+        asked = self.spec.workers
+        return self.seen.colours[revision.colour].workers.replicas if asked is None else asked.replicas
+
+    def workers_crash(self, revision: Revision) -> bool:
+        """Return whether a revision's workers crash again and again, and none of them lives."""
+        found = self.workers(revision)
+        return found.crash_looping and found.ready == 0
 
     def weight(self) -> int:
         """Return the percent intended for the candidate."""

@@ -9,13 +9,14 @@ Three rules make it safe to run anywhere, any number of times, and to die at any
 2. Level-based. What to do follows from the status and the look, not from what was done before; repeating is harmless.
 3. Absolute timers. Moments stand in the status; a new leader waits for the same moment, not for the same duration.
 
-Rules that hold in every phase come first, in the order of how much they matter; then the phase has its say; then the
-cluster is made to look as the status says.
+A Rollout whose Service is another one's does nothing. Then come the rules that hold in every phase, in the order of how
+much they matter; then the phase has its say; then the cluster is made to look as the status says.
 """
 
 from collections.abc import Callable
 from typing import Final
 
+from slipway.rollout.claims import stands_back
 from slipway.rollout.context import UNREADY_GRACE, VERIFY_WITHIN, Context
 from slipway.rollout.desired import judged, missing
 from slipway.rollout.forward import preflight_problems
@@ -36,6 +37,9 @@ def decide(rollout: Rollout, seen: Observation, now: float) -> Decision:
         now: seconds since the epoch.
     """
     context = Context(rollout, seen, now)
+    held = stands_back(context)
+    if held is not None:
+        return held
     for rule in RULES:
         decision = rule(context)
         if decision is not None:
@@ -142,8 +146,26 @@ def _unready(context: Context) -> Write | None:  # noqa: PLR0911 - one return a 
     return context.stay("enough pods are ready again", unready_since=None) if status.unready_since else None
 
 
+def _workers_lost(context: Context) -> Write | None:
+    """Rule 6: a version whose workers crash goes back, unless the other version's do too: that is nobody's fault."""
+    status = context.status
+    if status.stable is None:
+        return None
+    if status.candidate is not None:
+        exposed = status.phase in UNDER_TEST or (
+            status.phase is Phase.PAUSED and status.reason is not Reason.BREAK_GLASS
+        )
+        if exposed and context.workers_crash(status.candidate) and context.workers_ready(status.stable):
+            return back(context, Reason.CRASH_LOOP, "the workers of the version under test crash again and again")
+        return None
+    warm = status.phase in AFTER_PROMOTION and status.standby is not None and context.workers_ready(status.standby)
+    if warm and context.workers_crash(status.stable):
+        return revert(context, Reason.CRASH_LOOP, "the workers of the promoted version crash again and again")
+    return None
+
+
 def _late(context: Context) -> Write | None:  # noqa: PLR0911 - one return a rule
-    """Rule 6: no phase waits for ever. What cannot be known pauses, what does not work goes back."""
+    """Rule 7: no phase waits for ever. What cannot be known pauses, what does not work goes back."""
     status = context.status
     if status.deadline is None or context.now < status.deadline:
         return None
@@ -170,6 +192,7 @@ RULES: Final[tuple[Callable[[Context], Write | None], ...]] = (
     _held,
     _superseded,
     _unready,
+    _workers_lost,
     _late,
 )
 

@@ -9,25 +9,14 @@ from dataclasses import replace
 from typing import Final
 
 from slipway.rollout import analysis
+from slipway.rollout.colours import colours, consumers, deployed, workers
 from slipway.rollout.context import EVERYTHING, Context
-from slipway.rollout.observation import Action, ApplyColour, ColourView, RunJob, SetPreview, SetWeights
+from slipway.rollout.observation import Action, RunJob, SetPreview, SetWeights
 from slipway.rollout.spec import Metric
-from slipway.rollout.status import Colour, MetricState, Phase, Reason, Revision
+from slipway.rollout.status import Colour, MetricState, Phase, Reason
 
 LONGEST_NAME: Final = 63
 """Of a Job, whose name becomes a label of its pods."""
-DEPLOYED: Final[frozenset[Phase]] = frozenset(
-    {Phase.PREVIEW, Phase.APPROVAL, Phase.SHIFTING, Phase.VERIFYING, Phase.ANALYSING},
-)
-"""Phases in which the candidate's pods are made and sized. On the way back it keeps what it has until it is retired."""
-
-
-def deployed(context: Context) -> bool:
-    """Return whether the candidate's pods are looked after now: a pause goes on with what it interrupted."""
-    status = context.status
-    if status.phase is not Phase.PAUSED:
-        return status.phase in DEPLOYED
-    return status.reason is not Reason.BREAK_GLASS and status.resume_to in DEPLOYED
 
 
 def job_name(context: Context, kind: str) -> str:
@@ -47,7 +36,14 @@ def metric_job(context: Context, state: MetricState) -> str:
 
 def missing(context: Context) -> tuple[Action, ...]:
     """Return the actions that the cluster still lacks; empty when it is as the status says."""
-    return (*_jobs(context), *_colours(context), *_weights(context), *_preview(context))
+    return (
+        *_jobs(context),
+        *colours(context),
+        *workers(context),
+        *_weights(context),
+        *_preview(context),
+        *consumers(context),
+    )
 
 
 def judged(context: Context) -> tuple[Metric, ...]:
@@ -97,61 +93,6 @@ def _jobs(context: Context) -> tuple[Action, ...]:
                 found.extend(_run(context, metric.name, metric_job(context, states[metric.name])))
         return tuple(found)
     return ()
-
-
-def _colours(context: Context) -> tuple[Action, ...]:
-    found: list[Action] = []
-    status = context.status
-    if status.stable is None and status.candidate is None:
-        return ()
-    for colour in Colour:
-        view = context.seen.colours[colour]
-        if status.stable is not None and status.stable.colour is colour:
-            found.extend(_serve(context, status.stable, view, context.need, workers=True))
-        elif status.candidate is not None and status.candidate.colour is colour:
-            if deployed(context):
-                share = max(context.candidate_share(), view.replicas if view.revision == status.candidate.hash else 0)
-                found.extend(_serve(context, status.candidate, view, share, workers=status.stable is None))
-        elif status.standby is not None and status.standby.colour is colour:
-            if view.workers:
-                found.append(_sized(colour, view, view.replicas))
-        elif (view.replicas or view.workers) and _may_retire(context, colour):
-            found.append(_sized(colour, view, 0))
-    return tuple(found)
-
-
-def _sized(colour: Colour, view: ColourView, replicas: int) -> ApplyColour:
-    return ApplyColour(colour, "", "", replicas, 0, view.version)
-
-
-def _serve(
-    context: Context, revision: Revision, view: ColourView, replicas: int, *, workers: bool
-) -> tuple[Action, ...]:
-    asked = context.spec.workers.replicas if workers and context.spec.workers is not None else 0
-    if view.revision != revision.hash:
-        if view.pods and not _may_replace(context, revision.colour):
-            return ()
-        return (ApplyColour(revision.colour, revision.hash, revision.image, replicas, asked, view.version),)
-    if view.replicas < replicas or view.workers != asked:
-        return (ApplyColour(revision.colour, "", "", max(view.replicas, replicas), asked, view.version),)
-    return ()
-
-
-def _may_replace(context: Context, colour: Colour) -> bool:
-    """Pods that may have requests are not replaced: the colour must be without weight. At bootstrap nothing serves."""
-    return context.status.stable is None or context.without_weight(colour)
-
-
-def _may_retire(context: Context, colour: Colour) -> bool:
-    """A colour goes only when the intent, the annotation and every router have long agreed that it has no weight."""
-    status, found = context.status, context.seen.annotation
-    intent = status.intent
-    if intent is None:
-        return True
-    weight = intent.blue if colour is Colour.BLUE else intent.green
-    quiet = context.now - max(intent.since, status.since) >= context.spec.scale_down_delay
-    held = status.reason is Reason.BREAK_GLASS or found is None or not found.ours
-    return weight == 0 and quiet and not held and context.without_weight(colour)
 
 
 def _weights(context: Context) -> tuple[Action, ...]:

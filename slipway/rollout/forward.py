@@ -33,7 +33,8 @@ def preflight_problems(context: Context) -> tuple[str, ...]:
     if seen.free_slots is not None and seen.free_slots < context.need - (seen.colours[idle].pods if idle else 0):
         found.append(f"a router has {seen.free_slots} free server slots, {context.need} are needed")
     if spec.connections is not None:
-        wanted = 2 * context.need * spec.connections.per_replica
+        pods = context.need + (0 if spec.workers is None else spec.workers.replicas)
+        wanted = 2 * pods * spec.connections.per_replica
         if wanted > spec.connections.maximum:
             found.append(f"two colours need {wanted} database connections, {spec.connections.maximum} are allowed")
     return tuple(found)
@@ -91,7 +92,7 @@ def preview(context: Context) -> Write | None:  # noqa: PLR0911 - one return a r
     view = context.view(candidate)
     if view.crash_looping and view.ready == 0:
         return back(context, Reason.CRASH_LOOP, "the new pods crash again and again")
-    if view.ready < context.candidate_share():
+    if view.ready < context.candidate_share() or not context.workers_ready(candidate):
         return None
     if context.status.stable is None:
         return shift(context, 0, "the first revision is ready")

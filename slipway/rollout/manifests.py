@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
 
+from slipway.rollout import switch
 from slipway.rollout.resource import GROUP, PLURAL, VERSION, crd
 from slipway.rollout.spec import RolloutSpec
 
@@ -90,6 +91,11 @@ def environment_rules(installation: Installation) -> list[Manifest]:
     if installation.secrets:
         rules += [_rule("", ["secrets"], ["get"], installation.secrets), _rule("", ["secrets"], ["create"])]
     return rules
+
+
+def worker_rules(rollout: str) -> list[Manifest]:
+    """Return the rules that a service with workers adds; its chart gives them, where its Rollout is."""
+    return [_rule("", ["configmaps"], ["update"], [switch.name_of(rollout)]), _rule("", ["pods"], ["patch"])]
 
 
 def rights(installation: Installation) -> list[Manifest]:

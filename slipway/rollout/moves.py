@@ -65,6 +65,7 @@ def accept(context: Context) -> Write | None:
         image=wanted.image,
         number=status.revisions + 1,
         colour=free_colour(context),
+        workers=context.spec.workers is not None,
     )
     bootstrap = status.stable is None
     phase = Phase.PREVIEW if bootstrap else Phase.PREFLIGHT

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from slipway.rollout import switch
 from slipway.rollout.api import MANAGER
 from slipway.rollout.observation import Annotation, JobView, RunJob
 from slipway.rollout.spec import ConfigKind, JobCheck, RolloutSpec
@@ -21,6 +22,8 @@ BALANCE: Final = "haproxy-ingress.github.io/blue-green-balance"
 INITIAL: Final = "haproxy-ingress.github.io/initial-weight"
 SELECTED: Final = ("app.kubernetes.io/name", "app.kubernetes.io/instance", ROLE, COLOUR)
 """Pod labels that select a colour's pods; they never change."""
+WEB: Final = "web"
+WORKER: Final = "worker"
 DAY: Final = 86_400
 
 Manifest = dict[str, Any]
@@ -171,6 +174,8 @@ def deployment(
     for container in pods["spec"]["containers"]:
         environment = [found for found in container.get("env", []) if found["name"] != "SLIPWAY_COLOUR"]
         container["env"] = [*environment, {"name": "SLIPWAY_COLOUR", "value": colour.value}]
+    if role == WORKER:
+        switch.mount(pods["spec"], rollout["name"])
     metadata: Manifest = {
         "name": name,
         "namespace": rollout["namespace"],
@@ -193,9 +198,9 @@ def deployment(
     }
 
 
-def deployment_name(rollout: str, colour: Colour, role: str = "web") -> str:
+def deployment_name(rollout: str, colour: Colour, role: str = WEB) -> str:
     """Return the name of a colour's Deployment: `payload-blue`, `payload-worker-blue`."""
-    return f"{rollout}-{colour}" if role == "web" else f"{rollout}-{role}-{colour}"
+    return f"{rollout}-{colour}" if role == WEB else f"{rollout}-{role}-{colour}"
 
 
 def migration_job(pinned: Mapping[str, Any], action: RunJob, spec: RolloutSpec, rollout: Mapping[str, str]) -> Manifest:

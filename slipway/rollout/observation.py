@@ -34,6 +34,25 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkersView:
+    """The Deployment of one colour's workers and its pods; without a Deployment as it is here.
+
+    Attributes:
+        revision: hash the Deployment is made for.
+        replicas: how many pods it asks for.
+        ready: Ready pods of exactly that revision.
+        crash_looping: the kubelet has given up restarting one of them quickly.
+        version: the Deployment's resourceVersion; every change of it must still find this one.
+    """
+
+    revision: str = ""
+    replicas: int = 0
+    ready: int = 0
+    crash_looping: bool = False
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ColourView:
     """The Deployment of one colour and its pods.
 
@@ -43,8 +62,8 @@ class ColourView:
         ready: Ready pods of exactly that revision.
         pods: all pods of the colour that are not gone yet.
         crash_looping: the kubelet has given up restarting one of them quickly.
-        workers: running worker pods asked for.
         version: the Deployment's resourceVersion; every change of it must still find this one.
+        workers: the colour's workers.
     """
 
     revision: str = ""
@@ -52,8 +71,8 @@ class ColourView:
     ready: int = 0
     pods: int = 0
     crash_looping: bool = False
-    workers: int = 0
     version: str = ""
+    workers: WorkersView = WorkersView()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +120,21 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """Which colour's workers consume, as the workers are told.
+
+    Attributes:
+        colour: the colour that is named; None when there is no switch yet, or it names none.
+        fence: the leadership number under which it was written.
+        version: resourceVersion of the object, empty when there is none; every change must still find this one.
+    """
+
+    colour: Colour | None
+    fence: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobView:
     """A Job of the controller; `exit_code` is None while it runs, and -1 when it ended without one."""
 
@@ -124,6 +158,8 @@ class Observation:
         free_slots: the smallest number of unused server slots in any router; None when unknown.
         problems: reasons why a rollout cannot start.
         preview: the weights of the preview Service; None when there is none.
+        switch: which colour's workers consume; None for a service without workers.
+        holder: name of an older Rollout on the same Service; empty when there is none.
     """
 
     epoch: int
@@ -137,6 +173,8 @@ class Observation:
     free_slots: int | None = None
     problems: tuple[str, ...] = ()
     preview: Annotation | None = None
+    switch: Switch | None = None
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,16 +199,34 @@ class SetWeights:
 
 @dataclass(frozen=True, slots=True)
 class ApplyColour:
-    """Make the colour's Deployment (and workers) carry this revision with this many pods.
+    """Make the colour's Deployment carry this revision with this many pods.
 
-    `revision` empty means: keep the pods' template, change the numbers only.
+    `revision` empty means: keep the pods' template, change the number only.
     """
 
     colour: Colour
     revision: str
     image: str
     replicas: int
-    workers: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyWorkers:
+    """The same for the Deployment of the colour's workers."""
+
+    colour: Colour
+    revision: str
+    replicas: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetConsumers:
+    """Name the colour whose workers consume; refused by the cluster when `version` is not the present one."""
+
+    colour: Colour
+    fence: int
     version: str
 
 
@@ -185,7 +241,7 @@ class RunJob:
     colour: Colour
 
 
-Action = SetWeights | SetPreview | ApplyColour | RunJob
+Action = SetWeights | SetPreview | ApplyColour | ApplyWorkers | SetConsumers | RunJob
 
 
 @dataclass(frozen=True, slots=True)

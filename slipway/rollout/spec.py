@@ -113,7 +113,7 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workers:
-    """Pods that consume queues: they run in the stable colour only."""
+    """Pods that consume queues. Each colour has its own; a file tells them which colour consumes, the stable one."""
 
     __pydantic_config__ = CONFIG
     template: Annotated[Name, Field(description="Name of the workers' PodTemplate.")]

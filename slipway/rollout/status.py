@@ -83,6 +83,7 @@ class Reason(StrEnum):
     SHIFT_RELOADS = "ShiftReloads"
     BREAK_GLASS = "BreakGlass"
     OPERATOR = "PausedByOperator"
+    SERVICE_TAKEN = "ServiceTaken"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,7 @@ class Revision:
     image: str
     number: int
     colour: Colour
+    workers: Annotated[bool, Field(description="Whether it has workers.")] = False
 
     @property
     def digest(self) -> str:

@@ -41,7 +41,7 @@ FLAVOURS = {
         {"ingress": {"retries": {"enabled": False}}, "lifecycle": {"preStopSeconds": 0}},
         None,
     ),
-    "without metrics": ({"ports": {"metrics": 0}}, None),
+    "without metrics and workers": ({"ports": {"metrics": 0}, "workers": {"enabled": False}}, None),
     "without ingress": ({"ingress": {"enabled": False}}, None),
 }
 
@@ -53,7 +53,8 @@ def flavour(request, chart):
 
 
 def test_every_switch_makes_these_objects(chart):
-    assert chart().names() == ALWAYS | {"ConfigMap payload-env"}
+    workers = {"PodTemplate payload-worker", "Role payload-consumers", "RoleBinding payload-consumers"}
+    assert chart().names() == ALWAYS | {"ConfigMap payload-env"} | workers
 
 
 def test_least_values_make_these_objects(chart):
@@ -120,6 +121,8 @@ def test_ports_fit_together(flavour):
     for service in flavour.all("Service"):
         for port in service["spec"]["ports"]:
             for workload in workloads(flavour.objects):
+                if workload.labels["slipway.dev/role"] != "web":
+                    continue  # no Service selects it
                 assert port["targetPort"] in {one["name"] for one in workload.containers[0]["ports"]}
     for ingress in flavour.all("Ingress"):
         backend = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]

@@ -1,5 +1,7 @@
 """The pods: what they may do, how they start and end. The controller makes them from the one PodTemplate."""
 
+from slipway.rollout.manifests import worker_rules
+
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "privileged": False,
@@ -159,3 +161,30 @@ def test_entrypoint_of_the_image_stays_unless_given(chart):
     left = container_of(chart({"command": [], "args": []}))
     assert "command" not in left
     assert "args" not in left
+
+
+def test_workers_are_the_same_image_with_the_same_config_and_no_port_for_users(chart):
+    rendered = chart()
+    pod = rendered.one("PodTemplate", "payload-worker")["template"]
+    assert pod["metadata"]["labels"]["slipway.dev/role"] == "worker"
+    [worker], service = pod["spec"]["containers"], container_of(rendered)
+    assert worker["command"] == ["python", "-m", "app.work"]
+    assert worker["image"] == service["image"]
+    assert [port["name"] for port in worker["ports"]] == ["metrics"]
+    for shared in ("env", "envFrom", "volumeMounts", "securityContext"):
+        assert worker[shared] == service[shared]
+    assert pod["spec"]["initContainers"] == pod_of(rendered)["spec"]["initContainers"]
+    assert {worker[probe]["httpGet"]["port"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")} == {
+        "metrics"
+    }
+    assert rendered.one("Rollout", "payload")["spec"]["workers"] == {"template": "payload-worker", "replicas": 2}
+
+
+def test_the_controller_may_turn_the_switch_of_a_service_with_workers_and_no_more(chart):
+    role = chart().one("Role", "payload-consumers")
+    assert role["rules"] == worker_rules("payload")
+    [subject] = chart().one("RoleBinding", "payload-consumers")["subjects"]
+    assert subject == {"kind": "ServiceAccount", "name": "slipway-rollout", "namespace": "slipway-system"}
+    without = chart({"workers": {"enabled": False}})
+    assert not without.all("Role")
+    assert "workers" not in without.one("Rollout", "payload")["spec"]

@@ -27,6 +27,12 @@ allowed and what to do. Included once, by service.yaml, which is always rendered
 {{- if and $values.migrations.enabled (not $values.migrations.command) -}}
 {{- fail "migrations.enabled is true but migrations.command is empty. Set the command, or migrations.enabled to false." -}}
 {{- end -}}
+{{- if and $values.workers.enabled (not $values.workers.command) -}}
+{{- fail "workers.enabled is true but workers.command is empty. Set the command, or workers.enabled to false." -}}
+{{- end -}}
+{{- if and $values.workers.enabled (not $values.ports.metrics) -}}
+{{- fail "workers.enabled is true but ports.metrics is 0; nothing would tell whether a worker lives. Set the port, or workers.enabled to false." -}}
+{{- end -}}
 {{- if eq (int $values.ports.http) (int $values.ports.metrics) -}}
 {{- fail (printf "ports.http and ports.metrics are both %d; metrics would be reachable through the ingress. Choose two ports." (int $values.ports.http)) -}}
 {{- end -}}

@@ -119,6 +119,7 @@ VALUES = st.fixed_dictionaries(
         "env": st.just({"A": "b"}),
         "secrets": st.just([{"secret": "notes-database", "items": [{"key": "url", "file": "url"}]}]),
         "migrations": st.just({"enabled": True, "command": ["migrate"]}),
+        "workers": st.just({"enabled": True, "command": ["work"], "replicas": 3}),
     },
 )
 

@@ -20,7 +20,7 @@ from app.core.settings import Settings
 from infra.components import flags
 from infra.components.service import CHART, Service, ServiceConfig, chart_values, rollout_spec
 from infra.naming import ACCESS_SECRET, Environment
-from infra.parts import ExternalTraces, Parts, Store, Webhook
+from infra.parts import ExternalTraces, Part, Parts, Store, Webhook
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import FlagRule, LogLevel, ServiceSettings, SettingsError, Strategy, parse
 from slipway.rollout.resource import SPEC
@@ -279,6 +279,16 @@ def test_the_rollout_is_one_that_the_controller_understands(settings, strategy):
     assert [it.name for it in parsed.config] == ["payload-env", "payload-database", "payload-redis", "payload-access"]
     assert parsed.migrations is not None
     assert parsed.migrations.command == ("python", "-m", "app.migrate")
+    assert parsed.workers is not None
+    assert (parsed.workers.template, parsed.workers.replicas) == ("payload-worker", 1)
+
+
+@pytest.mark.parametrize("parts", [Parts(postgres=Store.OFF), Parts(redis=Store.OFF)], ids=["no Postgres", "no Redis"])
+def test_without_messages_there_are_no_workers(parts):
+    it = replace(config(), platform=replace(PLATFORM, parts=parts))
+    assert chart_values(it)["workers"]["enabled"] is False
+    assert "workers" not in rollout_spec(it)
+    assert chart_values(config())["workers"]["enabled"] is True
 
 
 def test_up_ends_when_the_service_serves_and_leaves_the_wish_to_others(run):

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from lightkube import KubeConfig
 
-from slipway.rollout.manifests import Installation, admission, people, rights
+from slipway.rollout.manifests import Installation, admission, people, rights, worker_rules
 from slipway.rollout.resource import crd
 from slipway.toolchain import Toolchain
 from slipway.toolchain.modules import SETS
@@ -219,6 +219,16 @@ def give_rights(running: ControlPlane) -> None:
                 "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
             }
         )
+    name = {"name": "payload-consumers", "namespace": "dev"}
+    api = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": name}
+    manifests.append({**api, "kind": "Role", "rules": worker_rules("payload")})
+    binding = {
+        **api,
+        "kind": "RoleBinding",
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "payload-consumers"},
+        "subjects": [{"kind": "ServiceAccount", "name": "slipway-rollout", "namespace": "slipway-system"}],
+    }
+    manifests.append(binding)
     for manifest in manifests:
         path = PATHS[manifest["kind"]].format(manifest["metadata"].get("namespace"))
         made = running.request("POST", path, json=manifest)

@@ -23,6 +23,8 @@ NATURES = (
     Nature(crashes=True),
     Nature(migration=4),
     Nature(migration=1),
+    Nature(workers_crash=True),
+    Nature(chokes=True),
 )
 
 
@@ -44,6 +46,8 @@ def settled(world: World) -> bool:
     if status.phase is Phase.PAUSED:
         return status.reason in {Reason.BREAK_GLASS, Reason.OPERATOR}
     wanted = world.wanted().hash
+    if status.stable is not None and world.switch is not status.stable.colour:
+        return False
     stable = status.stable.hash if status.stable is not None else ""
     if status.phase is Phase.DONE:
         return stable == wanted or status.rejects(wanted)
@@ -117,7 +121,7 @@ class Schedule:
 
     def fault(self) -> None:  # noqa: C901, PLR0912 - one branch a kind of fault
         world, random = self.world, self.random
-        kind = random.randrange(15)
+        kind = random.randrange(16)
         world.log.append(f"{world.time:.1f} fault {kind}")
         world.disturbed = world.time
         if kind == 0:
@@ -146,6 +150,8 @@ class Schedule:
             world.lease_until = world.time
         elif kind == 14:
             random.choice(self.controllers).stalls = True
+        elif kind == 15:
+            world.crash_workers(random.choice(list(Colour)), 1 + random.random() * 10)
         else:
             self.order(kind)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rollout_world import World
+from rollout_world import FOLLOWS_WITHIN, World
 
 from slipway.rollout.observation import ApplyColour, SetWeights
 from slipway.rollout.status import UNDER_TEST, Colour, Phase, RolloutStatus
@@ -29,6 +29,9 @@ class Invariants:
         self.last_empty: dict[Colour, float] = {}
         self.agreed: dict[str, tuple[tuple[int, int], float]] = {}
         self.dark_since: float | None = None
+        self.promoted: set[str] = set()
+        self.idle_since: float | None = None
+        self.foreign_since: float | None = None
 
     def after_time(self, world: World) -> None:
         for colour, pods in world.pods.items():
@@ -50,6 +53,32 @@ class Invariants:
         if len(live) < len(self.agreed):
             self.agreed = {name: found for name, found in self.agreed.items() if name in live}
         self.watch_dark(world, dark=dark)
+        self.watch_workers(world)
+
+    def watch_workers(self, world: World) -> None:
+        """Messages: of a promoted version only, of one version but for the handover, and never of none for long."""
+        consuming = [colour for colour in Colour if world.consumes(colour)]
+        for colour in consuming:
+            revision = world.workers[colour].revision
+            if revision not in self.promoted:
+                raise Broken(f"the workers of {revision} consume, and it was never promoted")
+        if len(consuming) > 1 and world.time - world.switched > FOLLOWS_WITHIN + UNSEEN:
+            raise Broken(f"both colours consume, {world.time - world.switched:.1f} s after the switch was turned")
+        stable = world.status.stable
+        if stable is None or world.time < world.api_down_until or world.nature(stable.hash).chokes:
+            self.idle_since = self.foreign_since = None
+            return
+        self.idle_since = self.lasting(world, self.idle_since, now=not consuming, what="nobody consumes")
+        foreign = stable.colour not in consuming and bool(consuming)
+        self.foreign_since = self.lasting(world, self.foreign_since, now=foreign, what="an old version alone consumes")
+
+    def lasting(self, world: World, since: float | None, *, now: bool, what: str) -> float | None:
+        if not now:
+            return None
+        since = world.time if since is None else since
+        if world.time - max(since, world.disturbed) > 2 * STALE:
+            raise Broken(f"{what} since {since:.1f}")
+        return since
 
     def watch_dark(self, world: World, *, dark: bool) -> None:
         """All weight on pods that are not ready, while others are: healed within a bound after the last fault."""
@@ -92,6 +121,8 @@ class Invariants:
     def on_write(self, world: World, before: RolloutStatus, after: RolloutStatus) -> None:
         if after.intent is not None:
             self.intents.add((after.intent.blue, after.intent.green, after.intent.initial))
+        if after.stable is not None:
+            self.promoted.add(after.stable.hash)
         self.no_lost_write(before, after)
         if after.phase is Phase.ANALYSING and before.phase is not Phase.ANALYSING:
             self.verified(world, before)

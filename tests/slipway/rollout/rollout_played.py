@@ -23,7 +23,7 @@ from rollout_control_plane import free_port
 from slipway.rollout import objects
 from slipway.rollout.api import APPS, CORE, Api, path_of
 from slipway.rollout.loop import Conflict, Unavailable
-from slipway.rollout.objects import BALANCE, COLOUR, INITIAL, REVISION, read_balance
+from slipway.rollout.objects import BALANCE, COLOUR, INITIAL, REVISION, ROLE, read_balance
 from slipway.rollout.weights import rebalance
 
 SLOTS = 12
@@ -210,7 +210,8 @@ class Played:
     async def ingress(self) -> None:
         """Do as the ingress controller: annotation and ready pods in, server weights out."""
         pods = await self.api.list(path_of(CORE, "dev", "pods"))
-        ready = {pod["status"]["podIP"]: pod["metadata"]["labels"][COLOUR] for pod in pods if objects.is_ready(pod)}
+        web = [pod for pod in pods if objects.is_ready(pod) and pod["metadata"]["labels"][ROLE] == objects.WEB]
+        ready = {pod["status"]["podIP"]: pod["metadata"]["labels"][COLOUR] for pod in web}
         for name in ("payload", "payload-preview"):
             service = await self.api.get(path_of(CORE, "dev", "services", name))
             if service is None:  # not furnished yet
@@ -304,6 +305,7 @@ async def furnish(api: Api, found: Played) -> None:
         ("dev", "services", {**SERVICE, "metadata": {"name": "payload"}}),
         ("dev", "services", {**SERVICE, "metadata": {"name": "payload-preview"}}),
         ("dev", "podtemplates", TEMPLATE),
+        ("dev", "podtemplates", {**TEMPLATE, "metadata": {"name": "payload-worker"}}),
         ("ingress", "pods", ROUTER_POD),
     )
     for namespace, plural, manifest in objects_of:

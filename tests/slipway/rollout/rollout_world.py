@@ -20,22 +20,30 @@ from slipway.rollout.observation import (
     Action,
     Annotation,
     ApplyColour,
+    ApplyWorkers,
     ColourView,
     JobView,
     Observation,
     Rollout,
     RouterView,
     RunJob,
+    SetConsumers,
     SetPreview,
     SetWeights,
+    Switch,
     Wanted,
+    WorkersView,
 )
-from slipway.rollout.spec import Analysis, Canary, Metric, Migrations, RolloutSpec, Source, Step, Strategy
+from slipway.rollout.spec import Analysis, Canary, Metric, Migrations, RolloutSpec, Source, Step, Strategy, Workers
 from slipway.rollout.status import Colour, RolloutStatus, Verdict
 from slipway.rollout.weights import rebalance
 
 LEASE = 8.0
 WATCH_EVERY = 0.25
+FOLLOWS_WITHIN = 6.0
+"""Longest time in which a kubelet brings a turned switch to a pod."""
+CRASHES_LOOP = 3.0
+"""Seconds after which a kubelet gives up restarting at once."""
 NEVER = math.inf
 DIGITS = "0123456789abcdef"
 
@@ -56,11 +64,30 @@ class Pods:
 
     revision: str = ""
     replicas: int = 0
-    workers: int = 0
     version: int = 1
     ready_at: list[float] = field(default_factory=list)
     crash_looping: bool = False
     born: float = 0.0
+
+
+@dataclass
+class Worker:
+    """One pod of workers: when it is Ready, and which colour the file that it reads names."""
+
+    ready_at: float
+    sees: Colour | None
+    follows_at: float = NEVER
+
+
+@dataclass
+class WorkerPods:
+    """One colour's Deployment of workers."""
+
+    revision: str = ""
+    replicas: int = 0
+    version: int = 0
+    made: list[Worker] = field(default_factory=list)
+    crashed: float = NEVER
 
 
 @dataclass
@@ -87,10 +114,14 @@ class Nature:
     starts_in: float = 2.0
     crashes: bool = False
     migration: int = 0
+    workers_crash: bool = False
+    chokes: bool = False
+    """Its workers crash as soon as they consume, which nothing tells before the promotion."""
 
     @property
     def good(self) -> bool:
-        return self.errors == 0.0 and self.samples >= 50 and not self.crashes and self.migration in {0, 3}
+        lives = not self.crashes and not self.workers_crash
+        return self.errors == 0.0 and self.samples >= 50 and lives and self.migration in {0, 3}
 
 
 @dataclass
@@ -126,6 +157,7 @@ SPEC = RolloutSpec(
         soak=4,
     ),
     migrations=Migrations(timeout=40),
+    workers=Workers(template="payload-worker", replicas=1),
     rollback_window=6,
     scale_down_delay=3,
     drain_timeout=8,
@@ -146,6 +178,11 @@ class World:
         self.status = RolloutStatus()
         self.natures: dict[str, Nature] = {}
         self.pods: dict[Colour, Pods] = {colour: Pods() for colour in Colour}
+        self.workers: dict[Colour, WorkerPods] = {colour: WorkerPods() for colour in Colour}
+        self.switch: Colour | None = None
+        self.switch_fence = 0
+        self.switch_version = 0
+        self.switched = 0.0
         self.routers: dict[str, Router] = {f"haproxy-{number}": Router() for number in range(routers)}
         self.annotated: tuple[int, int] | None = None
         self.initial = 0
@@ -175,6 +212,13 @@ class World:
             if moment <= time:
                 count += 1
         return count
+
+    def workers_ready(self, colour: Colour) -> int:
+        return sum(worker.ready_at <= self.time for worker in self.workers[colour].made)
+
+    def consumes(self, colour: Colour) -> bool:
+        time = self.time
+        return any(worker.ready_at <= time and worker.sees is colour for worker in self.workers[colour].made)
 
     def nature(self, revision: str) -> Nature:
         return self.natures.get(revision, Nature())
@@ -208,8 +252,19 @@ class World:
 
     def watch(self) -> None:
         self.watched = self.time
+        self.workers_look()
         for watcher in self.watchers:
             watcher.after_time(self)
+
+    def workers_look(self) -> None:
+        """Files are brought to pods, and what chokes on messages dies."""
+        time = self.time
+        for colour, pods in self.workers.items():
+            for worker in pods.made:
+                if worker.follows_at <= time:
+                    worker.sees, worker.follows_at = self.switch, NEVER
+                if worker.sees is colour and worker.ready_at <= time and self.nature(pods.revision).chokes:
+                    worker.ready_at, pods.crashed = NEVER, min(pods.crashed, time)
 
     def service_changed(self) -> None:
         self.service_version += 1
@@ -232,6 +287,12 @@ class World:
     def crash_pods(self, colour: Colour, back_in: float) -> None:
         pods = self.pods[colour]
         pods.ready_at = [self.time + back_in if moment <= self.time else moment for moment in pods.ready_at]
+
+    def crash_workers(self, colour: Colour, back_in: float) -> None:
+        """The pods are lost; others start in their place and read the switch as it is."""
+        for worker in self.workers[colour].made:
+            if worker.ready_at <= self.time:
+                worker.ready_at, worker.sees, worker.follows_at = self.time + back_in, self.switch, NEVER
 
     def restart_router(self, name: str, back_in: float) -> None:
         router = self.routers[name]
@@ -259,6 +320,7 @@ class SimulatedPorts:
         if self.controller.stalls:
             self.controller.stalls = False
             self.controller.stands_until = self.world.time + LEASE * (1 + self.world.random.random())
+            self.world.disturbed = self.controller.stands_until  # the trouble lasts until it goes on
 
     async def _call(self) -> str:
         await step()
@@ -319,14 +381,21 @@ def observe(world: World, rollout: Rollout, epoch: int) -> Observation:
     """One look, complete and true at this moment (except routers and sources that do not answer)."""
     colours: dict[Colour, ColourView] = {}
     for colour, pods in world.pods.items():
+        workers = world.workers[colour]
         colours[colour] = ColourView(
             pods.revision,
             pods.replicas,
             world.ready(colour),
             len(pods.ready_at),
-            pods.crash_looping and world.time > pods.born + 3,
-            pods.workers,
+            pods.crash_looping and world.time > pods.born + CRASHES_LOOP,
             str(pods.version),
+            WorkersView(
+                workers.revision,
+                workers.replicas,
+                world.workers_ready(colour),
+                world.time > workers.crashed + CRASHES_LOOP,
+                str(workers.version) if workers.version else "",
+            ),
         )
     routers: dict[str, RouterView | None] = {}
     for name, router in world.live_routers().items():
@@ -355,6 +424,7 @@ def observe(world: World, rollout: Rollout, epoch: int) -> Observation:
         jobs={name: JobView(code if moment <= world.time else None) for name, (moment, code) in world.jobs.items()},
         prometheus=world.time >= world.metrics_down_until,
         free_slots=16,
+        switch=Switch(world.switch, world.switch_fence, str(world.switch_version) if world.switch_version else ""),
     )
 
 
@@ -376,7 +446,7 @@ def measure(world: World, rollout: Rollout, seen: Observation) -> Mapping[str, M
     return answers
 
 
-def perform(world: World, action: Action) -> None:  # noqa: C901 - one branch a kind of action
+def perform(world: World, action: Action) -> None:  # noqa: C901, PLR0912 - one branch a kind of action
     world.watch()
     match action:
         case SetWeights():
@@ -397,12 +467,26 @@ def perform(world: World, action: Action) -> None:  # noqa: C901 - one branch a 
             if action.revision and action.revision != pods.revision:
                 pods.revision, pods.ready_at, pods.born = action.revision, [], world.time
                 pods.crash_looping = world.nature(action.revision).crashes
-            pods.replicas, pods.workers = action.replicas, action.workers
+            pods.replicas = action.replicas
             nature = world.nature(pods.revision)
             del pods.ready_at[action.replicas :]
             while len(pods.ready_at) < action.replicas:
                 delay = nature.starts_in * (0.5 + world.random.random())
                 pods.ready_at.append(NEVER if nature.crashes else world.time + delay)
+        case ApplyWorkers():
+            apply_workers(world, action)
+        case SetConsumers():
+            if action.version != (str(world.switch_version) if world.switch_version else ""):
+                raise Conflict
+            if action.colour is not world.switch:
+                world.switched = world.time
+            world.switch, world.switch_fence = action.colour, action.fence
+            world.switch_version += 1
+            # Most kubelets are told to look; a controller that dies in between leaves it to their own rounds.
+            late = 2.0 if world.random.random() < 0.9 else FOLLOWS_WITHIN
+            for pods in world.workers.values():
+                for worker in pods.made:
+                    worker.follows_at = world.time + world.random.random() * late
         case SetPreview():
             if action.version != str(world.preview_version):
                 raise Conflict
@@ -414,6 +498,23 @@ def perform(world: World, action: Action) -> None:  # noqa: C901 - one branch a 
             nature = world.nature(action.revision)
             code = nature.migration if action.kind == "check" else 0
             world.jobs.setdefault(action.name, (world.time + 1 + world.random.random() * 2, code))
+
+
+def apply_workers(world: World, action: ApplyWorkers) -> None:
+    pods = world.workers[action.colour]
+    if action.version != (str(pods.version) if pods.version else ""):
+        raise Conflict
+    pods.version += 1
+    if action.revision and action.revision != pods.revision:
+        pods.revision, pods.made, pods.crashed = action.revision, [], NEVER
+    pods.replicas = action.replicas
+    nature = world.nature(pods.revision)
+    del pods.made[action.replicas :]
+    while len(pods.made) < action.replicas:
+        if nature.workers_crash:
+            pods.crashed = min(pods.crashed, world.time)
+        delay = NEVER if nature.workers_crash else nature.starts_in * (0.5 + world.random.random())
+        pods.made.append(Worker(world.time + delay, world.switch))
 
 
 def advance_controller(world: World, controller: Controller, make: Callable[[World, Controller], Any]) -> None:

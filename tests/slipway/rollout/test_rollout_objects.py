@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.rollout import objects
-from slipway.rollout.observation import JobView, RunJob
+from slipway.rollout import objects, switch
+from slipway.rollout.observation import JobView, RunJob, SetConsumers, Switch
 from slipway.rollout.spec import ConfigKind, ConfigRef, JobCheck, Migrations, RolloutSpec
 from slipway.rollout.status import Colour
 
@@ -85,6 +85,35 @@ def test_a_deployment_selects_by_colour_and_never_by_revision(pinned):
     assert blue["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     assert {"name": "SLIPWAY_COLOUR", "value": "blue"} in blue["spec"]["template"]["spec"]["containers"][0]["env"]
     assert "slipway.dev/colour" not in pinned["template"]["metadata"]["labels"]
+
+
+def test_a_worker_is_told_who_consumes_and_its_template_is_not(pinned):
+    blue = objects.deployment(pinned, name="w", colour=Colour.BLUE, role=objects.WORKER, replicas=1, rollout=WHO)
+    assert blue["spec"]["selector"]["matchLabels"]["slipway.dev/role"] == "worker"
+    pod = blue["spec"]["template"]["spec"]
+    volume = {"name": "slipway-consumers", "configMap": {"name": "payload-consumers", "optional": True}}
+    assert volume in pod["volumes"]
+    for container in pod["containers"]:
+        told = {entry["name"]: entry.get("value") for entry in container["env"]}
+        assert told["SLIPWAY_CONSUME_COLOUR_FILE"] == "/run/slipway/consumers/colour"
+        assert told["SLIPWAY_COLOUR"] == "blue"
+        assert {"name": "slipway-consumers", "mountPath": "/run/slipway/consumers", "readOnly": True} in container[
+            "volumeMounts"
+        ]
+    assert volume not in pinned["template"]["spec"]["volumes"], "the switch is no part of a revision"
+
+
+@given(st.sampled_from(Colour), st.integers(1, 9))
+def test_a_switch_says_what_was_written(colour, fence):
+    made = switch.manifest(WHO, SetConsumers(colour, fence, "7"), objects.owner(WHO))
+    assert made["metadata"]["resourceVersion"] == "7"
+    assert switch.read(made) == Switch(colour, fence, "7")
+
+
+@pytest.mark.parametrize("data", [None, {}, {"colour": "red"}, {"colour": ""}])
+def test_a_switch_that_names_no_colour_says_none(data):
+    assert switch.read({"metadata": {"resourceVersion": "3"}, "data": data}) == Switch(None, 0, "3")
+    assert switch.read(None) == Switch(None, 0, "")
 
 
 def test_a_migration_runs_the_image_with_the_pods_own_config(pinned):

@@ -8,12 +8,12 @@ from rollout_faults import Outcome, Schedule
 from rollout_invariants import Broken
 from rollout_world import Controller, Nature, SimulatedPorts, World, perform
 
-from slipway.rollout import after, analysis, desired
+from slipway.rollout import after, analysis, colours, desired
 from slipway.rollout.analysis import Measurement
 from slipway.rollout.context import Context
 from slipway.rollout.desired import missing
 from slipway.rollout.loop import Conflict
-from slipway.rollout.observation import Observation, Rollout
+from slipway.rollout.observation import Action, Observation, Rollout, SetConsumers
 from slipway.rollout.status import Phase, Reason, RolloutStatus, Verdict
 
 SCHEDULES = 10_000
@@ -51,6 +51,8 @@ def test_the_same_seed_gives_the_same_run() -> None:
         (Nature(starts_in=6.0), Phase.DONE, Reason.NONE),
         (Nature(errors=0.2), Phase.ROLLED_BACK, Reason.ANALYSIS_FAILED),
         (Nature(crashes=True), Phase.ROLLED_BACK, Reason.CRASH_LOOP),
+        (Nature(workers_crash=True), Phase.ROLLED_BACK, Reason.CRASH_LOOP),
+        (Nature(chokes=True), Phase.ROLLED_BACK, Reason.CRASH_LOOP),
         (Nature(migration=4), Phase.ROLLED_BACK, Reason.MIGRATION_UNSAFE),
         (Nature(samples=0.0), Phase.ROLLED_BACK, Reason.PAUSE_TIMEOUT),
         (Nature(samples=10.0), Phase.ROLLED_BACK, Reason.PAUSE_TIMEOUT),
@@ -139,7 +141,35 @@ def promote_on_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def retire_before_drain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(after, "emptied", lambda *_: True)
-    monkeypatch.setattr(desired, "_may_retire", lambda *_: True)
+    monkeypatch.setattr(colours, "may_retire", lambda *_: True)
+
+
+def let_the_candidate_consume(monkeypatch: pytest.MonkeyPatch) -> None:
+    def eager(context: Context) -> tuple[Action, ...]:
+        found, consumer = context.seen.switch, context.status.candidate or context.status.stable
+        if found is None or consumer is None or found.colour is consumer.colour:
+            return ()
+        return (SetConsumers(consumer.colour, context.seen.epoch, found.version),)
+
+    monkeypatch.setattr(desired, "consumers", eager)
+
+
+def leave_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = desired.consumers
+    monkeypatch.setattr(
+        desired, "consumers", lambda context: () if context.seen.switch.colour is not None else honest(context)
+    )
+
+
+class ToldByHalf(SimulatedPorts):
+    """The workers of the colour that is left are not told."""
+
+    async def act(self, rollout: Rollout, action: Action) -> None:
+        left = self.world.switch
+        await super().act(rollout, action)
+        if isinstance(action, SetConsumers) and left is not None and left is not action.colour:
+            for worker in self.world.workers[left].made:
+                worker.follows_at = float("inf")
 
 
 PORTS = {
@@ -148,11 +178,14 @@ PORTS = {
     "relative timer": TimersStartAnewWithEachController,
     "empty answer as zero": TakesNoAnswerForZero,
     "weight before ready": TakesMadePodsForReadyOnes,
+    "both colours consume": ToldByHalf,
 }
 PATCHES = {
     "skipped read-back": skip_read_back,
     "promote on inconclusive": promote_on_inconclusive,
     "retire before drain": retire_before_drain,
+    "candidate consumes": let_the_candidate_consume,
+    "switch is left": leave_the_switch,
 }
 
 

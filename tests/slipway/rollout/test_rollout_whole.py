@@ -30,6 +30,7 @@ from slipway.rollout.status import Phase, Reason
 from slipway.rollout.telemetry import Telemetry
 
 PATH = path_of(ROLLOUTS, "dev", "rollouts")
+SWITCH = path_of(CORE, "dev", "configmaps", "payload-consumers")
 
 
 def image(number: int) -> str:
@@ -109,6 +110,29 @@ class Stage:
     async def want(self, **changes: Any) -> None:
         await self.api.merge(f"{PATH}/{self.name}", {"spec": changes})
 
+    async def consuming(self) -> str:
+        """The colour that the switch names."""
+        found = await self.api.get(SWITCH)
+        return "" if found is None else found["data"]["colour"]
+
+    async def workers(self) -> dict[str, tuple[str, str]]:
+        """Revision of each worker by its colour, and what it was last told."""
+        pods = await self.api.list(path_of(CORE, "dev", "pods"), "slipway.dev/role=worker")
+        return {
+            pod["metadata"]["labels"]["slipway.dev/colour"]: (
+                pod["metadata"]["labels"]["slipway.dev/revision"],
+                pod["metadata"].get("annotations", {}).get("slipway.dev/consumes", ""),
+            )
+            for pod in pods
+        }
+
+    async def told(self, colour: str, seconds: float = 20) -> None:
+        """Wait until every worker was told of a colour; the switch is turned after the phase has changed."""
+        end = time.monotonic() + seconds
+        while {said for _, said in (await self.workers()).values()} != {colour} or await self.consuming() != colour:
+            assert time.monotonic() < end, (await self.consuming(), await self.workers())
+            await asyncio.sleep(0.05)
+
     async def bootstrap(self, **changes: Any) -> Rollout:
         made = {"apiVersion": resource.API_VERSION, "kind": resource.KIND, "metadata": {"name": self.name}}
         await self.api.create(PATH, made | {"spec": SPEC | changes})
@@ -149,6 +173,8 @@ async def clean(api: Api) -> None:
             await api._written("DELETE", f"{path}/{found['metadata']['name']}", {"gracePeriodSeconds": 0})
     for name in ("payload", "payload-preview"):
         await api._written("DELETE", path_of(CORE, "dev", "services", name), {})
+    if await api.get(SWITCH) is not None:
+        await api._written("DELETE", SWITCH, {})
     await api._written("DELETE", path_of(LEASES, "slipway-system", "leases", "slipway-rollout"), {})
 
 
@@ -295,6 +321,61 @@ def test_another_wanted_version_supersedes_the_one_under_test(control_plane, tmp
         assert done.status.last_good_image == image(7)
         assert [line.result for line in done.status.history][-2:] == ["rolled back: Superseded", "promoted"]
         assert not any(entry.reason is Reason.SUPERSEDED for entry in done.status.rejected)
+        assert found.load.failed == []
+
+    run(control_plane, tmp_path, play)
+
+
+@pytest.mark.timeout(240)
+def test_messages_move_with_the_promotion_and_back_with_the_rollback(control_plane, tmp_path):
+    async def play(found: Stage) -> None:
+        assert await found.consuming() == "", "a service without workers has no switch"
+        steps = [{"weight": 25, "pause": "4s"}]
+        workers = {"template": "payload-worker", "replicas": 1}
+        await found.want(image=image(8), workers=workers, strategy={"canary": {"steps": steps}}, rollbackWindow="10m")
+        warm = await found.until(lambda it: it.status.phase is Phase.WARM_STANDBY, 90)
+        first = warm.status.stable
+        assert first is not None
+        assert first.colour.value == "green"
+        await found.told("green")
+        assert await found.workers() == {"green": (first.hash, "green")}, "the version before has no workers"
+
+        await found.want(image=image(9))
+        judged = await found.until(lambda it: it.status.phase is Phase.ANALYSING)
+        second = judged.status.candidate
+        assert second is not None
+        assert await found.consuming() == "green", "a version under test gets requests, but no messages"
+        assert await found.workers() == {"green": (first.hash, "green"), "blue": (second.hash, "")}
+        await found.until(lambda it: it.status.phase is Phase.WARM_STANDBY, 90)
+        await found.told("blue")
+        assert await found.workers() == {"green": (first.hash, "blue"), "blue": (second.hash, "blue")}
+
+        await Client(found.api, "dev", "payload").rollback(reason="drill")
+        back = await found.until(lambda it: it.status.phase is Phase.ROLLED_BACK)
+        assert back.status.stable == first
+        await found.told("green")
+        assert found.load.failed == []
+
+    run(control_plane, tmp_path, play)
+
+
+@pytest.mark.timeout(240)
+def test_a_second_rollout_on_the_service_waits_and_says_why(control_plane, tmp_path):
+    async def play(found: Stage) -> None:
+        made = {"apiVersion": resource.API_VERSION, "kind": resource.KIND, "metadata": {"name": "second"}}
+        await found.api.create(PATH, made | {"spec": SPEC | {"image": image(3)}})
+        found.name = "second"
+        held = await found.until(lambda it: it.status.reason is Reason.SERVICE_TAKEN)
+        assert "rolled out by payload" in held.status.message
+        assert outcome(held, image(3)) is ExitCode.PAUSED
+        events = await found.api.list(path_of(CORE, "dev", "events"))
+        assert "ServiceTaken" in {it["reason"] for it in events if it["involvedObject"]["name"] == "second"}
+        found.name = "payload"
+        await found.want(image=image(2))
+        done = await found.until(lambda it: it.status.phase is Phase.WARM_STANDBY, 90)
+        assert done.status.last_good_image == image(2), "the older one goes on as if there were no other"
+        deployments = await found.api.list(path_of(APPS, "dev", "deployments"))
+        assert {it["metadata"]["name"] for it in deployments} == {"payload-blue", "payload-green"}
         assert found.load.failed == []
 
     run(control_plane, tmp_path, play)
