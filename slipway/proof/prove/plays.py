@@ -19,6 +19,7 @@ _QUIET: Final = 900.0
 _SOON: Final = 120.0
 #: Aborted versions need not stay long: it is the way back that is measured.
 _SHORT_DELAY: Final = "5s"
+_LEFT_OUT: Final = ("analysis", "preview", "migrations", "scaleDownDelay")
 #: Approvals that a proof gives before it calls a rollout stuck.
 _PATIENCE: Final = 5
 
@@ -81,9 +82,38 @@ def aborts(count: int) -> Play:
         saved = setting.stage.spec().get("scaleDownDelay")
         setting.stage.change({"scaleDownDelay": _SHORT_DELAY})
         try:
-            stayed = [_abort(setting, timeline, facts, number % steps) for number in range(count)]
+            stayed = [
+                _abort(setting, timeline, facts, number % steps, told=f"step {number % steps + 1}")
+                for number in range(count)
+            ]
         finally:
             setting.stage.change({"scaleDownDelay": saved})
+        facts.ended = "rolled back" if all(stayed) else "promoted"
+
+    return play
+
+
+def quick_aborts(count: int) -> Play:
+    """As many versions are aborted, each at the first weight that it gets: that of each step in turn.
+
+    What takes time and is not the way back is left out meanwhile: migrations, the preview's check, the analysis and the
+    steps before. Each is a whole rollout for all that, with pods of its own, and ends as any other that is aborted.
+    """
+
+    def play(setting: Setting, timeline: Timeline, facts: Facts) -> None:
+        weights = [step.weight for step in steps_of(quiet(setting).spec)]
+        spec = setting.stage.spec()
+        saved = {name: spec.get(name) for name in _LEFT_OUT}
+        setting.stage.change({**dict.fromkeys(_LEFT_OUT), "scaleDownDelay": "1s"})
+        stayed: list[bool] = []
+        try:
+            for number in range(count):
+                weight = weights[number % len(weights)]
+                step = {"weight": weight, "pause": f"{LONGEST:g}s"}
+                setting.stage.change({"strategy": {"blueGreen": None, "canary": {"steps": [step]}}})
+                stayed.append(_abort(setting, timeline, facts, 0, told=f"{weight} %"))
+        finally:
+            setting.stage.change({**saved, "strategy": {"blueGreen": None, "canary": None, **spec.get("strategy", {})}})
         facts.ended = "rolled back" if all(stayed) else "promoted"
 
     return play
@@ -174,11 +204,11 @@ def unprotected(setting: Setting, timeline: Timeline, facts: Facts) -> None:
     _same(setting, facts, before)
 
 
-def _abort(setting: Setting, timeline: Timeline, facts: Facts, step: int) -> bool:
+def _abort(setting: Setting, timeline: Timeline, facts: Facts, step: int, *, told: str) -> bool:
     """Start a version and abort it at a step; returns whether the old one stayed."""
     image = _begin(setting, timeline, facts)
     until(setting, lambda it: _judged(it, step), what=f"step {step + 1}", within=LONGEST)
-    timeline.mark(f"abort at step {step + 1}")
+    timeline.mark(f"abort at {told}")
     asked = _unix(setting)
     setting.stage.abort()
     found = until(setting, lambda it: _confirmed(it, asked), what="the old weights", within=LONGEST)

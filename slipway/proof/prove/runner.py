@@ -21,7 +21,7 @@ from slipway.proof.timeline import Timeline
 from slipway.reports import Report, derive
 from slipway.rollout import story
 
-#: Longest that one scenario may take, in seconds: a hundred aborts in the full form.
+#: Longest that one scenario may take, in seconds: a hundred aborts are about half an hour, 100,000 requests another.
 _LONGEST: Final = 7200.0
 
 

@@ -21,7 +21,8 @@ class Form(IntEnum):
 #: Requests a scenario is judged on, at least. 100,000 without a failure bound the rate below 1 in 21,700 (99 %).
 REQUESTS: Final[Mapping[Form, int]] = {Form.SHORT: 2_000, Form.USUAL: 5_000, Form.FULL: 100_000}
 CELL_REQUESTS: Final = 5_000
-_ABORTS: Final[Mapping[Form, int]] = {Form.SHORT: 2, Form.USUAL: 8, Form.FULL: 100}
+_ABORTS: Final[Mapping[Form, int]] = {Form.SHORT: 2, Form.USUAL: 8, Form.FULL: 8}
+_MANY: Final = 100
 
 #: What is killed -> in words.
 VICTIMS: Final[Mapping[str, str]] = {
@@ -89,6 +90,8 @@ _NAMED: Final = (
              Rules(ends="rolled back")),
     Scenario("aborts", "Versions are aborted at each step in turn.", Form.SHORT,
              {form: plays.aborts(count) for form, count in _ABORTS.items()}, Rules(ends="rolled back")),
+    Scenario("many-aborts", f"{_MANY} versions are aborted, each at the first weight that it gets.", Form.FULL,
+             _every_form(plays.quick_aborts(_MANY)), Rules(ends="rolled back")),
     Scenario("bad-errors", "Half of the new version's answers are errors.", Form.SHORT,
              _every_form(plays.bad({"error_rate": 0.5})), _BACK),
     Scenario("blue-green", "Everything is switched at once, and back.", Form.USUAL, _every_form(plays.blue_green),

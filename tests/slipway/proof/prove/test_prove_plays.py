@@ -38,6 +38,19 @@ def test_aborts_walk_the_steps_and_leave_the_delay_as_it_was(played, stage):
     assert all(0.5 < seconds < 0.8 for seconds in facts.reverted)
 
 
+def test_quick_aborts_give_each_weight_at_once_and_leave_the_spec_as_it_was(played, stage):
+    stage.plain |= {"analysis": {"metrics": ["errors"]}, "migrations": {"command": ["migrate"]}}
+    before = stage.spec()
+    facts = played(plays.quick_aborts(4))
+    assert (facts.ended, len(facts.reverted)) == ("rolled back", 4)
+    changes = [order[1] for order in stage.orders if order[0] == "change"]
+    left_out = dict.fromkeys(("analysis", "preview", "migrations"))
+    assert changes[0] == {**left_out, "scaleDownDelay": "1s"}
+    first = [change["strategy"]["canary"]["steps"] for change in changes[1:-1]]
+    assert [(len(steps), steps[0]["weight"]) for steps in first] == [(1, 5), (1, 50), (1, 100), (1, 5)]
+    assert changes[-1] == {**before, "preview": None, "strategy": {"blueGreen": None, **before["strategy"]}}
+
+
 def test_blue_green_gives_the_strategy_back(played, stage):
     before = stage.spec()["strategy"]
     assert played(plays.blue_green).ended == "rolled back"
