@@ -119,6 +119,15 @@ class Api:
         """Own exactly these fields of an object (server-side apply), taking them from whoever had them."""
         return await self._written("PATCH", path, body, kind="apply-patch+yaml", force="true")
 
+    async def delete(self, path: str, version: str) -> None:
+        """Delete exactly this version of an object, after everything that it owns; harmless when it is gone.
+
+        Raises:
+            Conflict: it has another version by now.
+        """
+        body = {"preconditions": {"resourceVersion": version}, "propagationPolicy": "Foreground"}
+        await self._send("DELETE", path, body=body)
+
     async def _written(
         self, method: str, path: str, body: Mapping[str, Any], *, kind: str = "json", **query: str
     ) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from slipway.rollout.analysis import Measurement
 from slipway.rollout.api import APPS, BATCH, CORE, MANAGER, ROLLOUTS, Api, Refused, path_of
 from slipway.rollout.context import Context
 from slipway.rollout.desired import judged, metric_job
+from slipway.rollout.fields import format_moment
 from slipway.rollout.haproxy import Tally
 from slipway.rollout.lease import Leadership
 from slipway.rollout.loop import Conflict, Unavailable
@@ -22,6 +23,8 @@ from slipway.rollout.observation import (
     Action,
     ApplyColour,
     ApplyWorkers,
+    Copy,
+    Forget,
     JobView,
     Observation,
     Rollout,
@@ -34,7 +37,7 @@ from slipway.rollout.observation import (
 )
 from slipway.rollout.routers import Router
 from slipway.rollout.spec import ConfigKind
-from slipway.rollout.status import Colour, RolloutStatus
+from slipway.rollout.status import RESTING, Colour, RolloutStatus
 
 LOG: Final = logging.getLogger(__name__)
 PLURALS: Final = {ConfigKind.CONFIG_MAP: "configmaps", ConfigKind.SECRET: "secrets"}
@@ -111,6 +114,7 @@ class ClusterPorts:
             problems=tuple(problems),
             preview=reading.preview,
             switch=await self._switch(rollout),
+            copies=await self._copies(rollout),
             holder=claims.holder(await self._api.list(self._rollouts), self.name),
         )
         self._note()
@@ -157,6 +161,20 @@ class ClusterPorts:
         if rollout.spec.workers is None and not any(found is not None and found.workers for found in revisions):
             return None
         return switch.read(await self._api.get(self._path(CORE, "configmaps", switch.name_of(rollout.name))))
+
+    async def _copies(self, rollout: Rollout) -> tuple[Copy, ...]:
+        if rollout.status.phase not in RESTING:
+            return ()
+        found = await self._api.list(self._path(CORE, "podtemplates"), f"{objects.ROLLOUT}={rollout.name}")
+        return tuple(
+            Copy(
+                copy["metadata"]["name"],
+                copy["metadata"]["labels"].get(objects.REVISION, ""),
+                copy["metadata"]["resourceVersion"],
+            )
+            for copy in found
+            if not copy["metadata"].get("deletionTimestamp")
+        )
 
     async def _jobs(self, rollout: Rollout, pods: list[dict[str, Any]]) -> Mapping[str, JobView]:
         jobs = await self._api.list(self._path(BATCH, "jobs"), f"{objects.ROLLOUT}={rollout.name}")
@@ -262,38 +280,57 @@ class ClusterPorts:
                 await self._apply(rollout, action, rollout.spec.workers and rollout.spec.workers.template, name)
             case SetConsumers():
                 await self._consume(rollout, action)
+            case Forget():
+                await self._api.delete(self._path(CORE, "podtemplates", action.name), action.version)
         LOG.info("acted", extra={"rollout": self.name, "namespace": self.namespace, "act": repr(action)})
 
     def _who(self, rollout: Rollout) -> dict[str, str]:
         return {"name": rollout.name, "namespace": rollout.namespace, "uid": rollout.uid}
 
     async def _pinned(self, rollout: Rollout, template: str, revision: str) -> dict[str, Any]:
-        """Return a revision's own PodTemplate, made on first use together with its config."""
+        """Return a revision's own PodTemplate; the wanted revision's is made together with its config.
+
+        The copies of config belong to the PodTemplate of the serving pods, so that they go with it.
+        """
         name = objects.pinned_name(template, revision)
-        found = await self._api.get(self._path(CORE, "podtemplates", name))
-        if found is not None:
-            return found
         if self._wanted is None or self._wanted[0].hash != revision:
-            raise Conflict(f"revision {revision} is not wanted any more and has no PodTemplate {name}")
+            found = await self._api.get(self._path(CORE, "podtemplates", name))
+            if found is None:
+                raise Conflict(f"revision {revision} is not wanted any more and has no PodTemplate {name}")
+            return found
         _, templates, sources = self._wanted
-        who = self._who(rollout)
+        who, own = self._who(rollout), rollout.spec.template
+        made = await self._kept(
+            rollout, objects.pin_template(templates[own], name=own, revision=revision, spec=rollout.spec, rollout=who)
+        )
         for source in sources:
-            copied = objects.pin_config(source, revision, who)
+            copied = objects.pin_config(source, revision, who, objects.owned_by(made))
             with contextlib.suppress(Conflict):  # there already, and immutable: it is the same
                 await self._api.create(self._path(CORE, PLURALS[ConfigKind(source["kind"])]), copied)
-        pinned = objects.pin_template(
+        if template == own:
+            return made
+        other = objects.pin_template(
             templates[template], name=template, revision=revision, spec=rollout.spec, rollout=who
         )
-        return await self._ensure("podtemplates", pinned)
+        return await self._kept(rollout, other)
 
-    async def _ensure(self, plural: str, manifest: dict[str, Any]) -> dict[str, Any]:
+    async def _kept(self, rollout: Rollout, pinned: dict[str, Any]) -> dict[str, Any]:
+        """Make a PodTemplate, or say of the one that is there that it is used again, against a late deletion."""
+        used = {objects.USED: format_moment(rollout.status.started)}
+        pinned["metadata"]["annotations"] = used
         try:
-            return await self._api.create(self._path(CORE, plural), manifest)
+            return await self._api.create(self._path(CORE, "podtemplates"), pinned)
         except Conflict:
-            found = await self._api.get(self._path(CORE, plural, manifest["metadata"]["name"]))
-            if found is None:
-                raise
-            return found
+            path = self._path(CORE, "podtemplates", pinned["metadata"]["name"])
+            found = await self._api.get(path)
+            if found is None or found["metadata"].get("deletionTimestamp"):
+                raise  # it is being deleted with all that it owns; made anew when that is done
+            said = found["metadata"].get("annotations") or {}
+            return (
+                found
+                if said.get(objects.USED) == used[objects.USED]
+                else await self._api.merge(path, {"metadata": {"annotations": used}})
+            )
 
     async def _run(self, rollout: Rollout, action: RunJob) -> None:
         who = self._who(rollout)

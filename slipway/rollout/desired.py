@@ -11,7 +11,7 @@ from typing import Final
 from slipway.rollout import analysis
 from slipway.rollout.colours import colours, consumers, deployed, workers
 from slipway.rollout.context import EVERYTHING, Context
-from slipway.rollout.observation import Action, RunJob, SetPreview, SetWeights
+from slipway.rollout.observation import Action, Forget, RunJob, SetPreview, SetWeights
 from slipway.rollout.spec import Metric
 from slipway.rollout.status import Colour, MetricState, Phase, Reason
 
@@ -43,6 +43,7 @@ def missing(context: Context) -> tuple[Action, ...]:
         *_weights(context),
         *_preview(context),
         *consumers(context),
+        *_forgotten(context),
     )
 
 
@@ -118,6 +119,18 @@ def _preview(context: Context) -> tuple[Action, ...]:
     if shown is None or (found.weights == preview_weights(shown.colour) and found.ours):
         return ()
     return (SetPreview(shown.colour, context.seen.epoch, found.version),)
+
+
+def _forgotten(context: Context) -> tuple[Action, ...]:
+    """Copies of revisions go when the history has forgotten them, no colour has them, and they are not wanted."""
+    status, seen = context.status, context.seen
+    if seen.wanted is None or status.candidate is not None:
+        return ()
+    known = {seen.wanted.hash, *(line.revision for line in status.history)}
+    known |= {found.hash for found in (status.stable, status.standby) if found is not None}
+    known |= {view.revision for view in seen.colours.values() if view.pods or view.replicas}
+    known |= {view.workers.revision for view in seen.colours.values() if view.workers.replicas}
+    return tuple(Forget(copy.name, copy.version) for copy in seen.copies if copy.revision not in known)
 
 
 def preview_weights(colour: Colour) -> tuple[int, int]:

@@ -81,7 +81,7 @@ def environment_rules(installation: Installation) -> list[Manifest]:
         _rule(GROUP, [PLURAL], ["get"]),
         _rule(GROUP, [f"{PLURAL}/status"], ["update"]),
         _rule("", ["services"], ["get", "patch"]),
-        _rule("", ["podtemplates"], ["get", "create"]),
+        _rule("", ["podtemplates"], ["get", "list", "create", "patch", "delete"]),
         _rule("", ["configmaps"], ["get", "create"]),
         _rule("", ["pods"], ["list"]),
         _rule("", ["events"], ["create"]),

@@ -22,6 +22,8 @@ BALANCE: Final = "haproxy-ingress.github.io/blue-green-balance"
 INITIAL: Final = "haproxy-ingress.github.io/initial-weight"
 SELECTED: Final = ("app.kubernetes.io/name", "app.kubernetes.io/instance", ROLE, COLOUR)
 """Pod labels that select a colour's pods; they never change."""
+USED: Final = "slipway.dev/used"
+"""On a revision's PodTemplate: the rollout that used it last."""
 WEB: Final = "web"
 WORKER: Final = "worker"
 DAY: Final = 86_400
@@ -86,7 +88,16 @@ def owner(rollout: Mapping[str, str]) -> list[Manifest]:
     ]
 
 
-def pin_config(source: Mapping[str, Any], revision: str, rollout: Mapping[str, str]) -> Manifest:
+def owned_by(template: Mapping[str, Any]) -> list[Manifest]:
+    """Return the owner reference of what goes with a revision's PodTemplate, and before it."""
+    metadata = template["metadata"]
+    kind = {"apiVersion": "v1", "kind": "PodTemplate", "name": metadata["name"], "uid": metadata["uid"]}
+    return [kind | {"controller": True, "blockOwnerDeletion": True}]
+
+
+def pin_config(
+    source: Mapping[str, Any], revision: str, rollout: Mapping[str, str], owners: list[Manifest]
+) -> Manifest:
     """Return a revision's own, immutable copy of a ConfigMap or Secret."""
     copied: Manifest = {
         "apiVersion": "v1",
@@ -95,7 +106,7 @@ def pin_config(source: Mapping[str, Any], revision: str, rollout: Mapping[str, s
             "name": pinned_name(source["metadata"]["name"], revision),
             "namespace": rollout["namespace"],
             "labels": {ROLLOUT: rollout["name"], REVISION: revision},
-            "ownerReferences": owner(rollout),
+            "ownerReferences": owners,
         },
         "immutable": True,
     }
@@ -230,17 +241,28 @@ def check_job(check: JobCheck, action: RunJob, rollout: Mapping[str, str]) -> Ma
         "image": check.image,
         "args": list(check.args),
         "env": [{"name": name, "value": value} for name, value in environment.items()],
+        # What it says last is the message of the rollout, when it does not pass.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
             "runAsNonRoot": True,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the container's own
     }
-    pod: Manifest = {"restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [container]}
+    pod: Manifest = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "containers": [container],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+    }
     if check.config_map is not None:
-        container["volumeMounts"] = [{"name": "scripts", "mountPath": "/scripts", "readOnly": True}]
-        pod["volumes"] = [{"name": "scripts", "configMap": {"name": check.config_map}}]
+        container["volumeMounts"].append({"name": "scripts", "mountPath": "/scripts", "readOnly": True})
+        pod["volumes"].append({"name": "scripts", "configMap": {"name": check.config_map}})
     return _job(pod, action, rollout, check.timeout)
 
 

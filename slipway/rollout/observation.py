@@ -135,6 +135,21 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A PodTemplate of a revision's own, which everything else that was copied for the revision goes with.
+
+    Attributes:
+        name: of the PodTemplate.
+        revision: hash of the revision.
+        version: its resourceVersion; a deletion must still find this one.
+    """
+
+    name: str
+    revision: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobView:
     """A Job of the controller; `exit_code` is None while it runs, and -1 when it ended without one."""
 
@@ -160,6 +175,7 @@ class Observation:
         preview: the weights of the preview Service; None when there is none.
         switch: which colour's workers consume; None for a service without workers.
         holder: name of an older Rollout on the same Service; empty when there is none.
+        copies: what was copied for revisions; looked at while nothing is under way.
     """
 
     epoch: int
@@ -175,6 +191,7 @@ class Observation:
     preview: Annotation | None = None
     switch: Switch | None = None
     holder: str = ""
+    copies: tuple[Copy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +248,14 @@ class SetConsumers:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """Delete what was copied for a forgotten revision; refused when `version` is not the present one."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunJob:
     """Create a Job if it does not exist. `kind` is check, expand, contract, preview, or the name of a metric."""
 
@@ -241,7 +266,7 @@ class RunJob:
     colour: Colour
 
 
-Action = SetWeights | SetPreview | ApplyColour | ApplyWorkers | SetConsumers | RunJob
+Action = SetWeights | SetPreview | ApplyColour | ApplyWorkers | SetConsumers | Forget | RunJob
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,13 +65,16 @@ def test_a_pinned_template_has_its_image_and_its_own_config(pinned):
     assert TEMPLATE["template"]["spec"]["containers"][0]["image"] == "old", "the source is not touched"
 
 
-def test_a_copy_of_config_is_immutable_and_goes_with_the_rollout():
+def test_a_copy_of_config_is_immutable_and_goes_with_the_revision():
     source = {"kind": "Secret", "type": "Opaque", "metadata": {"name": "key", "uid": "x"}, "data": {"k": "dg=="}}
-    copied = objects.pin_config(source, "abc", WHO)
+    owners = objects.owned_by({"metadata": {"name": "payload-abc", "uid": "t"}})
+    copied = objects.pin_config(source, "abc", WHO, owners)
     assert copied["immutable"] is True
     assert copied["data"] == {"k": "dg=="}
     assert copied["metadata"]["name"] == "key-abc"
-    assert copied["metadata"]["ownerReferences"][0]["uid"] == "u"
+    (owner,) = copied["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("PodTemplate", "payload-abc", "t")
+    assert owner["blockOwnerDeletion"] is True, "or the PodTemplate would be gone before its copies"
 
 
 def test_a_deployment_selects_by_colour_and_never_by_revision(pinned):
@@ -136,8 +139,13 @@ def test_a_check_knows_what_it_judges_and_may_nothing():
     job = objects.check_job(JobCheck(image=IMAGE, args=("run",), config_map="k6"), action, WHO)
     pod = job["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
-    assert pod["volumes"] == [{"name": "scripts", "configMap": {"name": "k6"}}]
-    assert {"name": "SLIPWAY_COLOUR", "value": "green"} in pod["containers"][0]["env"]
+    assert {"name": "scripts", "configMap": {"name": "k6"}} in pod["volumes"]
+    (container,) = pod["containers"]
+    assert {"name": "SLIPWAY_COLOUR", "value": "green"} in container["env"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert set(container["resources"]["limits"]) == {"cpu", "memory"}
+    assert job["spec"]["activeDeadlineSeconds"] == 600
+    assert job["spec"]["backoffLimit"] == 0
 
 
 def job(kind: str) -> dict[str, object]:

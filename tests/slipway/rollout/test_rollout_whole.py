@@ -330,9 +330,9 @@ def test_another_wanted_version_supersedes_the_one_under_test(control_plane, tmp
 def test_messages_move_with_the_promotion_and_back_with_the_rollback(control_plane, tmp_path):
     async def play(found: Stage) -> None:
         assert await found.consuming() == "", "a service without workers has no switch"
-        steps = [{"weight": 25, "pause": "4s"}]
+        strategy = {"canary": {"steps": [{"weight": 25, "pause": "4s"}]}}
         workers = {"template": "payload-worker", "replicas": 1}
-        await found.want(image=image(8), workers=workers, strategy={"canary": {"steps": steps}}, rollbackWindow="10m")
+        await found.want(image=image(8), workers=workers, strategy=strategy, analysis=None, rollbackWindow="10m")
         warm = await found.until(lambda it: it.status.phase is Phase.WARM_STANDBY, 90)
         first = warm.status.stable
         assert first is not None
@@ -371,7 +371,7 @@ def test_a_second_rollout_on_the_service_waits_and_says_why(control_plane, tmp_p
         events = await found.api.list(path_of(CORE, "dev", "events"))
         assert "ServiceTaken" in {it["reason"] for it in events if it["involvedObject"]["name"] == "second"}
         found.name = "payload"
-        await found.want(image=image(2))
+        await found.want(image=image(2), analysis=None)
         done = await found.until(lambda it: it.status.phase is Phase.WARM_STANDBY, 90)
         assert done.status.last_good_image == image(2), "the older one goes on as if there were no other"
         deployments = await found.api.list(path_of(APPS, "dev", "deployments"))
