@@ -121,6 +121,7 @@ _TABLE: Final = (
     Image("elasticsearch", f"docker.elastic.co/elasticsearch/elasticsearch:{versions.ELASTICSEARCH}"),
     Image("jaeger", f"docker.io/jaegertracing/jaeger:{versions.JAEGER}"),
     Image("otel-collector", f"docker.io/otel/opentelemetry-collector-contrib:{versions.OTEL_COLLECTOR}"),
+    Image("k6", f"docker.io/grafana/k6:{versions.K6}"),
     # Ours alone, as the observer; without it no service is rolled out.
     Image("controller", None),
     Image("service", None),

@@ -211,6 +211,8 @@ def redis_member(number: int) -> str:
     return f"{REDIS}-{number}"
 
 
+#: HAProxy's Service, for checks from inside of the cluster.
+INGRESS_HOST: Final = cluster_host(INGRESS, Namespace.INGRESS)
 POSTGRES_PRIMARY_HOST: Final = cluster_host(f"{POSTGRES}-rw", Namespace.DATA)
 POSTGRES_REPLICA_HOST: Final = cluster_host(f"{POSTGRES}-ro", Namespace.DATA)
 REDIS_CACHE_HOST: Final = cluster_host(REDIS_CACHE, Namespace.DATA)

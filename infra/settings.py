@@ -354,6 +354,11 @@ class ServiceSettings(BaseModel):
         default="5,25,50", description="For `canary`: percentages that the new version gets, one after the other."
     )
     approval: bool = Field(default=False, description="Whether a person has to approve before the first request moves.")
+    preview_check: bool = Field(
+        default=False,
+        description="Whether k6 asks the preview host of each new version before the first request moves. Needs a "
+        "cluster with a registry of its own, where the image is built.",
+    )
     error_ratio: float = Field(
         default=0.01, ge=0, le=1, description="Share of failed requests above which a version is taken back."
     )

@@ -53,6 +53,8 @@ PYTHON_UPSTREAM: Final = "3.13-slim"
 REDIS_UPSTREAM: Final = "8.0.3"
 # renovate: datasource=docker depName=docker.io/oliver006/redis_exporter
 REDIS_EXPORTER: Final = "1.69.0"
+# renovate: datasource=docker depName=docker.io/grafana/k6
+K6: Final = "1.1.0"
 
 
 @dataclass(frozen=True)

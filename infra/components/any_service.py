@@ -22,6 +22,7 @@ from infra.components.base import Component
 from infra.components.metadata import metadata
 from infra.components.namespace import Namespace, NamespaceConfig
 from infra.components.platform_values import platform_values
+from infra.components.preview_check import preview_spec
 from infra.components.rollout_controller import ROLLOUT_API, ROLLOUT_KIND, environment_rights
 from infra.components.service import SERVES, WRITTEN_BY_OTHERS
 from infra.handover import Platform
@@ -171,6 +172,7 @@ def rollout_spec(name: str, image: str, values: Mapping[str, Any]) -> dict[str, 
         "strategy": strategy,
         **({"analysis": analysis} if chosen["metrics"] else {}),
         **({"config": told} if told else {}),
+        **preview_spec(name, values["preview"]),
         **({"workers": {"template": f"{name}-worker", "replicas": workers["replicas"]}} if workers["enabled"] else {}),
         **({"migrations": migrated} if migrations["enabled"] else {}),
         **{key: chosen[key] for key in _SAME},

@@ -23,6 +23,7 @@ from infra.components.generated import GeneratedPassword
 from infra.components.metadata import metadata
 from infra.components.namespace import Namespace, NamespaceConfig
 from infra.components.platform_values import platform_values
+from infra.components.preview_check import preview_spec
 from infra.components.rollout_controller import ROLLOUT_API, ROLLOUT_KIND, environment_rights
 from infra.handover import Platform
 from infra.labels import WAIT_FOR, labels
@@ -40,6 +41,8 @@ _CA: Final = "ca.crt"
 _TRUSTED: Final = "OTEL_EXPORTER_OTLP_CERTIFICATE"
 _MIGRATE: Final = ("python", "-m", "app.migrate")
 _WORK: Final = ("python", "-m", "app.work")
+#: Routes of the payload that anybody may read: does it live, can it work, and what says it of itself.
+_CHECKED: Final = ("/livez", "/readyz", "/version")
 #: There is a stable version as soon as the first one has been promoted; then the service serves.
 SERVES: Final = "jsonpath={.status.stable.hash}"
 #: What was asked for by `slipway rollout`: the wish of a person or a pipeline, never one of this program.
@@ -57,12 +60,14 @@ class ServiceConfig:
         image: Its image, by digest.
         platform: What it stands on.
         settings: What its stack chose.
+        checker: Image of k6, by digest, that asks a new version before users do; nothing does if left out.
     """
 
     environment: Environment
     image: pulumi.Input[str]
     platform: Platform
     settings: ServiceSettings
+    checker: pulumi.Input[str] | None = None
 
 
 @final
@@ -218,6 +223,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
         ],
         "configMaps": [] if settings.flags is None else [flags.mount()],
         **known,
+        "preview": {**known["preview"], **({"check": _check(config.checker)} if config.checker is not None else {})},
         "migrations": {"enabled": migrated, "command": list(_MIGRATE) if migrated else []},
         "workers": {
             "enabled": _has_workers(parts),
@@ -228,6 +234,19 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
         },
         "resources": {"requests": profile.service.requests(), "limits": profile.service.limits()},
         "networkPolicy": {**known["networkPolicy"], "egress": connections.openings(parts, webhook)},
+    }
+
+
+def _check(image: pulumi.Input[str]) -> dict[str, Any]:
+    """What is asked of a new version before its first user; all of it, since the Rollout is made of the same."""
+    return {
+        "image": image,
+        "target": f"https://{naming.INGRESS_HOST}",
+        "paths": list(_CHECKED),
+        "rate": 10,
+        "seconds": 10,
+        "errorRatio": 0,
+        "p95Milliseconds": 1000,
     }
 
 
@@ -252,6 +271,8 @@ def rollout_spec(config: ServiceConfig) -> dict[str, Any]:
     """The wanted version and how to get there; the fields are those of docs/reference/rollout.md."""
     settings, parts = config.settings, config.platform.parts
     profile = PROFILES[config.platform.profile]
+    host = naming.preview_host(config.environment, config.platform.domain)
+    checked = {} if config.checker is None else {"enabled": True, "host": host, "check": _check(config.checker)}
     if settings.strategy is Strategy.BLUE_GREEN:
         strategy: dict[str, Any] = {"blueGreen": {"approval": settings.approval}}
     else:
@@ -280,6 +301,7 @@ def rollout_spec(config: ServiceConfig) -> dict[str, Any]:
             {"kind": "ConfigMap", "name": _ENVIRONMENT},
             *({"kind": "Secret", "name": name} for name in connections.secrets(parts)),
         ],
+        **(preview_spec(naming.SERVICE, checked) if checked else {}),
         **({} if parts.postgres is Store.OFF else {"migrations": {"command": list(_MIGRATE)}}),
         **(
             {"workers": {"template": f"{naming.SERVICE}-worker", "replicas": profile.worker_replicas}}

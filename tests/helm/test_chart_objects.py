@@ -42,7 +42,7 @@ FLAVOURS = {
         None,
     ),
     "without metrics and workers": ({"ports": {"metrics": 0}, "workers": {"enabled": False}}, None),
-    "without ingress": ({"ingress": {"enabled": False}}, None),
+    "without ingress": ({"ingress": {"enabled": False}, "preview": {"check": {"image": ""}}}, None),
 }
 
 
@@ -54,7 +54,7 @@ def flavour(request, chart):
 
 def test_every_switch_makes_these_objects(chart):
     workers = {"PodTemplate payload-worker", "Role payload-consumers", "RoleBinding payload-consumers"}
-    assert chart().names() == ALWAYS | {"ConfigMap payload-env"} | workers
+    assert chart().names() == ALWAYS | {"ConfigMap payload-env", "ConfigMap payload-preview"} | workers
 
 
 def test_least_values_make_these_objects(chart):
@@ -62,9 +62,10 @@ def test_least_values_make_these_objects(chart):
 
 
 def test_switches_take_their_objects_away(chart):
-    assert not chart({"ingress": {"enabled": False}}).all("Ingress")
-    assert "Service payload-preview" not in chart({"preview": {"enabled": False}}).names()
-    assert "Ingress payload-preview" not in chart({"preview": {"enabled": False}}).names()
+    unchecked = {"check": {"image": ""}}
+    assert not chart({"ingress": {"enabled": False}, "preview": unchecked}).all("Ingress")
+    assert "Service payload-preview" not in chart({"preview": {"enabled": False, **unchecked}}).names()
+    assert "Ingress payload-preview" not in chart({"preview": {"enabled": False, **unchecked}}).names()
     assert not chart({"networkPolicy": {"enabled": False}}).all("NetworkPolicy")
     assert not chart({"rollout": {"enabled": False}}).all("Rollout")
 
@@ -196,7 +197,7 @@ def test_without_a_secret_the_default_certificate_is_used(chart):
 
 def test_config_has_one_name_and_the_rollout_keeps_a_copy_for_each_revision(chart):
     changed = chart({"env": {"SLIPWAY_LOG_LEVEL": "debug"}})
-    [config] = changed.all("ConfigMap")
+    config = changed.one("ConfigMap", "payload-env")
     assert config["data"]["SLIPWAY_LOG_LEVEL"] == "debug"
     assert config["data"]["SLIPWAY_WORKERS"] == "2"
     assert "immutable" not in config
@@ -250,7 +251,7 @@ def test_words_that_yaml_takes_for_something_else_stay_words(chart):
     )
     assert {one["metadata"]["labels"]["app.kubernetes.io/instance"] for one in rendered.objects} == {"1e3"}
     assert {one["metadata"]["labels"]["app.kubernetes.io/part-of"] for one in rendered.objects} == {"on"}
-    [config] = rendered.all("ConfigMap")
+    config = rendered.one("ConfigMap", "1e3-env")
     assert config["data"]["NO"] == "yes"
     assert config["data"]["NUMBER"] == "0010"
     pod = rendered.one("PodTemplate", "1e3")["template"]["spec"]

@@ -1,5 +1,7 @@
 """One catalogue: each image once, never `latest`, local ones by digest."""
 
+from importlib import metadata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ def test_versions_are_those_that_the_toolchain_builds():
     assert modules.COREDNS_VERSION.removeprefix("v") == versions.COREDNS
     assert modules.LOCAL_PATH_VERSION.removeprefix("v") == versions.LOCAL_PATH_PROVISIONER
     assert modules.PAUSE_VERSION == versions.PAUSE
+    assert metadata.version("k6") == versions.K6
 
 
 @pytest.mark.parametrize("image", [it for it in CATALOGUE.values() if it.upstream], ids=lambda it: it.name)

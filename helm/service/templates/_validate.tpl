@@ -21,6 +21,9 @@ allowed and what to do. Included once, by service.yaml, which is always rendered
 {{- if and $values.ingress.enabled $values.preview.enabled (eq $values.preview.host $values.ingress.host) -}}
 {{- fail (printf "preview.host and ingress.host are both %q; requests for the preview would reach live users. Give the preview a name of its own." $values.preview.host) -}}
 {{- end -}}
+{{- if and $values.preview.check.image (not (and $values.preview.enabled $values.ingress.enabled)) -}}
+{{- fail "preview.check.image is set while there is no preview host to ask. Set preview.enabled and ingress.enabled to true, or leave the image empty." -}}
+{{- end -}}
 {{- if lt (int $values.lifecycle.terminationGracePeriodSeconds) (add (int $values.lifecycle.preStopSeconds) 10 | int) -}}
 {{- fail (printf "lifecycle.terminationGracePeriodSeconds is %d; it must be at least lifecycle.preStopSeconds (%d) + 10, or requests in flight are cut off. Raise it." (int $values.lifecycle.terminationGracePeriodSeconds) (int $values.lifecycle.preStopSeconds)) -}}
 {{- end -}}

@@ -13,15 +13,11 @@ cluster_name, environment = naming.parse_service_stack(pulumi.get_stack())
 cluster = handover.Cluster.from_outputs(handover.read(naming.Project.CLUSTER, cluster_name))
 platform = handover.Platform.from_outputs(handover.read(naming.Project.PLATFORM, cluster_name))
 options = pulumi.ResourceOptions(providers=[provider.kubernetes(cluster)])
-image = (
-    chosen.image
-    or (
-        Images("images", ImagesConfig(["service"], ImageSource.AUTO, cluster.capabilities), options).references[
-            "service"
-        ]
-    )
-)
-service = Service("service", ServiceConfig(environment, image, platform, chosen), options)
+names = [*([] if chosen.image else ["service"]), *(["k6"] if chosen.preview_check else [])]
+source = ImageSource.LOCAL if chosen.preview_check else ImageSource.AUTO  # what checks is named by digest
+images = Images("images", ImagesConfig(names, source, cluster.capabilities), options).references if names else {}
+image = chosen.image or images["service"]
+service = Service("service", ServiceConfig(environment, image, platform, chosen, images.get("k6")), options)
 pulumi.export("image", image)
 pulumi.export("url", service.url)
 pulumi.export("previewUrl", service.preview_url)

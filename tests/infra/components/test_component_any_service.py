@@ -120,6 +120,7 @@ VALUES = st.fixed_dictionaries(
         "secrets": st.just([{"secret": "notes-database", "items": [{"key": "url", "file": "url"}]}]),
         "migrations": st.just({"enabled": True, "command": ["migrate"]}),
         "workers": st.just({"enabled": True, "command": ["work"], "replicas": 3}),
+        "preview": st.just({"check": {"image": IMAGE, "errorRatio": 0.01, "paths": ["/", "/about"]}}),
     },
 )
 

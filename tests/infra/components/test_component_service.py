@@ -291,6 +291,19 @@ def test_without_messages_there_are_no_workers(parts):
     assert chart_values(config())["workers"]["enabled"] is True
 
 
+def test_a_new_version_is_asked_by_k6_where_the_stack_wants_that():
+    it = replace(config(), checker=IMAGE)
+    values = chart_values(it)
+    chart = REPOSITORY / "helm/service"
+    schema, defaults = (yaml.safe_load((chart / name).read_text()) for name in ("values.schema.yaml", "values.yaml"))
+    jsonschema.validate(merged(defaults, values), schema)
+    parsed = SPEC.validate_python(rollout_spec(it)).preview
+    assert parsed is not None
+    assert (parsed.image, parsed.config_map, parsed.timeout) == (IMAGE, "payload-preview", 70)
+    assert "--env=PREVIEW_HOST=preview.payload.dev.slipway.test" in parsed.args
+    assert "preview" not in rollout_spec(config())
+
+
 def test_up_ends_when_the_service_serves_and_leaves_the_wish_to_others(run):
     rollout = run.one("kubernetes:slipway.dev/v1alpha1:Rollout")
     assert rollout.inputs["metadata"]["annotations"] == {"pulumi.com/waitFor": "jsonpath={.status.stable.hash}"}

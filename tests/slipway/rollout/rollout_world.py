@@ -114,6 +114,7 @@ class Nature:
     starts_in: float = 2.0
     crashes: bool = False
     migration: int = 0
+    preview: int = 0
     workers_crash: bool = False
     chokes: bool = False
     """Its workers crash as soon as they consume, which nothing tells before the promotion."""
@@ -121,7 +122,8 @@ class Nature:
     @property
     def good(self) -> bool:
         lives = not self.crashes and not self.workers_crash
-        return self.errors == 0.0 and self.samples >= 50 and lives and self.migration in {0, 3}
+        asked = self.migration in {0, 3} and self.preview == 0
+        return self.errors == 0.0 and self.samples >= 50 and lives and asked
 
 
 @dataclass
@@ -496,7 +498,7 @@ def perform(world: World, action: Action) -> None:  # noqa: C901, PLR0912 - one 
                 router.follows_at = max(router.follows_at, world.time + world.random.random() * 2.0)
         case RunJob():
             nature = world.nature(action.revision)
-            code = nature.migration if action.kind == "check" else 0
+            code = {"check": nature.migration, "preview": nature.preview}.get(action.kind, 0)
             world.jobs.setdefault(action.name, (world.time + 1 + world.random.random() * 2, code))
 
 

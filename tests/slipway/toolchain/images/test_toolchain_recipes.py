@@ -6,7 +6,7 @@ import pytest
 
 from slipway.toolchain.images.containerfile import MOUNT, instructions, render, render_base
 from slipway.toolchain.images.debian_root import without_days
-from slipway.toolchain.images.recipe import SCRATCH, DebianBase, Link, ModuleFiles, Program, Recipe, Text
+from slipway.toolchain.images.recipe import SCRATCH, DebianBase, Installed, Link, ModuleFiles, Program, Recipe, Text
 from slipway.toolchain.images.recipes import BASES, EPOCH, RECIPES, ROOT_REASONS, SERVICE, SERVICE_BASE
 from slipway.toolchain.modules import MODULES_ROOT, PROGRAMS, SETS
 
@@ -33,6 +33,7 @@ PROMISED = {
     "kube-state-metrics",
     "otel-collector",
     "jaeger",
+    "k6",
     "elasticsearch",
     "plugin-barman-cloud",
     "plugin-barman-cloud-sidecar",
@@ -84,7 +85,7 @@ def test_an_empty_base_has_no_packages_and_no_shell(recipe):
 
 
 def test_what_starts_is_in_the_image(recipe):
-    laid = {source.target for source in recipe.sources if isinstance(source, Program | Link | Text)}
+    laid = {source.target for source in recipe.sources if isinstance(source, Program | Installed | Link | Text)}
     if recipe.base == SCRATCH:
         assert recipe.entrypoint[0] in laid
 
