@@ -20,7 +20,7 @@ from slipway.rollout.claims import stands_back
 from slipway.rollout.context import UNREADY_GRACE, VERIFY_WITHIN, Context
 from slipway.rollout.desired import judged, missing
 from slipway.rollout.forward import preflight_problems
-from slipway.rollout.moves import back, condition, heal, revert
+from slipway.rollout.moves import back, condition, heal, revert, watched
 from slipway.rollout.observation import Act, Decision, Observation, Rollout, Wait, Write
 from slipway.rollout.phases import HANDLERS
 from slipway.rollout.status import AFTER_PROMOTION, RESTING, UNDER_TEST, Phase, Reason, Verdict
@@ -165,7 +165,7 @@ def _workers_lost(context: Context) -> Write | None:
 
 
 def _late(context: Context) -> Write | None:  # noqa: PLR0911 - one return a rule
-    """Rule 7: no phase waits for ever. What cannot be known pauses, what does not work goes back."""
+    """Rule 8: no phase waits for ever. What cannot be known pauses, what does not work goes back."""
     status = context.status
     if status.deadline is None or context.now < status.deadline:
         return None
@@ -193,6 +193,7 @@ RULES: Final[tuple[Callable[[Context], Write | None], ...]] = (
     _superseded,
     _unready,
     _workers_lost,
+    watched,
     _late,
 )
 
@@ -205,7 +206,7 @@ def next_moment(context: Context) -> float | None:
         moments.append(status.until + context.spec.drain_timeout)
     if status.unready_since is not None:
         moments.append(status.unready_since + UNREADY_GRACE)
-    if status.phase in {Phase.ANALYSING, Phase.SOAK} and judged(context):
+    if status.phase in {Phase.ANALYSING, Phase.SOAK, Phase.APPROVAL, Phase.PAUSED} and judged(context):
         moments.extend(state.next_at for state in status.metrics if state.verdict in {Verdict.RUNNING, Verdict.PASS})
     future = [moment for moment in moments if moment is not None and moment > now]
     return min(future, default=None)

@@ -86,7 +86,7 @@ def _jobs(context: Context) -> tuple[Action, ...]:
         shown = annotation is None or annotation.weights == preview_weights(status.candidate.colour)
         ready = shown and context.view(status.candidate).ready >= context.candidate_share()
         return _run(context, "preview", job_name(context, "preview")) if ready else ()
-    if status.phase in {Phase.ANALYSING, Phase.SOAK}:
+    if status.phase in {Phase.ANALYSING, Phase.SOAK} or (status.phase is Phase.APPROVAL and context.weight() > 0):
         states = {state.name: state for state in status.metrics}
         found: list[Action] = []
         for metric in analysis.due(judged(context), status.metrics, context.now):

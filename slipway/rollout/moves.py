@@ -198,6 +198,26 @@ def with_metrics(context: Context, states: tuple[MetricState, ...]) -> Rollout:
     return replace(context.rollout, status=replace(context.status, metrics=states))
 
 
+def watched(context: Context) -> Write | None:
+    """Return what comes of judging on while a version that users meet waits for a person.
+
+    Only a failure acts: patience is the person's. What is inconclusive at a gate is asked anew, as requests may come.
+    """
+    status = context.status
+    waits = status.phase is Phase.APPROVAL or (status.phase is Phase.PAUSED and status.reason is not Reason.BREAK_GLASS)
+    if not waits or status.candidate is None or context.weight() == 0:
+        return None
+    states, changed = fold_due(context)
+    if analysis.conclude(voting(context), states) is Verdict.FAIL:
+        return back(context, Reason.ANALYSIS_FAILED, told(states, Verdict.FAIL), metrics=states)
+    if not changed:
+        return None
+    if status.phase is Phase.APPROVAL:
+        fresh = {found.name: found for found in analysis.begin(judged(context), context.now)}
+        states = tuple(fresh[found.name] if found.verdict is Verdict.INCONCLUSIVE else found for found in states)
+    return context.stay("", metrics=states)
+
+
 def emptied(context: Context, colour: Colour) -> Write | bool:
     """Return whether a colour may lose its pods: a while without weight, and no request open (or patience is over).
 
