@@ -118,5 +118,6 @@ def _consuming(context: Context) -> Colour | None:
     old = status.standby
     if found is None or old is None or found.colour is not old.colour:
         return status.stable.colour
-    waits = context.workers(status.stable).ready == 0 and context.workers(old).ready > 0
+    away = status.stable.workers and context.workers(status.stable).ready == 0
+    waits = away and context.workers(old).ready > 0
     return old.colour if waits else status.stable.colour

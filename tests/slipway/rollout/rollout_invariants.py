@@ -65,7 +65,8 @@ class Invariants:
         if len(consuming) > 1 and world.time - world.switched > FOLLOWS_WITHIN + UNSEEN:
             raise Broken(f"both colours consume, {world.time - world.switched:.1f} s after the switch was turned")
         stable = world.status.stable
-        if stable is None or world.time < world.api_down_until or world.nature(stable.hash).chokes:
+        works = stable is not None and stable.workers and not world.nature(stable.hash).chokes
+        if stable is None or not works or world.time < world.api_down_until:
             self.idle_since = self.foreign_since = None
             return
         self.idle_since = self.lasting(world, self.idle_since, now=not consuming, what="nobody consumes")

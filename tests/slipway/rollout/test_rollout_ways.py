@@ -125,6 +125,18 @@ def test_another_count_of_workers_is_no_new_version():
     assert run.world.status.stable == stable
 
 
+def test_a_version_without_workers_ends_those_before_it():
+    run = Quiet(rollback_window=20, workers=None)
+    old = run.world.switch
+    run.want()
+    run.until(lambda status: status.phase is Phase.ANALYSING)
+    assert run.world.consumes(old), "the version that serves keeps its workers"
+    run.until_settled(200)
+    assert run.world.status.stable.colour is run.world.switch is old.other
+    run.until(lambda _: not run.world.workers[old].made)
+    assert not any(run.world.consumes(colour) for colour in (old, old.other))
+
+
 def test_the_old_version_goes_on_consuming_while_the_new_ones_workers_are_away():
     run = Quiet(rollback_window=300)
     old = run.world.switch
