@@ -83,15 +83,15 @@ def usages(declared: Iterable[Declared], nodes: int) -> list[Usage]:
         FootprintError: An object requests something in a place that is not understood.
     """
     everything = list(declared)
-    found = [usage for it in everything if (usage := _usage(it, everything, nodes))]
+    found = [usage for it in everything for usage in _usages(it, everything, nodes)]
     # Resources are registered side by side, in an order that differs from run to run.
     return sorted(found, key=lambda usage: (usage.part, usage.name))
 
 
-def _usage(it: Declared, everything: Sequence[Declared], nodes: int) -> Usage | None:
+def _usages(it: Declared, everything: Sequence[Declared], nodes: int) -> list[Usage]:
     kind = "Chart" if it.type == _CHART else it.inputs.get("kind", "")
     if kind in _DESCRIPTIONS or not it.type.startswith("kubernetes:"):
-        return None
+        return []
     asked = sum(1 for _ in _requests(it.inputs))
     if kind not in _KINDS:
         if asked:
@@ -99,8 +99,8 @@ def _usage(it: Declared, everything: Sequence[Declared], nodes: int) -> Usage | 
                 f"{kind} {it.name!r} requests CPU, memory or disk, but infra/footprint/count.py cannot tell for how "
                 f"many pods; it knows {', '.join(sorted(_KINDS))}. Teach it this kind."
             )
-        return None
-    pods, each, understood = _KINDS[kind](it, everything, nodes)
+        return []
+    counted, understood = _KINDS[kind](it, everything, nodes)
     if asked != understood:
         raise FootprintError(
             f"{kind} {it.name!r} has {asked} places that request something, of which infra/footprint/count.py "
@@ -108,10 +108,12 @@ def _usage(it: Declared, everything: Sequence[Declared], nodes: int) -> Usage | 
         )
     name = it.inputs.get("metadata", {}).get("name", it.name)
     # The outermost component is the platform as a whole, or the service.
-    return Usage((*it.parents, it.name)[min(1, max(0, len(it.parents) - 1))], f"{kind}/{name}", pods, each)
+    part = (*it.parents, it.name)[min(1, max(0, len(it.parents) - 1))]
+    return [Usage(part, f"{kind}/{name}", pods, each) for pods, each in counted]
 
 
-Counted = tuple[int, Total, int]
+#: Pods and what each of them requests, kind by kind; and how many places of the object that was read from.
+Counted = tuple[tuple[tuple[int, Total], ...], int]
 
 
 def _workload(it: Declared, everything: Sequence[Declared], nodes: int) -> Counted:
@@ -122,7 +124,7 @@ def _workload(it: Declared, everything: Sequence[Declared], nodes: int) -> Count
         each += Total(disk=octets(claim["spec"]["resources"]["requests"]["storage"]))
         understood += 1
     pods = nodes if it.inputs["kind"] == "DaemonSet" else spec.get("replicas", 1)
-    return pods, each, understood
+    return ((pods, each),), understood
 
 
 def _pod(spec: Mapping[str, Any]) -> tuple[Total, int]:
@@ -160,13 +162,13 @@ def _postgres(it: Declared, everything: Sequence[Declared], nodes: int) -> Count
     each = _asked(spec["resources"]["requests"]) + Total(disk=octets(spec["storage"]["size"]))
     # The plugin puts a container beside each instance; its store says how big.
     beside = [_sidecar(other) for other in everything if other.inputs.get("kind") == "ObjectStore"]
-    return spec["instances"], sum(beside if spec.get("plugins") else [], each), 1
+    return ((spec["instances"], sum(beside if spec.get("plugins") else [], each)),), 1
 
 
 def _store(it: Declared, everything: Sequence[Declared], nodes: int) -> Counted:
     """No pod of its own: what it asks for is counted with each instance of Postgres."""
     del it, everything, nodes
-    return 0, Total(), 1
+    return ((0, Total()),), 1
 
 
 def _sidecar(it: Declared) -> Total:
@@ -178,13 +180,13 @@ def _prometheus(it: Declared, everything: Sequence[Declared], nodes: int) -> Cou
     spec = it.inputs["spec"]
     claim = spec["storage"]["volumeClaimTemplate"]["spec"]["resources"]["requests"]
     each = _asked(spec["resources"]["requests"]) + _reloader(everything) + Total(disk=octets(claim["storage"]))
-    return spec.get("replicas", 1), each, 2
+    return ((spec.get("replicas", 1), each),), 2
 
 
 def _alertmanager(it: Declared, everything: Sequence[Declared], nodes: int) -> Counted:
     del nodes
     spec = it.inputs["spec"]
-    return spec.get("replicas", 1), _asked(spec["resources"]["requests"]) + _reloader(everything), 1
+    return ((spec.get("replicas", 1), _asked(spec["resources"]["requests"]) + _reloader(everything)),), 1
 
 
 def _reloader(everything: Sequence[Declared]) -> Total:
@@ -206,12 +208,20 @@ def _reloader(everything: Sequence[Declared]) -> Total:
 
 
 def _chart(it: Declared, everything: Sequence[Declared], nodes: int) -> Counted:
-    """The service: the chart says how big a pod is, the Rollout beside it how many there are."""
+    """The service and its workers: the chart says how big a pod is, the Rollout beside it how many there are."""
     del nodes
     beside = [other for other in everything if other.inputs.get("kind") == "Rollout" and other.parents == it.parents]
     if len(beside) != 1:
         raise FootprintError(f"the chart {it.name!r} has {len(beside)} Rollouts beside it; one says how many pods")
-    return beside[0].inputs["spec"]["replicas"], _asked(it.inputs["values"]["resources"]["requests"]), 1
+    values, spec = it.inputs["values"], beside[0].inputs["spec"]
+    serving = (spec["replicas"], _asked(values["resources"]["requests"]))
+    if "workers" not in values:
+        return (serving,), 1
+    working = (
+        spec["workers"]["replicas"] if "workers" in spec else 0,
+        _asked(values["workers"]["resources"]["requests"]),
+    )
+    return (serving, working), 2
 
 
 _KINDS: Final[Mapping[str, Callable[[Declared, Sequence[Declared], int], Counted]]] = {

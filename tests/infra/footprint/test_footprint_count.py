@@ -76,6 +76,17 @@ def test_a_prometheus_counts_what_its_operator_puts_beside_it():
     assert total == Total(210, 130 * MI, 2 * 2**30)
 
 
+@pytest.mark.parametrize(("asked", "pods"), [({}, 2), ({"workers": {"replicas": 1}}, 3)], ids=["without", "with"])
+def test_workers_are_counted_beside_the_pods_that_serve(asked, pods):
+    values = {"resources": {"requests": SMALL["requests"]}, "workers": {"resources": {"requests": SMALL["requests"]}}}
+    chart = Declared("kubernetes:helm.sh/v4:Chart", "payload", ("service",), {"values": values})
+    spec = {"kind": "Rollout", "spec": {"replicas": 2, **asked}}
+    rollout = Declared("kubernetes:slipway.dev/v1alpha1:Rollout", "rollout", ("service",), spec)
+    found = usages([chart, rollout], nodes=1)
+    assert sum(usage.pods for usage in found) == pods
+    assert sum((usage.total for usage in found), Total()) == found[0].each * pods
+
+
 def test_a_chart_without_a_rollout_is_refused():
     chart = Declared("kubernetes:helm.sh/v4:Chart", "payload", ("service",), {"values": {"resources": SMALL}})
     with pytest.raises(FootprintError, match="has 0 Rollouts beside it"):
