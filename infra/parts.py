@@ -7,7 +7,7 @@ import datetime as dt
 import ipaddress
 import re
 from enum import StrEnum
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -61,6 +61,16 @@ def _secret(value: str) -> str:
 def _key(value: str) -> str:
     if not _KEY.fullmatch(value):
         raise ValueError("must be a key of a Secret: letters, digits, hyphens, dots and underscores")
+    return value
+
+
+def _config(value: str) -> str:
+    return dns_label("the ConfigMap", value, limit=DNS_LABEL_LIMIT)
+
+
+def _keys(value: str) -> str:
+    if not value.startswith("https://") or not _RECEIVER.fullmatch(value) or urlsplit(value).port == 0:
+        raise ValueError("must be an address over TLS without a login, such as https://login.example/keys")
     return value
 
 
@@ -214,6 +224,40 @@ class Webhook(BaseModel):
     def port(self) -> int:
         """Port there."""
         return _port(self.url)
+
+
+class Issuer(BaseModel):
+    """Whose tokens a service believes besides its own; its words are those of `SLIPWAY_EXTERNAL_ISSUER`."""
+
+    model_config = _MODEL
+
+    issuer: str = Field(min_length=1, description="What `iss` must say, to the letter.")
+    jwks_url: Annotated[str, AfterValidator(_keys)] = Field(description="Where its public keys are, over TLS.")
+    audience: str = Field(min_length=1, description="What `aud` must name: this API, not a client of it.")
+    algorithms: tuple[Literal["RS256", "PS256", "ES256", "ES384", "EdDSA"], ...] = Field(
+        default=("RS256",), min_length=1, description="That tokens may be signed with."
+    )
+    claim: tuple[str, ...] = Field(
+        default=("roles",), min_length=1, description="Where the words about a user are, from the outside in."
+    )
+    grants: dict[str, str] = Field(
+        min_length=1,
+        description="Word there -> role (`viewer`, `editor`, `admin`) or permission, such as `users:read`.",
+    )
+    token_type: str | None = Field(default=None, description="What `typ` must say, such as `at+jwt`; not looked at.")
+    authority: Annotated[str, AfterValidator(_config)] | None = Field(
+        default=None,
+        description="ConfigMap in the namespace of the environment, made by you, whose key `ca.crt` is the authority "
+        "of its address; the system's if left out.",
+    )
+    network: Annotated[str, AfterValidator(_range)] = Field(
+        description="Addresses that the service may connect to for its keys, such as 192.0.2.0/24."
+    )
+
+    @property
+    def port(self) -> int:
+        """Port of its keys."""
+        return urlsplit(self.jwks_url).port or _PORTS["https"]
 
 
 class Restore(BaseModel):

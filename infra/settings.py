@@ -25,7 +25,7 @@ from infra.authority import AuthoritySettings
 from infra.eks_settings import EksSettings
 from infra.images import ImageSource
 from infra.naming import DOMAIN, POSTGRES, Project, dns_label
-from infra.parts import ExternalObjectStore, Part, Parts, Restore, Store, Webhook
+from infra.parts import ExternalObjectStore, Issuer, Part, Parts, Restore, Store, Webhook
 from infra.profiles import ProfileName
 from infra.timeouts import NodeTimeouts, PostgresTimeouts, TrafficTimeouts
 
@@ -384,6 +384,11 @@ class ServiceSettings(BaseModel):
     webhook: Webhook | None = Field(
         default=None,
         description="Who is told of finished exports by workers (`python -m app.work`); nobody if left out.",
+    )
+    external_issuer: Issuer | None = Field(
+        default=None,
+        description="Whose access tokens the service believes besides its own (docs/how-to/external-issuer.md); "
+        "nobody's if left out. A change is rolled out.",
     )
     workers: int = Field(default=2, ge=1, le=32, description="Worker processes of each pod.")
     threads: int = Field(default=8, ge=1, le=128, description="Threads of each worker process.")

@@ -15,7 +15,7 @@ from infra.naming import (
     SENTINEL_PORT,
     Namespace,
 )
-from infra.parts import Parts, Store, Webhook
+from infra.parts import Issuer, Parts, Store, Webhook
 
 
 @final
@@ -83,11 +83,11 @@ def webhook_mount(webhook: Webhook) -> Mount:
     return Mount(webhook.secret, {webhook.key: (_WEBHOOK_KEY,)})
 
 
-def openings(parts: Parts, webhook: Webhook | None = None) -> list[dict[str, Any]]:
+def openings(parts: Parts, webhook: Webhook | None = None, issuer: Issuer | None = None) -> list[dict[str, Any]]:
     """Where a service may connect to, as the chart takes it."""
     places = ((parts.postgres, (POSTGRES_PORT,)), (parts.redis, (REDIS_PORT, SENTINEL_PORT)))
     inside = [port for where, ports in places if where is Store.MANAGED for port in ports]
-    known = (parts.postgres_external, parts.redis_external, parts.traces_external, webhook)
+    known = (parts.postgres_external, parts.redis_external, parts.traces_external, webhook, issuer)
     outside = [it for it in known if it is not None]
     return [
         *([{"namespace": Namespace.DATA.value, "ports": inside}] if inside else []),

@@ -17,6 +17,7 @@ from pulumi_kubernetes.rbac.v1 import RoleBinding
 
 from infra import naming
 from infra.components import connections, flags
+from infra.components import issuer as issuers
 from infra.components.base import Component
 from infra.components.database import Database, DatabaseConfig
 from infra.components.generated import GeneratedPassword
@@ -194,6 +195,7 @@ class Service(Component):
 def chart_values(config: ServiceConfig) -> dict[str, Any]:
     """Values of the chart; its schema refuses a key that it does not know."""
     platform, settings, webhook = config.platform, config.settings, config.settings.webhook
+    issuer = settings.external_issuer
     profile, parts = PROFILES[platform.profile], config.platform.parts
     migrated = parts.postgres is not Store.OFF
     known = platform_values(config.environment, platform)
@@ -208,6 +210,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
             "SLIPWAY_THREADS": str(settings.threads),
             **_traces(settings, parts),
             **({"SLIPWAY_WEBHOOK_URL": webhook.url} if webhook else {}),
+            **({issuers.VARIABLE: issuers.told(issuer)} if issuer else {}),
         },
         "secrets": [
             *(mount.to_values() for mount in connections.mounts(platform.parts)),
@@ -221,7 +224,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
                 ],
             },
         ],
-        "configMaps": [] if settings.flags is None else [flags.mount()],
+        "configMaps": [*([] if settings.flags is None else [flags.mount()]), *issuers.mounts(issuer)],
         **known,
         "preview": {**known["preview"], **({"check": _check(config.checker)} if config.checker is not None else {})},
         "migrations": {"enabled": migrated, "command": list(_MIGRATE) if migrated else []},
@@ -233,7 +236,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
             "resources": {"requests": profile.worker.requests(), "limits": profile.worker.limits()},
         },
         "resources": {"requests": profile.service.requests(), "limits": profile.service.limits()},
-        "networkPolicy": {**known["networkPolicy"], "egress": connections.openings(parts, webhook)},
+        "networkPolicy": {**known["networkPolicy"], "egress": connections.openings(parts, webhook, issuer)},
     }
 
 

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from app.core.flags import Flag, FlagFile, read_flags
 from app.core.flags import FlagRule as AppRule
+from app.core.issuer import ExternalIssuer
 from app.core.settings import Settings
 from infra.components import flags
 from infra.components.service import CHART, Service, ServiceConfig, chart_values, rollout_spec
@@ -214,9 +215,61 @@ def test_the_service_takes_every_address_that_the_stack_takes(url):
     assert 0 < webhook.port < 65536
 
 
+ISSUER = {
+    "issuer": "https://login.example/realms/team",
+    "jwksUrl": "https://login.example:8443/realms/team/certs",
+    "audience": "payload",
+    "claim": ["realm_access", "roles"],
+    "grants": {"readers": "viewer", "bots": "courses:write"},
+    "network": "192.0.2.0/24",
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "read"),
+    [
+        ({}, {"algorithms": ("RS256",), "token_type": None, "ca_file": None}),
+        (
+            {"algorithms": ["ES256", "EdDSA"], "tokenType": "at+jwt", "authority": "issuer-ca"},
+            {"algorithms": ("ES256", "EdDSA"), "token_type": "at+jwt", "ca_file": "ca"},
+        ),
+    ],
+)
+def test_the_service_reads_of_an_issuer_what_the_stack_says(tmp_path, more, read):
+    it = config(settings=parsed(externalIssuer={**ISSUER, **more}))
+    values = chart_values(it)
+    told = json.loads(values["env"]["SLIPWAY_EXTERNAL_ISSUER"])
+    if "ca_file" in told:
+        (mounted,) = values["configMaps"]
+        (item,) = mounted["items"]
+        assert (mounted["configMap"], item["key"]) == ("issuer-ca", "ca.crt")
+        assert told["ca_file"] == f"/run/config/payload/{item['file']}"
+        told["ca_file"] = tmp_path / item["file"]
+        told["ca_file"].write_text("ca")
+    found = ExternalIssuer.model_validate(told)
+    same = ("issuer", "audience", "grants")
+    assert {name: getattr(found, name) for name in same} == {name: ISSUER[name] for name in same}
+    assert (found.jwks_url, found.claim) == (ISSUER["jwksUrl"], ("realm_access", "roles"))
+    assert (found.algorithms, found.token_type) == (read["algorithms"], read["token_type"])
+    assert (found.ca_file is None) == (read["ca_file"] is None)
+    assert {"network": "192.0.2.0/24", "ports": [8443]} in values["networkPolicy"]["egress"]
+    defaults = yaml.safe_load((REPOSITORY / "helm/service/values.yaml").read_text())
+    schema = yaml.safe_load((REPOSITORY / "helm/service/values.schema.yaml").read_text())
+    jsonschema.validate(merged(defaults, values), schema)
+
+
+def test_without_a_wish_nobody_elses_tokens_are_believed():
+    values = chart_values(config())
+    assert "SLIPWAY_EXTERNAL_ISSUER" not in values["env"]
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
+        ({"externalIssuer": {**ISSUER, "jwksUrl": "http://login.example/keys"}}, "over TLS without a login"),
+        ({"externalIssuer": {**ISSUER, "grants": {}}}, "externalIssuer.grants"),
+        ({"externalIssuer": {**ISSUER, "algorithms": ["HS256"]}}, "externalIssuer.algorithms"),
+        ({"externalIssuer": {**ISSUER, "authority": "Not A Name"}}, "externalIssuer.authority"),
         ({"flags": {"Export Streams": {"on": True}}}, "flags.Export Streams"),
         ({"flags": {"export-streams": {"on": True, "percent": 101}}}, "flags.export-streams.percent is 101"),
         ({"flags": {"export-streams": True}}, "flags.export-streams is True"),
