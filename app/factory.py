@@ -44,7 +44,13 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # a path with too many is not there, like any other: 404, no redirect
-    turns = Turns(settings.threads, settings.waiting)
+    turns = Turns(
+        settings.threads,
+        settings.waiting,
+        queue=settings.queue,
+        patience=settings.request_seconds,
+        registry=registry,
+    )
     database = Database(settings, turns)
     # Counts of requests may be lost as what is cached may: they are beside it, not among what must be kept.
     cache_url_file = settings.cache_url_file or settings.redis_url_file

@@ -1,6 +1,7 @@
 """The gunicorn application: one pool of threads per worker, and a stop that loses no request."""
 
 import math
+import os
 import threading
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
@@ -11,11 +12,14 @@ from gunicorn.glogging import Logger
 from gunicorn.http import wsgi
 from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import REGISTRY
+from prometheus_client.multiprocess import mark_process_dead
 from typing_extensions import override
 
 from app.core import metrics, reports, spans, wire
+from app.core.gauges import Gauges
 from app.core.parts import parts_of
 from app.core.settings import Settings
+from app.core.turns import DOORS
 from app.factory import create_app
 
 if TYPE_CHECKING:
@@ -112,7 +116,7 @@ class PayloadServer(BaseApplication):
         values: dict[str, Any] = {
             "bind": f"0.0.0.0:{settings.port}",
             "workers": settings.workers,
-            "threads": settings.threads + settings.waiting,
+            "threads": settings.threads + settings.waiting + settings.queue + DOORS,
             "worker_class": DrainingWorker,
             "logger_class": _Silent,
             "accesslog": None,  # the application writes the access line, with the request's id
@@ -126,6 +130,7 @@ class PayloadServer(BaseApplication):
             "control_socket_disable": True,  # its default place is in a home folder, which is read-only
             "post_worker_init": self._begin_worker,
             "worker_exit": _end_worker,
+            "child_exit": _forget_worker,
         }
         for name, value in values.items():
             self.cfg.set(name, value)
@@ -133,14 +138,22 @@ class PayloadServer(BaseApplication):
     @override
     def load(self) -> Any:
         app = create_app(self._settings)
-        app.wsgi_app = cast("Any", parts_of(app).turns.around(app.wsgi_app))  # by its type it is a method
+        around = parts_of(app).turns.around(app.wsgi_app, wire.overloaded(self._settings))
+        app.wsgi_app = cast("Any", around)  # by its type it is a method
         return app
 
-    def _begin_worker(self, _worker: Any) -> None:
+    def _begin_worker(self, worker: Any) -> None:
         """Start threads where they live: after the fork."""
         metrics.serve(self._settings.metrics_port, REGISTRY)
+        Gauges(parts_of(cast("Flask", worker.wsgi)), REGISTRY).begin()
         reports.configure(self._settings)
         spans.configure(self._settings)
+
+
+def _forget_worker(_server: Any, worker: Any) -> None:
+    """What a process was full of ends with it; what it counted stays."""
+    if os.environ.get(metrics.MULTIPROCESS_FOLDER):
+        mark_process_dead(worker.pid)
 
 
 def _end_worker(_server: Any, _worker: Any) -> None:

@@ -61,7 +61,7 @@ def refresh() -> Response:
 
 @token_routes.get("/.well-known/jwks.json")
 @needs(PUBLIC)
-@promises(Contract({200: Gives("The keys.", JwksView, bare=True)}, asks_database=False))
+@promises(Contract({200: Gives("The keys.", JwksView, bare=True)}))
 def jwks() -> Response:
     """Return the public keys; for other services, so without our envelope."""
     response = jsonify(_keyring().jwks())

@@ -112,7 +112,7 @@ class Contract:
         choices: parameter of the query -> what it may say; `fields` may say several.
         headers: those of `REQUEST_HEADERS` that mean something here.
         refuses: statuses of problems that do not follow from the rest.
-        asks_database: whether the route needs a database, and so may answer 503.
+        takes_turn: whether it may be refused because of others, by 503; only probes may not.
     """
 
     gives: Mapping[int, Gives]
@@ -121,7 +121,7 @@ class Contract:
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     headers: tuple[str, ...] = ()
     refuses: tuple[int, ...] = ()
-    asks_database: bool = True
+    takes_turn: bool = True
 
 
 def promises(contract: Contract) -> Callable[[V], V]:

@@ -15,7 +15,7 @@ health = Blueprint("health", __name__)
 
 @health.get("/livez")
 @needs(PUBLIC)
-@promises(Contract({200: Gives("It answers.", Health)}, asks_database=False))
+@promises(Contract({200: Gives("It answers.", Health)}, takes_turn=False))
 def livez() -> Response:
     """The process answers. Looks at nothing else: a restart would not bring a database back."""
     return answer({"status": "alive"})
@@ -23,7 +23,7 @@ def livez() -> Response:
 
 @health.get("/readyz")
 @needs(PUBLIC)
-@promises(Contract({200: Gives("It can do its work.", Health)}))
+@promises(Contract({200: Gives("It can do its work.", Health)}, refuses=(503,), takes_turn=False))
 def readyz() -> Response:
     """This process can do its work: not draining, and a database with our schema answers, or did a moment ago."""
     if parts().drain.begun:
@@ -37,7 +37,7 @@ def readyz() -> Response:
 
 @health.get("/version")
 @needs(PUBLIC)
-@promises(Contract({200: Gives("The version.", VersionView)}, asks_database=False))
+@promises(Contract({200: Gives("The version.", VersionView)}))
 def version() -> Response:
     """Which version this is."""
     settings = parts().settings

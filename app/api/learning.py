@@ -1,4 +1,4 @@
-"""Profiles and enrolments: resources whose address is made of other resources."""
+"""Profiles and enrolments, whose address is made of other resources; and numbers about courses."""
 
 from collections.abc import Iterable, Sequence
 from uuid import UUID
@@ -8,10 +8,10 @@ from flask import Blueprint, Response
 from app.api.contract import Contract, Gives, promises
 from app.api.guard import needs
 from app.api.http import answer, caller, entity_tag, read_body, shown
-from app.api.schemas import EnrolmentView, ProfileDraft, ProfileView, StudentView
+from app.api.schemas import EnrolmentView, ProfileDraft, ProfileView, StatisticsView, StudentView
 from app.core.parts import parts
 from app.repositories.tables import Record
-from app.services import enrolments, profiles
+from app.services import enrolments, profiles, statistics
 from app.services.kinds import COURSES
 from app.services.resources import cache_name
 
@@ -77,6 +77,14 @@ def leave(course_id: UUID, user_id: UUID) -> Response:
     finally:
         _forget(course_id)
     return Response(status=204)
+
+
+@learning.get("/statistics")
+@needs("courses:read")
+@promises(Contract({200: Gives("The numbers, at most about a minute old.", StatisticsView)}))
+def course_statistics() -> Response:
+    """Return how many courses and seats there are, and which courses most students take."""
+    return answer(statistics.of_courses(parts().database, parts().cache))
 
 
 def _forget(course_id: UUID) -> None:

@@ -81,7 +81,7 @@ class _Route:
         follows = (
             (self.versioned, {406, 429}),
             (self.permission != PUBLIC, {401, 403}),
-            (contract.asks_database, {503}),
+            (contract.takes_turn, {503}),
             (contract.body is not None, {413, 415, 422}),
             (contract.query is not None or "Idempotency-Key" in contract.headers, {422}),
             (bool(self.rule.arguments), {404}),

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from app.api.http import Strict
 from app.core.principals import PERMISSIONS, Role
 from app.services.exports import Exported, FileForm
+from app.services.statistics import MOST_WANTED
 
 # Postgres text cannot hold NUL, and no single line needs control characters.
 Line = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -201,6 +202,23 @@ class EnrolmentView(View):
     id: UUID
     title: str
     enrolled_at: datetime
+
+
+class WantedCourse(View):
+    """A course that many take."""
+
+    id: UUID
+    title: str
+    seats_taken: int
+
+
+class StatisticsView(View):
+    """Numbers about all courses."""
+
+    courses: int
+    seats: int
+    seats_taken: int
+    most_wanted: Annotated[list[WantedCourse], Field(max_length=MOST_WANTED)]
 
 
 # Long enough to be worth guessing, short enough to hash.

@@ -10,7 +10,7 @@
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class Cache:
     def __init__(self, client: Redis | None, environment: str, registry: CollectorRegistry) -> None:
         self._client = client
         self._prefix = f"payload:{environment}:{_FORMAT}:"
-        self._breaker = Breaker(failures=5, pause=2.0)
+        self.breaker = Breaker(failures=5, pause=2.0)
         self._outcomes = Counter("payload_cache_requests_total", "Look-ups by outcome", ["outcome"], registry=registry)
 
     def get_or_load(self, name: str, load: Callable[[], Value | None]) -> Value | None:
@@ -76,6 +76,18 @@ class Cache:
         if outcome == "miss":
             self._fill(key, loaded)
         return loaded
+
+    def put(self, values: Mapping[str, Value]) -> bool:
+        """Keep values by name, where nothing is kept and nothing has just changed; False if Redis did not answer."""
+
+        def send(client: Redis) -> bool:
+            pipeline = client.pipeline(transaction=False)
+            for name, value in values.items():
+                pipeline.set(self._prefix + name, orjson.dumps(value), nx=True, px=_life())
+            pipeline.execute()
+            return True
+
+        return self._try(send) is True
 
     def forget(self, name: str) -> None:
         """Call after the commit of a change: what was cached ends, and nobody fills it again for a moment."""
@@ -113,8 +125,7 @@ class Cache:
         def send(client: Redis) -> None:
             pipeline = client.pipeline(transaction=False)
             if value is not None:
-                life = _LIFE_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - chance, not secrecy
-                pipeline.set(key, orjson.dumps(value), nx=True, px=int(life * 1000))
+                pipeline.set(key, orjson.dumps(value), nx=True, px=_life())
             pipeline.delete(f"{key}:lock")
             pipeline.execute()
 
@@ -122,17 +133,22 @@ class Cache:
 
     def _try(self, call: Callable[[Redis], Any]) -> Any:
         """Call Redis if it is worth trying; None if it is not, or did not answer."""
-        if self._client is None or not self._breaker.allows():
+        if self._client is None or not self.breaker.allows():
             return None
         try:
             with trace.span("redis cache", Kind.CLIENT, {"db.system.name": "redis"}):
                 result = call(self._client)
         except RedisError as error:
-            self._breaker.failed()
+            self.breaker.failed()
             _LOG.warning("redis did not answer", extra={"error.message": str(error)})
             return None
-        self._breaker.succeeded()
+        self.breaker.succeeded()
         return result
+
+
+def _life() -> int:
+    """Milliseconds that a value is kept."""
+    return int(_LIFE_SECONDS * 1000 * random.uniform(0.8, 1.2))  # noqa: S311 - chance, not secrecy
 
 
 def _read(text: bytes | None) -> tuple[str, Value | None]:

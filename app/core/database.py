@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import psycopg
 from psycopg.errors import Diagnostic
-from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event, text
+from sqlalchemy import Connection, Engine, QueuePool, RootTransaction, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -123,6 +123,11 @@ class Database:
         """Close every pooled connection."""
         for engine in self._readers.values():
             engine.dispose()
+
+    def connections(self) -> dict[Source, tuple[int, int]]:
+        """For each server: connections in use, and connections that wait for one who needs them."""
+        pools = {source: cast("QueuePool", engine.pool) for source, engine in self._readers.items()}
+        return {source: (pool.checkedout(), pool.checkedin()) for source, pool in pools.items()}
 
     def read(self, work: Callable[[Connection], T], *, prefer: Source = Source.REPLICA) -> T:
         """Return what `work` reads, from the preferred source or else from the other one.

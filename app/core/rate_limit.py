@@ -171,7 +171,7 @@ class RateLimiter:
         self._client = client
         self._script = None if client is None else client.register_script(_SCRIPT)
         self._prefix = f"payload:{environment}:limit:"
-        self._breaker = Breaker(failures=5, pause=2.0)
+        self.breaker = Breaker(failures=5, pause=2.0)
         self._clock = clock
         self._own: BoundedCache[str, Count] = BoundedCache()
         self._ahead: BoundedCache[str, _Ahead] = BoundedCache()
@@ -218,7 +218,7 @@ class RateLimiter:
         return 0 if held is None or held.counted.window != now // policy.window else held.passed
 
     def _take_from_redis(self, policy: Policy, name: str, now: int) -> tuple[Count, bool] | None:
-        if self._script is None or not self._breaker.allows():
+        if self._script is None or not self.breaker.allows():
             return None
         try:
             with trace.span("redis limit", Kind.CLIENT, {"db.system.name": "redis"}):
@@ -228,10 +228,10 @@ class RateLimiter:
                     args=[now, policy.window, policy.requests, wanted, _ONE_BY_ONE, _SHARE],
                 )
         except RedisError as error:
-            self._breaker.failed()
+            self.breaker.failed()
             _LOG.warning("redis did not answer", extra={"error.message": str(error)})
             return None
-        self._breaker.succeeded()
+        self.breaker.succeeded()
         counted = Count(window, count, before)
         if not allowed:
             return counted, False

@@ -13,13 +13,13 @@ from flask.globals import app_ctx, request_ctx
 from app.core import consistency, trace
 from app.core.settings import Settings
 from app.core.trace import Kind
+from app.core.turns import PROBES
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _LOG = logging.getLogger("app.access")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_QUIET = {"/livez", "/readyz"}  # asked every few seconds; only worth a line when they fail or at DEBUG
 _FIRST_ERROR, _FIRST_FAILURE = 400, 500
 _TOKEN = "X-Consistency-Token"  # noqa: S105 - a position in a log, not a secret
 
@@ -29,7 +29,7 @@ def request_id() -> str:
     return g.request_id
 
 
-# The API answers programs, never renders pages: a browser is told to do nothing with an answer.
+# The API answers programs: a browser is told to do nothing with an answer. The one page has a policy of its own.
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -54,7 +54,7 @@ def install(app: Flask, settings: Settings) -> None:
         here.started = time.perf_counter_ns()
         here.consistency = consistency.begin(headers.get(_TOKEN))
         here.span = here.fault = None
-        if asked.path in _QUIET:
+        if asked.path in PROBES:
             trace.enter(None)  # asked for ever by the platform: no trace of anybody's
             return
         here.span = trace.begin(
@@ -83,7 +83,7 @@ def install(app: Flask, settings: Settings) -> None:
             headers["X-Consistency-Stale"] = "true"
         failed = status >= _FIRST_ERROR
         _LOG.log(
-            logging.DEBUG if not failed and asked.path in _QUIET else logging.INFO,
+            logging.DEBUG if not failed and asked.path in PROBES else logging.INFO,
             "request",
             extra={
                 "event.dataset": "payload.access",
@@ -113,7 +113,7 @@ class _SameHeaders:
 
     Args:
         app: the WSGI application behind it.
-        headers: what is added.
+        headers: what is added, where the answer has none of that name.
     """
 
     def __init__(self, app: "WSGIApplication", headers: list[tuple[str, str]]) -> None:
@@ -124,6 +124,7 @@ class _SameHeaders:
         """Answer a request."""
 
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-            return start_response(status, headers + self._headers, *error)
+            own = {name for name, _ in headers}
+            return start_response(status, headers + [it for it in self._headers if it[0] not in own], *error)
 
         return self._app(environ, start)

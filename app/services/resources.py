@@ -12,15 +12,17 @@ from sqlalchemy.exc import IntegrityError
 from app.core.cache import Cache
 from app.core.consistency import current
 from app.core.database import Database, Source
-from app.core.database_errors import broken_constraint
+from app.core.database_errors import Unavailable, broken_constraint
 from app.repositories import idempotency, tables
 from app.repositories.audit import Act
 from app.repositories.idempotency import Claim
 from app.repositories.messages import announcement
 from app.repositories.tables import Record, Slice
-from app.services.kinds import Kind, Refusal
+from app.services.kinds import NEWEST_FIRST, Kind, Refusal
 
 T = TypeVar("T")
+
+_STEP = 500
 
 
 class MissingError(Exception):
@@ -209,6 +211,26 @@ class Resources:
 
     def _write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:
         return refusing(self._kind.refusals, lambda: self._database.write(work, repeatable=repeatable))
+
+
+def warm(database: Database, cache: Cache, kind: Kind, count: int) -> int:
+    """Put the newest rows of a kind into the cache; return how many.
+
+    Raises:
+        Unavailable: the cache does not answer.
+    """
+    put = 0
+    after: Sequence[Any] | None = None
+    while put < count:
+        step = Slice([*kind.fields, "version"], NEWEST_FIRST, min(_STEP, count - put), after)
+        found = database.read(lambda connection, step=step: tables.page(connection, kind.table, step))
+        if found and not cache.put({cache_name(kind, row["id"]): _as_json(row) for row in found}):
+            raise Unavailable("the cache does not answer")
+        put += len(found)
+        if len(found) < step.limit:
+            break
+        after = [found[-1][name] for name in NEWEST_FIRST.keys]
+    return put
 
 
 def cache_name(kind: Kind, row_id: UUID) -> str:

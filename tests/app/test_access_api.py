@@ -323,3 +323,14 @@ def test_an_idempotency_key_belongs_to_its_principal(admin):
     body, once = {"name": "Ann", "email": "ann@example.test"}, {"Idempotency-Key": "k"}
     assert admin.post("/v1/users", json=body, headers=once).status_code == 201
     assert admin.post("/v1/users", json=body, headers={**once, "X-API-Key": key}).status_code == 409
+
+
+def test_a_cookie_lets_nobody_in(client):
+    """A browser sends cookies by itself, whichever page asks: what proves who one is must be put there on purpose."""
+    key = client.post("/v1/keys", json={"name": "k", "scopes": ["users:read"]}).json["data"]["key"]
+    for name in ("X-API-Key", "Authorization", "session", "access_token"):
+        client.set_cookie(name, key)
+    assert client.get("/v1/users", headers={"Authorization": ""}).status_code == 401
+    answer = client.get("/v1/users", headers={"X-API-Key": key})
+    assert answer.status_code == 200
+    assert "Set-Cookie" not in answer.headers

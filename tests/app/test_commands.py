@@ -1,11 +1,16 @@
-"""`app.seed` and `app.maintain` as commands."""
+"""`app.seed`, `app.maintain` and `app.warm` as commands."""
 
 import json
 
 import pytest
+from app_statements import counted
+from prometheus_client import CollectorRegistry
+from redis import Redis
 
-from app import maintain, seed
+from app import maintain, seed, warm
+from app.core.parts import parts_of
 from app.core.passwords import verify_password
+from app.factory import create_app
 
 
 @pytest.fixture
@@ -70,3 +75,57 @@ def test_maintenance_reports_what_it_did(capsys, postgres, migrated):
     with postgres.admin(migrated) as admin:
         for month in report["partitions_made"]:
             admin.execute(f"DROP TABLE audit_log_{month[:7].replace('-', '_')}")
+
+
+@pytest.fixture
+def cached(environment, redis_server, tmp_path, monkeypatch):
+    """A client of an application with an empty cache, and the environment that names it."""
+    url = tmp_path / "cache-url"
+    url.write_text(redis_server.url)
+    monkeypatch.setenv("SLIPWAY_CACHE_URL_FILE", str(url))
+    app = create_app(environment.model_copy(update={"cache_url_file": url}), CollectorRegistry())
+    with Redis.from_url(redis_server.url) as redis:
+        redis.flushall()
+    yield app.test_client()
+    parts_of(app).cache._client.close()
+    parts_of(app).limiter._client.close()
+    parts_of(app).database.close()
+
+
+@pytest.mark.parametrize("step", [2, 500])
+def test_after_warming_the_newest_rows_need_no_database(cached, capsys, monkeypatch, step):
+    monkeypatch.setattr("app.services.resources._STEP", step)
+    places = []
+    for number in range(6):
+        body = {"name": "Ann", "email": f"ann-{number}@example.test"}
+        places.append(cached.post("/v1/users", json=body).headers["Location"])
+    assert warm.main(["--rows", "5"]) == 0
+    assert last_line(capsys) == {"outcome": "done", "users": 5, "courses": 0}
+    with counted() as statements:
+        warmed = [cached.get(place) for place in places[1:]]
+    assert statements == []
+    assert [it.json["data"]["email"] for it in warmed] == [f"ann-{number}@example.test" for number in range(1, 6)]
+    with counted() as statements:
+        assert cached.get(places[0]).json["data"].keys() == warmed[0].json["data"].keys()
+    assert len(statements) == 1, "the oldest one was not asked for"
+
+
+def test_warming_does_not_undo_a_change_that_was_made_meanwhile(cached, capsys):
+    place = cached.post("/v1/users", json={"name": "Ann", "email": "a@example.test"}).headers["Location"]
+    cached.patch(place, json={"name": "Anna"})
+    assert warm.main([]) == 0
+    assert last_line(capsys)["users"] == 1
+    with counted() as statements:
+        assert cached.get(place).json["data"]["name"] == "Anna"
+    assert len(statements) == 1, "nobody fills it for a moment"
+
+
+def test_without_a_cache_or_a_redis_that_answers_warming_says_so(cached, capsys, monkeypatch, unused_port, environment):
+    cached.post("/v1/users", json={"name": "Ann", "email": "a@example.test"})
+    url = environment.database_url_file.parent / "cache-url"
+    url.write_text(f"redis://127.0.0.1:{unused_port()}/0")
+    assert warm.main([]) == 1
+    assert last_line(capsys) == {"outcome": "error", "reason": "the cache does not answer"}
+    monkeypatch.delenv("SLIPWAY_CACHE_URL_FILE")
+    assert warm.main([]) == 1
+    assert "SLIPWAY_CACHE_URL_FILE" in last_line(capsys)["reason"]

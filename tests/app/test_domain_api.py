@@ -3,7 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from app_statements import counted
+from prometheus_client import CollectorRegistry
+from redis import Redis
 
+from app.core.parts import parts_of
+from app.factory import create_app
 from app.services.enrolments import MOST_COURSES
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -175,3 +180,37 @@ def test_an_order_or_field_that_is_not_allowed_is_422_and_says_what_is(client, q
     answer = client.get(f"/v1/users?{query}")
     assert answer.status_code == 422
     assert answer.json["errors"][0]["field"] in query
+
+
+def test_numbers_about_courses_are_one_statement_and_then_none(client, settings, redis_server, tmp_path):
+    assert client.get("/v1/statistics").json["data"] == {
+        "courses": 0, "seats": 0, "seats_taken": 0, "most_wanted": []
+    }  # fmt: skip
+    users = [user(client, number) for number in range(3)]
+    courses = [course(client, 3 + number, f"C{number}") for number in range(7)]
+    for many, place in zip((3, 1, 2, 0, 1, 1, 1), courses, strict=True):
+        for student in users[3 - many :]:
+            client.put(f"/v1/courses/{place}/students/{student}")  # the last user may take five only
+    with counted() as statements:
+        found = client.get("/v1/statistics").json["data"]
+    assert len(statements) == 1
+    wanted = found.pop("most_wanted")
+    taken = sum(it["seats_taken"] for it in client.get("/v1/courses").json["data"])
+    assert found == {"courses": 7, "seats": sum(range(3, 10)), "seats_taken": taken}
+    assert [(it["title"], it["seats_taken"]) for it in wanted] == [
+        ("C0", 3), ("C2", 2), ("C1", 1), ("C4", 1), ("C5", 1)
+    ]  # fmt: skip
+    assert wanted[0]["id"] == courses[0]
+    file = tmp_path / "cache-url"
+    file.write_text(redis_server.url)
+    app = create_app(settings.model_copy(update={"cache_url_file": file}), CollectorRegistry())
+    with Redis.from_url(redis_server.url) as redis:
+        redis.flushall()
+    cached = app.test_client()
+    with counted() as statements:
+        answers = [cached.get("/v1/statistics").json["data"] for _ in range(3)]
+    assert len(statements) == 1
+    assert answers == [{**found, "most_wanted": wanted}] * 3
+    parts_of(app).database.close()
+    parts_of(app).cache._client.close()
+    parts_of(app).limiter._client.close()

@@ -116,3 +116,17 @@ def test_two_files_are_compared(tmp_path, capsys):
 def test_a_page_without_its_marks_is_refused():
     with pytest.raises(ValueError, match="put them back"):
         openapi.with_table("# A page\n", "| |\n")
+
+
+def test_paths_are_made_of_nouns():
+    """A new word is a decision: things are plural, and what is done with them is the method."""
+    words = {
+        word
+        for path in openapi.described()["paths"]
+        for word in path.split("/")[2:]
+        if path.startswith("/v") and word and not word.startswith("{")
+    }
+    assert words == {
+        *("users", "profile", "password", "posts", "courses", "students", "exports", "content", "events"),
+        *("tokens", "refresh", "keys", "statistics", "graphql"),
+    }

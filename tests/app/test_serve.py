@@ -1,6 +1,7 @@
 """The real process: it serves, drains on SIGTERM, loses nothing and exits with 0."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -46,6 +47,44 @@ def test_sigterm_fails_readiness_first_serves_on_finishes_and_exits_0(serve, wai
         lines = running.output()
         assert running.process.returncode == 0
         assert {"request", "Shutting down: Master"} <= {line["message"] for line in lines}
+
+
+def half_a_request(running, name: str) -> socket.socket:
+    """A request whose body is still on its way: whoever works on it waits for the rest."""
+    body = json.dumps({"title": name, "seats": 1})
+    address = httpx.URL(running.api)
+    client = socket.create_connection((address.host, address.port))
+    head = ["POST /v1/courses HTTP/1.1", "Host: payload", f"X-API-Key: {running.key['X-API-Key']}"]
+    head += ["Content-Type: application/json", f"Content-Length: {len(body)}", "Connection: close", "", body[:-1]]
+    client.sendall("\r\n".join(head).encode())
+    return client
+
+
+def test_one_request_too_many_is_refused_at_once_and_the_others_are_served(serve, wait_until):
+    small = {"SLIPWAY_THREADS": "1", "SLIPWAY_WAITING": "0", "SLIPWAY_QUEUE": "2", "SLIPWAY_DRAIN_SECONDS": "0"}
+    with serve(**small, SLIPWAY_REQUEST_SECONDS="60") as running:
+        others = [half_a_request(running, str(number)) for number in range(3)]
+        wait_until(lambda: (inside(running, "working"), inside(running, "waiting")) == (1, 2), running.process)
+        refused = [httpx.get(f"{running.api}/version", timeout=30) for _ in range(20)]
+        assert {(it.status_code, it.json()["code"]) for it in refused} == {(503, "overloaded")}
+        assert {it.headers["Retry-After"] for it in refused} == {"1"}
+        assert len({it.headers["X-Request-ID"] for it in refused}) == 20
+        assert httpx.head(f"{running.api}/version", timeout=30).content == b""
+        probes = [httpx.get(f"{running.api}{path}", timeout=30) for path in ("/livez", "/readyz")]
+        assert [it.status_code for it in probes] == [200, 200]
+        for client in others:
+            client.sendall(b"}")
+        for client in others:
+            with client, client.makefile("rb") as answer:
+                assert answer.readline().split()[1] == b"201"
+        assert httpx.get(f"{running.api}/version").status_code == 200
+        metrics = httpx.get(f"{running.metrics}/metrics").text
+        assert 'payload_requests_refused_total{reason="queue full"} 21.0' in metrics
+
+
+def inside(running, state: str) -> float:
+    text = httpx.get(f"{running.metrics}/metrics").text
+    return float(re.search(rf'^payload_requests{{state="{state}"}} (.*)$', text, re.MULTILINE).group(1))
 
 
 def waiting_for_lock(server, database: str) -> bool:

@@ -149,7 +149,7 @@ def test_without_redis_nothing_fails_and_soon_nothing_is_slower(cached, redis_se
         for _ in range(6):
             assert cached.get(location).status_code == 200
         assert cached.patch(location, json={"name": "Anna"}).status_code == 200
-        assert parts_of(cached.application).cache._breaker.is_open
+        assert parts_of(cached.application).cache.breaker.is_open
         cost = time.perf_counter()
         for _ in range(100):
             parts_of(cached.application).cache.get_or_load("x", lambda: {"n": 1})

@@ -153,9 +153,9 @@ def test_without_redis_a_process_counts_alone_and_soon_nothing_is_slower(redis_f
             redis_server.start()
         else:
             redis_server.signal(signal.SIGCONT)
-    made._breaker._closed_again = 0.0  # its pause is over
+    made.breaker._closed_again = 0.0  # its pause is over
     while ("allowed", "redis") not in places(made) or places(made)["allowed", "redis"] < 2:
-        made._breaker._closed_again = 0.0
+        made.breaker._closed_again = 0.0
         made.take(policy, "bob")
     assert made.take(policy, "ann").remaining < 200
     client.close()
