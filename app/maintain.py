@@ -1,4 +1,4 @@
-"""`python -m app.maintain`: what has to be done once a day, safe to run at any time and more than once.
+"""What has to be done now and then: workers do it every hour, `python -m app.maintain` at once, several do it once.
 
 Makes this and the next months' partitions of the audit log, and forgets idempotency keys too old to be
 repeated, and exports that have expired.
@@ -21,6 +21,7 @@ from app.repositories.audit import make_month
 
 _MONTHS_AHEAD = 3
 _KEYS_LIVE = timedelta(hours=24)
+_ALONE = text("SELECT pg_advisory_xact_lock(hashtext('payload.maintain'))")
 
 
 def months_from(today: date) -> list[date]:
@@ -34,6 +35,7 @@ def maintain(database: Database, now: datetime, *, seconds: float) -> dict[str, 
 
     def work(connection: Connection) -> dict[str, object]:
         connection.execute(text("SET LOCAL statement_timeout = 0"))  # a request's limit; `seconds` bounds this
+        connection.execute(_ALONE)  # whoever comes second finds nothing to do
         made = [str(month) for month in months_from(now.date()) if make_month(connection, month)]
         old = delete(IdempotencyKey).where(IdempotencyKey.created_at < now - _KEYS_LIVE)
         expired = delete(Export).where(Export.expires_at < now)

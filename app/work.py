@@ -24,12 +24,14 @@ from app.core.database import Database
 from app.core.logs import configure_logs
 from app.core.secret_files import read_redis_url
 from app.core.settings import Settings, SettingsError, load_settings
+from app.maintain import maintain
 from app.repositories.messages import replay_dead
 from app.worker.handlers import handlers_for
-from app.worker.loop import TROUBLE, Worker
+from app.worker.loop import TROUBLE, Chore, Worker
 
 _LOG = logging.getLogger(__name__)
 _REDIS_SECONDS = 5.0  # longer than a blocking read
+_MAINTENANCE_SECONDS = 3600.0
 _CONNECT_SECONDS = 1.0  # a Sentinel that does not answer is passed over after that
 
 
@@ -104,6 +106,7 @@ def _work(settings: Settings, redis_url_file: Path, database: Database) -> None:
             handlers=handlers_for(settings, database),
             may_consume=lambda: may_consume(settings),
             registry=REGISTRY,
+            chores=[Chore(_MAINTENANCE_SECONDS, lambda: maintain(database, datetime.now(UTC)))],
         )
         _LOG.info("worker started")
         worker.run(stop)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Insert, delete, insert, select, update
+from sqlalchemy import Connection, Insert, delete, func, insert, select, update
 
 from app.core import trace
 from app.models import Message, table_of
@@ -85,6 +85,16 @@ def take_due(connection: Connection, now: datetime, limit: int) -> Sequence[Due]
     )
     taken = update(_TABLE).where(_TABLE.c.id.in_(due)).values(due_at=now + _AGAIN_AFTER).returning(*_WHAT)
     return [Due(*row) for row in connection.execute(taken)]
+
+
+def counts(connection: Connection, now: datetime) -> tuple[int, int, float]:
+    """Return how many messages are open, how many dead, and for how many seconds the oldest due one has been so."""
+    due, dead = _TABLE.c.due_at, _TABLE.c.dead_at.is_not(None)
+    row = connection.execute(
+        select(func.count().filter(~dead), func.count().filter(dead), func.min(due).filter(~dead))
+    ).one()
+    late = 0.0 if row[2] is None else max(0.0, (now - row[2]).total_seconds())
+    return row[0], row[1], late
 
 
 def close(connection: Connection, message_id: int) -> bool:

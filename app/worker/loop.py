@@ -1,20 +1,22 @@
 """The worker's loop: publish what is due, act on what arrives, stop between two messages."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Event
 from typing import Any, cast
 
 import orjson
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core import trace
-from app.core.database import Database
+from app.core.database import Database, Source
 from app.core.database_errors import CommitUnknown, TookTooLong, Unavailable
 from app.core.trace import Kind
 from app.repositories import messages
@@ -26,9 +28,32 @@ _GROUP = "workers"
 _BATCH = 50
 _BLOCK_MILLISECONDS = 500
 _PAUSE_SECONDS = 1.0
+_COUNT_SECONDS = 5.0
 _LONGEST_STREAM = 10_000
 _FINE = {"done", "duplicate", "postponed"}
 TROUBLE = (RedisError, SQLAlchemyError, Unavailable, TookTooLong, CommitUnknown)
+
+
+class Chore:
+    """Something that a worker does besides, now and then.
+
+    Args:
+        seconds: between two times.
+        do: what.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, seconds: float, do: Callable[[], object], clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._do = do
+        self._clock = clock
+        self._due = -math.inf
+
+    def __call__(self) -> None:
+        """Do it if it is time; what fails is done at the next time."""
+        if self._clock() >= self._due:
+            self._due = self._clock() + self._seconds
+            self._do()
 
 
 class Worker:
@@ -42,6 +67,7 @@ class Worker:
         handlers: topic -> what to do.
         may_consume: asked before every round; only the stable colour's workers may.
         registry: where counters go.
+        chores: done besides by whoever consumes.
     """
 
     def __init__(
@@ -54,6 +80,7 @@ class Worker:
         handlers: Mapping[str, Handler],
         may_consume: Callable[[], bool],
         registry: CollectorRegistry,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._database = database
         self._redis = redis
@@ -64,6 +91,9 @@ class Worker:
         self._outcomes = Counter(
             "payload_messages_total", "Messages by what became of them", ["topic", "outcome"], registry=registry
         )
+        self._there = Gauge("payload_outbox_messages", "Messages in the table", ["state"], registry=registry)
+        self._oldest = Gauge("payload_outbox_oldest_seconds", "For how long one has been due", registry=registry)
+        self._chores = (Chore(_COUNT_SECONDS, self._count), *chores)
 
     def run(self, stop: Event) -> None:
         """Work until `stop` is set; trouble with Redis or Postgres only makes it wait."""
@@ -73,6 +103,8 @@ class Worker:
                 continue
             try:
                 self.round(stop)
+                for chore in self._chores:
+                    chore()
             except TROUBLE as error:
                 _LOG.warning("worker waits", extra={"error.message": str(error)})
                 stop.wait(_PAUSE_SECONDS)
@@ -84,6 +116,14 @@ class Worker:
             if stop.is_set():
                 return  # not acted on: it becomes due again
             self._act(message)
+
+    def _count(self) -> None:
+        now = datetime.now(UTC)
+        found = self._database.read(lambda connection: messages.counts(connection, now), prefer=Source.PRIMARY)
+        waiting, dead, late = found
+        self._there.labels("open").set(waiting)
+        self._there.labels("dead").set(dead)
+        self._oldest.set(late)
 
     def _publish(self) -> None:
         def work(connection: Connection) -> None:

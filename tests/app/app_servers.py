@@ -1,5 +1,6 @@
 """Real servers for tests, made from the binaries of this machine: Postgres, its replicas, Redis."""
 
+import json
 import os
 import pwd
 import shutil
@@ -19,6 +20,10 @@ MISSING = (
     "tests/app needs a real Postgres: no `initdb` and `postgres` in /usr/lib/postgresql/*/bin, /usr/local/bin or PATH. "
     "Install one (Debian: apt-get install postgresql)."
 )
+#: Names a server that stands already, as JSON: mutants are tried by a run of tests each, which is then shorter.
+STANDING = "PAYLOAD_STANDING_POSTGRES"
+#: The database there with the current schema, which such a run copies.
+TEMPLATE = "payload_template"
 
 
 def postgres_binaries() -> Path:
@@ -81,6 +86,42 @@ class PostgresServer:
     def url(self, database: str) -> str:
         """The address as the service gets it."""
         return f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{self.port}/{database}"
+
+
+@contextmanager
+def session_server() -> Iterator[PostgresServer]:
+    """The server of a run of tests: the one that stands already, or a new one."""
+    standing = os.environ.get(STANDING)
+    if standing is None:
+        with postgres_server() as server:
+            yield server
+    else:
+        told = json.loads(standing)
+        yield PostgresServer(Path(told["binaries"]), Path(told["folder"]), told["port"], told["user"])
+
+
+def told_of(server: PostgresServer) -> dict[str, str]:
+    """The variable by which a run of tests learns of a server that stands."""
+    told = {
+        "binaries": str(server.binaries),
+        "folder": str(server.folder),
+        "port": server.port,
+        "user": server.user,
+    }
+    return {STANDING: json.dumps(told)}
+
+
+@contextmanager
+def copy_of_template(server: PostgresServer) -> Iterator[str]:
+    """The name of a database of this process alone, with the current schema."""
+    name = f"payload_{os.getpid()}"
+    with server.admin() as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER payload")
+    try:
+        yield name
+    finally:
+        with server.admin() as admin:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

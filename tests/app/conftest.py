@@ -1,6 +1,7 @@
 """A real Postgres for the whole session, and what stands on it. The helpers are plain modules beside this file."""
 
 import functools
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +18,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from app_answers import KeyedClient
 from app_process import Service, ask_until, process_environment, running_service
-from app_servers import PostgresServer, RedisServer, free_port, postgres_server, replica_of
+from app_servers import (
+    STANDING,
+    PostgresServer,
+    RedisServer,
+    copy_of_template,
+    free_port,
+    postgres_server,
+    replica_of,
+    session_server,
+)
 from app_settings import make_settings, make_signing_key, migrate
 
 from app.core.database import Database
@@ -44,15 +54,19 @@ def _keyed_clients(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
+    with session_server() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def migrated(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+def migrated(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The name of a database with the current schema."""
-    migrate(postgres, "payload", tmp_path_factory.mktemp("migrate"))
-    return "payload"
+    if STANDING in os.environ:
+        with copy_of_template(postgres) as name:
+            yield name
+    else:
+        migrate(postgres, "payload", tmp_path_factory.mktemp("migrate"))
+        yield "payload"
 
 
 @pytest.fixture
@@ -67,6 +81,12 @@ def settings(postgres: PostgresServer, migrated: str, tmp_path: Path) -> Iterato
         ).fetchone()
         assert tables is not None
         admin.execute(f"TRUNCATE {tables[0]}")
+        months = admin.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'audit_log'::regclass"
+            " AND inhrelid <> 'audit_log_rest'::regclass"
+        ).fetchall()
+        for (month,) in months:  # made by workers and by `app.maintain`
+            admin.execute(f"DROP TABLE {month}")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from app.repositories import messages
 from app.repositories.messages import MOST_ATTEMPTS
 from app.worker import loop
 from app.worker.handlers import HandlingError, handlers_for
-from app.worker.loop import Worker
+from app.worker.loop import Chore, Worker
 
 ROOT = Path(__file__).parents[3]
 STREAM = "payload:dev:messages"
@@ -283,6 +283,55 @@ def test_trouble_only_makes_the_worker_wait(worker, monkeypatch):
     assert len(rounds_run) == 3
 
 
+def test_chores_are_done_now_and_then_by_whoever_consumes(database, redis):
+    now, done, rounds_run, stop = [0.0], [], [], Event()
+
+    def may():
+        rounds_run.append(1)
+        now[0] = len(rounds_run) * 0.4
+        if len(rounds_run) == 12:
+            stop.set()
+        return len(rounds_run) > 3
+
+    one = Worker(
+        database=database, redis=redis, stream=STREAM, name="one", handlers={}, may_consume=may,
+        registry=CollectorRegistry(), chores=[Chore(1.0, lambda: done.append(now[0]), lambda: now[0])],
+    )  # fmt: skip
+    one.round = lambda _stop: None
+    stop.wait = lambda _seconds: None
+    one.run(stop)
+    assert done == pytest.approx([1.6, 2.8, 4.0])
+
+
+def test_how_many_messages_there_are_and_how_late_they_are_is_told(client, clock, database):
+    create(client)
+    create(client, 1)
+    for _ in range(MOST_ATTEMPTS):
+        database.write(lambda connection: messages.failed(connection, first_id(connection), "x", datetime.now(UTC)))
+    registry = CollectorRegistry()
+    one = Worker(
+        database=database, redis=None, stream=STREAM, name="one", handlers={}, may_consume=bool, registry=registry
+    )
+    clock(7200)
+    one._count()
+    found = {
+        state: registry.get_sample_value("payload_outbox_messages", {"state": state}) for state in ("open", "dead")
+    }
+    assert found == {"open": 1, "dead": 1}
+    assert 7000 < registry.get_sample_value("payload_outbox_oldest_seconds") <= 7200  # the clock stands since before
+
+
+def test_another_service_reads_the_same_stream_with_a_group_of_its_own(client, worker, clock, redis, no_mail):
+    """Workers acknowledge in the table, not in the stream: what they have done is there for others too."""
+    redis.xgroup_create(STREAM, "others", id="0", mkstream=True)
+    create(client)
+    clock(1)
+    rounds(worker(no_mail))
+    entries = redis.xreadgroup("others", "one", {STREAM: ">"}, block=50)
+    found = [json.loads(fields[b"message"]) for fields in loop._entries(entries)]
+    assert [(it["topic"], it["payload"]["name"]) for it in found] == [("user.created", "Ann")]
+
+
 @pytest.mark.parametrize(("text", "consumes"), [("blue\n", True), ("green", False), (None, False)])
 def test_only_the_workers_of_the_named_colour_consume(settings, tmp_path, text, consumes):
     switch = tmp_path / "colour"
@@ -306,13 +355,22 @@ def environment(settings, redis_server, unused_port):
 
 
 @pytest.mark.usefixtures("redis")
-def test_the_real_process_sends_the_mail_and_stops_in_order(client, environment, mailbox):
+def test_the_real_process_sends_the_mail_keeps_the_log_and_stops_in_order(
+    client, environment, mailbox, postgres, migrated
+):
+    def months():
+        """The partitions of the audit log that somebody has made."""
+        with postgres.admin(migrated) as admin:
+            return admin.execute("SELECT 1 FROM pg_class WHERE relname ~ '^audit_log_[0-9]{4}_[0-9]{2}$'").fetchall()
+
     host, port = mailbox.server_address
     env = {**environment, "SLIPWAY_SMTP_HOST": host, "SLIPWAY_SMTP_PORT": str(port)}
     create(client)
     process = subprocess.Popen([sys.executable, "-m", "app.work"], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
     try:
         assert mailbox.arrived.wait(timeout=60)
+        while not months():
+            assert process.poll() is None
         metrics = f"http://127.0.0.1:{env['SLIPWAY_METRICS_PORT']}/metrics"
         while 'payload_messages_total{outcome="done",topic="user.created"} 1.0' not in httpx.get(metrics).text:
             assert process.poll() is None
