@@ -1,5 +1,7 @@
 """A commit whose wait for the synchronous replica was cancelled is never a success."""
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,3 +85,32 @@ def test_a_keyed_create_is_run_again_by_itself_until_it_is_replicated(lonely, mi
 def test_reads_go_on_meanwhile(stranded):
     assert stranded.get("/v1/users").status_code == 200
     assert stranded.get("/readyz").status_code == 200
+
+
+def test_a_replica_that_is_paused_makes_a_create_unknown_and_one_that_goes_on_makes_it_stored(
+    lonely, replica_factory, migrate_on, tmp_path
+):
+    quick = {"write_seconds": 0.5, "statement_seconds": 0.45, "lock_seconds": 0.4, "pool_wait_seconds": 0.3}
+    settings = migrate_on(lonely, "paused", tmp_path)
+    with replica_factory(lonely) as replica:
+        app = create_app(settings.model_copy(update=quick), CollectorRegistry())
+        patient = create_app(settings, CollectorRegistry())
+        with replica.admin() as admin:
+            while (row := admin.execute("SELECT pid FROM pg_stat_wal_receiver").fetchone()) is None:
+                pass  # it has not connected yet; the test has a timeout
+        require_replica(lonely, "replica")
+        keyed = {"Idempotency-Key": "k"}
+        try:
+            assert patient.test_client().post("/v1/courses", json={"title": "C", "seats": 1}).status_code == 201
+            os.kill(row[0], signal.SIGSTOP)
+            try:
+                answer = app.test_client().post("/v1/users", json=ANN, headers=keyed)
+            finally:
+                os.kill(row[0], signal.SIGCONT)
+            assert (answer.status_code, answer.json["code"]) == (503, "commit_unknown")
+            answer = patient.test_client().post("/v1/users", json=ANN, headers=keyed)
+            assert (answer.status_code, answer.headers["Idempotency-Replayed"]) == (201, "true")
+        finally:
+            require_replica(lonely, "")
+        for one in (app, patient):
+            parts_of(one).database.close()
