@@ -40,7 +40,7 @@ bench-ingress: $(STAMP) ## Ask a pod directly and through the ingress, in turns,
 	$(SLIPWAY) bench-ingress --cluster $(CLUSTER) $(ARGS)
 
 ##@ Check
-.PHONY: test lint types contracts unit coverage fuzz bench-app bench-outages e2e e2e-smoke
+.PHONY: test lint types contracts unit coverage mutation fuzz bench-app bench-outages e2e e2e-smoke
 test: setup-test lint types contracts unit ## Everything that needs no cluster
 
 lint: $(STAMP) ## Formatting, rules, YAML
@@ -57,8 +57,12 @@ contracts: $(STAMP) ## Who may import whom
 unit: $(STAMP) ## Tests, levels 0 to 3 (ARGS="-k name")
 	$(UNIT) $(ARGS)
 
-coverage: setup-test ## Which lines and branches the tests reach (slower than `unit`)
+coverage: setup-test ## Which lines and branches the tests reach (slower than `unit`); fails below 95 % of the payload's
 	$(UNIT) --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/coverage report --include="app/*" --skip-covered --fail-under=95
+
+mutation: setup-test ## Whether tests notice mistakes put into the payload's services; goes on where it was (ARGS="--minutes 8")
+	$(BIN)/python tests/app/mutation.py $(ARGS)
 
 fuzz: setup-test ## Ten thousand generated requests to the payload's API, with real Postgres and Redis; writes the report `fuzz`
 	FUZZ_EXAMPLES=$(or $(CASES),340) $(BIN)/pytest tests/app/fuzz $(ARGS)

@@ -106,7 +106,7 @@ def _work(settings: Settings, redis_url_file: Path, database: Database) -> None:
             handlers=handlers_for(settings, database),
             may_consume=lambda: may_consume(settings),
             registry=REGISTRY,
-            chores=[Chore(_MAINTENANCE_SECONDS, lambda: maintain(database, datetime.now(UTC)))],
+            chores=[Chore(_MAINTENANCE_SECONDS, lambda: maintain(database, datetime.now(UTC), seconds=settings.task_seconds))],
         )
         _LOG.info("worker started")
         worker.run(stop)
