@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Insert, column, delete, insert, select, table, text
+from sqlalchemy import CTE, Connection, Insert, column, delete, insert, select, table, text
 
 from app.models import AuditEntry, table_of
 from app.repositories.bound import bound, given
@@ -37,6 +37,11 @@ class Act:
 def entry(act: Act) -> Insert:
     """Return the statement that writes an act down; callers make it part of their own statement."""
     return insert(AuditEntry).values(id=uuid4(), **vars(act))
+
+
+def audited(act: Act) -> CTE:
+    """Return the same as a part of another statement: `statement.add_cte(audited(act))`."""
+    return entry(act).cte("audit")
 
 
 def bound_entry() -> Insert:

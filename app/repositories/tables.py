@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    CTE,
     Connection,
     Insert,
     Select,
@@ -27,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.repositories.audit import Act, bound_entry, entry, entry_parameters
+from app.repositories.audit import Act, audited, bound_entry, entry_parameters
 from app.repositories.bound import bound, given
 from app.repositories.messages import Announcement, announcement_parameters, bound_announcement
 
@@ -146,7 +145,7 @@ def change(
     if versions is not None:
         statement = statement.where(table.c.version.in_(versions))
     statement = statement.values(**values, version=table.c.version + 1, updated_at=act.at)
-    row = connection.execute(statement.returning(*table.c).add_cte(_audit(act))).mappings().one_or_none()
+    row = connection.execute(statement.returning(*table.c).add_cte(audited(act))).mappings().one_or_none()
     return None if row is None else dict(row)
 
 
@@ -155,8 +154,4 @@ def remove(connection: Connection, table: Table, row_id: UUID, versions: Sequenc
     statement = delete(table).where(table.c.id == row_id)
     if versions is not None:
         statement = statement.where(table.c.version.in_(versions))
-    return connection.execute(statement.add_cte(_audit(act))).rowcount == 1
-
-
-def _audit(act: Act) -> CTE:
-    return entry(act).cte("audit")
+    return connection.execute(statement.add_cte(audited(act))).rowcount == 1

@@ -15,7 +15,7 @@ from app.core.passwords import hash_password, is_outdated, verify_password
 from app.core.principals import Principal, Role
 from app.core.tokens import Keyring
 from app.models import ApiKey, Credential, RefreshToken, User, table_of
-from app.repositories.audit import entry
+from app.repositories.audit import audited, entry
 from app.repositories.tables import Record
 from app.services.kinds import Refusal
 from app.services.resources import Caller, MissingError, RefusedError, refusing
@@ -60,7 +60,7 @@ def set_password(database: Database, caller: Caller, user_id: UUID, password: st
     statement = row.on_conflict_do_update(index_elements=["user_id"], set_=changes)
 
     def work(connection: Connection) -> None:
-        connection.execute(statement.add_cte(entry(act).cte("audit")))
+        connection.execute(statement.add_cte(audited(act)))
         connection.execute(delete(_REFRESH).where(_REFRESH.c.user_id == user_id))
 
     try:
@@ -142,7 +142,7 @@ def create_key(database: Database, caller: Caller, name: str, scopes: Sequence[s
     text = f"{_KEY_PREFIX}{key_id.hex}_{secrets.token_urlsafe(32)}"
     act = caller.does("key.create", key_id)
     row = {"id": key_id, "name": name, "scopes": sorted(set(scopes)), "created_at": act.at}
-    statement = insert(_KEYS).values(**row, hash=digest(text)).add_cte(entry(act).cte("audit"))
+    statement = insert(_KEYS).values(**row, hash=digest(text)).add_cte(audited(act))
     database.write(lambda connection: connection.execute(statement))
     return row, text
 
@@ -163,7 +163,7 @@ def delete_key(database: Database, caller: Caller, key_id: UUID) -> None:
     Raises:
         MissingError: there is none.
     """
-    statement = delete(_KEYS).where(_KEYS.c.id == key_id).add_cte(entry(caller.does("key.delete", key_id)).cte("audit"))
+    statement = delete(_KEYS).where(_KEYS.c.id == key_id).add_cte(audited(caller.does("key.delete", key_id)))
 
     def work(connection: Connection) -> None:
         if connection.execute(statement).rowcount == 0:

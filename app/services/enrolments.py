@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from app.core.database import Database
 from app.models import Course, Enrolment, User, table_of
-from app.repositories.audit import entry
+from app.repositories.audit import audited
 from app.repositories.tables import Record
 from app.services.kinds import Refusal
 from app.services.resources import Caller, MissingError, RefusedError
@@ -48,7 +48,7 @@ def enrol(database: Database, caller: Caller, course_id: UUID, user_id: UUID) ->
         if seat.rowcount == 0:
             raise RefusedError(_FULL)
         row = insert(_ENROLMENTS).values(course_id=course_id, user_id=user_id, created_at=act.at)
-        connection.execute(row.add_cte(entry(act).cte("audit")))
+        connection.execute(row.add_cte(audited(act)))
         return True
 
     return database.write(work, serializable=True)
@@ -64,7 +64,7 @@ def end(database: Database, caller: Caller, course_id: UUID, user_id: UUID) -> N
 
     def work(connection: Connection) -> None:
         gone = delete(_ENROLMENTS).where(_ENROLMENTS.c.course_id == course_id, _ENROLMENTS.c.user_id == user_id)
-        if connection.execute(gone.add_cte(entry(act).cte("audit"))).rowcount == 0:
+        if connection.execute(gone.add_cte(audited(act))).rowcount == 0:
             raise MissingError("enrolment")
         connection.execute(
             update(_COURSES)

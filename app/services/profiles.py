@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.core.database import Database
 from app.models import Profile, table_of
-from app.repositories.audit import entry
+from app.repositories.audit import audited
 from app.repositories.tables import Record
 from app.services.kinds import Refusal
 from app.services.resources import Caller, MissingError, RefusedError, refusing
@@ -47,7 +47,7 @@ def put_profile(database: Database, caller: Caller, user_id: UUID, values: Recor
             set_={**values, "version": _TABLE.c.version + 1, "updated_at": act.at},
         )
         .returning(*_TABLE.c)
-        .add_cte(entry(act).cte("audit"))
+        .add_cte(audited(act))
     )
     try:
         return refusing(
