@@ -35,7 +35,7 @@ def warmed(settings: Settings, rows: int) -> dict[str, int]:
     try:
         with connect(url_file, 1) as client:
             cache = Cache(client, settings.environment, CollectorRegistry())
-            return {kind.table.name: warm(database, cache, kind, rows) for kind in (USERS, COURSES)}
+            return {f"{kind.name}s": warm(database, cache, kind, rows) for kind in (USERS, COURSES)}
     finally:
         database.close()
 

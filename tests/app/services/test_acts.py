@@ -89,11 +89,17 @@ def test_how_somebody_gets_in(client, written):
     ]
 
 
-def test_what_a_worker_does_for_somebody(client, written):
+def test_an_export_is_announced_when_it_is_ordered_and_once_when_it_is_finished(client, written, postgres, migrated):
+    made(client, "users", ANN)
     export = made(client, "exports", {"kind": "users"})
     for _ in range(2):  # the second time finds it done
         exports.build(parts_of(client.application).database, UUID(export), "r-1")
-    assert written() == [("export.create", export, "key:bootstrap"), ("export.finish", export, "worker")]
+    assert [row for row in written() if row[0] != "user.create"] == [("export.create", export, "key:bootstrap")]
+    with postgres.admin(migrated) as admin:
+        told = admin.execute("SELECT topic, payload FROM messages WHERE topic <> 'user.created' ORDER BY id").fetchall()
+        by = admin.execute("SELECT trace FROM messages WHERE topic = 'export.finished'").fetchall()
+    assert told == [("export.ordered", {"id": export}), ("export.finished", {"id": export, "rows": 1})]
+    assert by == [("r-1",)]
 
 
 @pytest.mark.parametrize(
