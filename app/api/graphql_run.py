@@ -21,9 +21,9 @@ from graphql.execution.values import get_variable_values
 from graphql.validation import NoSchemaIntrospectionCustomRule
 
 from app.api.graphql_limits import MOST_DEPTH, MOST_FIELDS, MOST_READS, MOST_TOKENS, Measure
-from app.api.graphql_schema import NEEDS, Reply, make_schema, plain
+from app.api.graphql_schema import CREATE, NEEDS, Reply, make_schema, plain
 from app.api.guard import forbidden, principal
-from app.api.http import JSON
+from app.api.http import JSON, idempotency_claim
 from app.api.schemas import GraphqlDraft
 from app.core.problems import FieldError, Problem, invalid
 
@@ -42,12 +42,13 @@ def run(draft: GraphqlDraft, *, introspection: bool) -> Response:
         Problem: 403 or 422, before anything of it is done.
         Exception: what a service refuses with, as in REST; then nothing of it is done or shown.
     """
+    claim = idempotency_claim(CREATE)  # one that is malformed is refused whatever it came with
     document = _valid(draft.query, introspection=introspection)
     operation = get_operation_ast(document, draft.operationName)
     if operation is None:
         raise _refused("operationName", ["names no operation of the query, or there are several and it names none"])
     _allow(document, operation, draft)
-    reply = Reply()
+    reply = Reply(claim)
     result = execute_sync(
         _SCHEMA,
         document,

@@ -11,10 +11,11 @@ from graphql import GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema, build_
 from pydantic import Field
 
 from app.api.crud import SURFACES, form_of
-from app.api.http import Strict, caller, checked, idempotency_claim
+from app.api.http import Strict, caller, checked
 from app.api.listing import next_cursor, wanted_slice
 from app.api.schemas import ListQuery, UserDraft
 from app.core.parts import parts
+from app.repositories.idempotency import Claim
 from app.repositories.tables import Record
 from app.services.kinds import POSTS, USERS, Kind
 from app.services.resources import MissingError, Resources
@@ -94,7 +95,7 @@ NEEDS: Mapping[str, str] = {
 _SORTS = {"NEWEST": "-created_at", "NAME": "name", "NAME_DESCENDING": "-name"}
 _FORM = form_of(next(surface for surface in SURFACES if surface.kind is USERS))
 _CAPITAL = re.compile("[A-Z]")
-_CREATE = "POST /v1/graphql createUser"
+CREATE = "POST /v1/graphql createUser"
 
 
 class One(Strict):
@@ -143,12 +144,14 @@ class Node:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a field has to say beside its value.
+    """What came with a request, and what a field has to say beside its value.
 
     Attributes:
+        claim: that of the Idempotency-Key, None without one; only a creation looks at it.
         headers: of the answer.
     """
 
+    claim: Claim | None
     headers: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -216,7 +219,7 @@ def _author(parent: Node, _info: "GraphQLResolveInfo[Reply]") -> Node | None:
 
 
 def _create_user(_root: None, info: "GraphQLResolveInfo[Reply]", **given: Any) -> Node:
-    created = _of(USERS).create(checked(UserDraft, given).model_dump(), idempotency_claim(_CREATE))
+    created = _of(USERS).create(checked(UserDraft, given).model_dump(), info.context.claim)
     if created.replayed:
         info.context.headers["Idempotency-Replayed"] = "true"
     return Batch([created.record]).nodes()[0]

@@ -172,6 +172,13 @@ def test_a_user_is_created_once_with_an_idempotency_key_announced_and_remembered
     assert (audit, topics) == ([("key:bootstrap", "user.create")], [("user.created",)])
 
 
+@pytest.mark.parametrize("query", ["{ users { nodes { id } } }", "{", CREATE])
+def test_a_malformed_idempotency_key_is_refused_also_where_nothing_is_created(api, query):
+    answer = ask(api, query, {"Idempotency-Key": "two words"}, **(ANN if query == CREATE else {}))
+    assert (answer.status_code, answer.json["code"]) == (422, "idempotency_key")
+    assert ask(api, "{ users { nodes { id } } }", {"Idempotency-Key": "k"}).json["data"] == {"users": {"nodes": []}}
+
+
 def test_a_refused_change_is_told_as_in_rest(api, postgres, migrated):
     data(api, CREATE, **ANN)
     taken = ask(api, CREATE, **ANN)
