@@ -32,8 +32,14 @@ class Service:
         return [json.loads(line) for line in self.log.read_text("utf-8").split("\n") if line]
 
 
+def measured() -> dict[str, str]:
+    """What a process must be told for its lines to be counted, where they are (`make coverage`)."""
+    return {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+
+
 def process_environment(settings: Settings, **values: str) -> dict[str, str]:
     return {
+        **measured(),
         "PATH": os.environ["PATH"],
         "HOME": "/nonexistent",
         "TMPDIR": str(settings.database_url_file.parent),

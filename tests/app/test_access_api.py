@@ -69,6 +69,7 @@ def test_only_these_routes_are_open_to_everyone(app):
         "/readyz",
         "/version",
         "/openapi.json",
+        "/docs",
         "/v1/tokens",
         "/v1/tokens/refresh",
         "/.well-known/jwks.json",

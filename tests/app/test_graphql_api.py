@@ -152,6 +152,8 @@ def test_pages_go_on_where_they_ended_here_and_in_rest(api):
 
 
 CREATE = "mutation ($name: String!, $email: String!) { createUser(name: $name, email: $email) { id name version } }"
+# Not by chance: tests that run side by side must agree on their names.
+NOBODY = "00000000-0000-4000-8000-000000000000"
 ANN = {"name": "Ann", "email": "ann@example.test"}
 
 

@@ -14,6 +14,7 @@ from threading import Event
 
 import httpx
 import pytest
+from app_process import measured
 from prometheus_client import CollectorRegistry
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -347,6 +348,7 @@ def environment(settings, redis_server, unused_port):
     path = settings.database_url_file.parent / "redis-url"
     path.write_text(redis_server.url)
     return {
+        **measured(),
         "PATH": os.environ["PATH"],
         "SLIPWAY_DATABASE_URL_FILE": str(settings.database_url_file),
         "SLIPWAY_REDIS_URL_FILE": str(path),
