@@ -17,8 +17,8 @@ _DEPLOYMENT: Final = Only("event.action", ("deployment",))
 
 _DURATION: Final = "event.duration"  # nanoseconds, as ECS says
 _STATUS: Final = "http.response.status_code"
-#: The line that a service prints for each request that it has answered.
-_REQUESTS: Final = (Only(_STATUS), Only(_DURATION))
+#: The line that a service prints for each request that it has answered; HAProxy's is another one of the same request.
+_REQUESTS: Final = (Only(_STATUS), Only(_DURATION), Only("event.dataset", ("ingress.access",), others=True))
 _FAILED: Final = Measure("failed", only=(Only(_STATUS, least=500),))
 _SLOWEST: Final = Measure("slowest", Operation.MAX, _DURATION)
 

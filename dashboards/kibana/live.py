@@ -116,7 +116,8 @@ def _condition(condition: Only) -> dict[str, Any]:
         return {"range": {condition.field: {"gte": condition.least}}}
     if not condition.values:
         return {"exists": {"field": condition.field}}
-    return {"terms": {condition.field: list(condition.values)}}
+    terms = {"terms": {condition.field: list(condition.values)}}
+    return {"bool": {"must_not": [terms]}} if condition.others else terms
 
 
 def _moment(at: float) -> str:

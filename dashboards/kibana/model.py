@@ -29,16 +29,22 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True)
 class Only:
-    """A condition on one field of a line: one of some values, a least number, or that the field is there at all."""
+    """A condition on one field of a line: one of some values, a least number, or that the field is there at all.
+
+    `others` turns values round: every line but those with one of them.
+    """
 
     field: str
     values: tuple[str, ...] = ()
     least: int | None = None
+    others: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be said in both languages. Raises `ValueError`."""
         if self.values and self.least is not None:
             raise ValueError(f"the condition on {self.field} has values and a least number; it can have one of them")
+        if self.others and not self.values:
+            raise ValueError(f"the condition on {self.field} leaves out no value; name those to leave out")
         if bad := [value for value in self.values if set(value) & _UNSAFE or not value]:
             raise ValueError(f"the condition on {self.field} has {bad[0]!r}; empty, quotes and backslashes are refused")
 
@@ -163,4 +169,4 @@ def _said(condition: Only) -> str:
     if not condition.values:
         return f"{condition.field}: *"
     either = " or ".join(f'"{value}"' for value in condition.values)
-    return f"{condition.field}: ({either})"
+    return f"{'not ' if condition.others else ''}{condition.field}: ({either})"

@@ -25,7 +25,7 @@ from pulumi_kubernetes.networking.v1 import IngressClass, NetworkPolicy, Network
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
 from infra import versions
-from infra.components import ingress_observer, network, pods
+from infra.components import ingress_observer, ingress_requests, network, pods
 from infra.components.base import Component
 from infra.components.ingress_access import IngressAccess, IngressAccessConfig
 from infra.components.metadata import metadata
@@ -198,6 +198,7 @@ def configuration_data(timeouts: TrafficTimeouts, threads: int) -> dict[str, str
         # Threads pinned to fixed cores would meet on the same ones when two pods share a machine.
         "use-cpu-map": "false",
         "config-defaults": "option idle-close-on-response\n",
+        **ingress_requests.configuration(),
         # Tells a client over which of its connections an answer came. Load generators whose HTTP library sends a
         # request again by itself, without telling, are found out by it (loadtests/lib/judge.js).
         "config-frontend": "http-after-response set-header slipway-connection %[src_port]\n",

@@ -3,6 +3,7 @@
 HAProxy's own exporter counts by server, and a server is a slot that is given to another pod as soon as its last one is
 gone. The observer reads HAProxy's log lines, which name the address that answered, and its runtime API over a socket of
 the level `operator`: with that one may look, and not set a weight. Why so: docs/adr/0010-colours-at-the-source.md.
+It prints each request as a line of ECS, which the collector takes as any pod's: docs/adr/0094-one-id.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from infra.components import pods
 from infra.components.base import Component
 from infra.components.certificates import Authority, GeneratedCertificate
 from infra.components.generated import GeneratedPassword
+from infra.components.ingress_requests import REQUEST_VARIABLE, TRACE_VARIABLE
 from infra.components.metadata import metadata
 from infra.components.scrapes import OBSERVER_CA, OBSERVER_SECRET, OBSERVER_TOKEN
 from infra.labels import labels
@@ -28,9 +30,12 @@ _FOLDER: Final = "/var/run/observer"
 _SOCKET: Final = f"{_FOLDER}/haproxy.sock"
 _SECRETS: Final = "/run/secrets/observer"
 _LOGS: Final = "127.0.0.1:1514"
-#: Backend, address that answered, status, how it ended, milliseconds (queue, connection, answer, all), retries.
+#: Backend, address that answered, status, how it ended, milliseconds (queue, connection, answer, all), retries, bytes,
+#: client, method, identifiers of request and trace, and path: last, because a line that is too long is cut.
 #: The observer's `parseLine` reads exactly this.
-LOG_FORMAT: Final = "%b %si %ST %ts %Tw %Tc %Tr %Ta %rc"
+LOG_FORMAT: Final = (
+    f"%b %si %ST %ts %Tw %Tc %Tr %Ta %rc %B %ci %HM %[var({REQUEST_VARIABLE})] %[var({TRACE_VARIABLE})] %HPO"
+)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,14 @@ def test_each_request_makes_a_connection_of_its_own_if_asked(plan, server):
     assert set(numbers) == {1}
 
 
+def test_each_request_carries_an_identifier_of_its_own(plan, server):
+    result = k6.run(plan)
+    given = [headers["x-request-id"] for _, _, headers in server.requests]
+    assert len(given) == len(set(given)) > result.requests  # setup's too
+    assert all(re.fullmatch(rf"{result.run_id}-\d+-\d+", it) for it in given)
+    assert max(map(len, given)) <= 64, "services take no longer ones"
+
+
 def test_read_mostly_reads_mostly(plan):
     result = k6.run(replace(plan, scenario="read-mostly"))
     assert (result.exit_class, result.reasons) == (ExitClass.PASS, ()), result.failure_reasons

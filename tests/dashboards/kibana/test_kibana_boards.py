@@ -94,8 +94,8 @@ def test_files_are_named_by_what_is_in_them(tmp_path):
 
 
 def test_conditions_are_said_in_kibanas_language():
-    conditions = [Only("a.b"), Only("c", ("x y", "z")), Only("d", least=500)]
-    assert kql(conditions) == 'a.b: * and c: ("x y" or "z") and d >= 500'
+    conditions = [Only("a.b"), Only("c", ("x y", "z")), Only("d", least=500), Only("e", ("f",), others=True)]
+    assert kql(conditions) == 'a.b: * and c: ("x y" or "z") and d >= 500 and not e: ("f")'
     assert kql([]) == ""
 
 
@@ -133,6 +133,7 @@ def test_a_panel_that_nobody_could_read_or_ask_is_refused(change, message):
         lambda: Measure("a", Operation.MAX, "f", 5),
         lambda: Measure("a", Operation.MAX, "f", only=(Only("b"),)),
         lambda: Only("a", ("b",), 1),
+        lambda: Only("has a name", others=True),
         lambda: Dashboard("logs", "a", "b", (PANEL,)),
         lambda: Dashboard("slipway-a", "a", "b", (PANEL, PANEL)),
     ],

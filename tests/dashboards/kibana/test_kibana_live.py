@@ -106,6 +106,12 @@ def test_groups_are_ordered_by_the_first_measure_and_stand_in_each_other():
     assert outer["aggs"]["groups"]["terms"]["field"] == "http.route"
 
 
+def test_what_haproxy_prints_of_a_request_is_not_counted_as_a_second_one():
+    panel = next(it for it in REQUESTS.panels if it.title == "By status")
+    conditions = question(panel, START, END)["query"]["bool"]["filter"]
+    assert {"bool": {"must_not": [{"terms": {"event.dataset": ["ingress.access"]}}]}} in conditions
+
+
 def client(answer):
     return httpx.Client(transport=httpx.MockTransport(answer), base_url="https://elastic.test")
 

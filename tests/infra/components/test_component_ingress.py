@@ -92,6 +92,7 @@ def test_idle_connections_are_closed_with_notice_and_waits_are_short(run):
     data = run.one("kubernetes:core/v1:ConfigMap").inputs["data"]
     assert data["config-defaults"].split("\n")[0] == "option idle-close-on-response"
     assert data["config-frontend"] == "http-after-response set-header slipway-connection %[src_port]\n"
+    assert data["config-frontend-early"].count("\n") == 5  # the identifier of a request, before any other rule
     assert (data["timeout-connect"], data["timeout-server"]) == ("1s", "10s")
     assert int(data["slots-min-free"]) >= 16
     assert data["bind-ip-addr-stats"] == "127.0.0.1"

@@ -32,6 +32,7 @@ type metrics struct {
 	retries    *prometheus.CounterVec
 	lines      prometheus.Counter
 	unreadable prometheus.Counter
+	unprinted  prometheus.Counter
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -56,7 +57,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	}
 	lines := counter("log_lines_total", "Log lines received from HAProxy.")
 	unreadable := counter("log_lines_unreadable_total", "Log lines that are about no request: HAProxy's notices.")
-	m.lines, m.unreadable = lines.WithLabelValues(), unreadable.WithLabelValues()
+	unprinted := counter("log_lines_unprinted_total", "Requests whose line was not printed: nobody read the lines before.")
+	m.lines, m.unreadable, m.unprinted = lines.WithLabelValues(), unreadable.WithLabelValues(), unprinted.WithLabelValues()
 	registry.MustRegister(m.seconds)
 	return m
 }
@@ -90,22 +92,24 @@ func parseBackend(name string) (backend, bool) {
 
 // line is what HAProxy says of one request; times in milliseconds, -1 for what was not reached.
 type line struct {
-	backend                                string
-	address                                string
-	status                                 int
-	state                                  string
-	queue, connect, answer, total, retries int
+	backend                                       string
+	address                                       string
+	status                                        int
+	state                                         string
+	queue, connect, answer, total, retries, bytes int
+	client, method, request, trace, path          string
 }
 
-// parseLine reads "%b %si %ST %ts %Tw %Tc %Tr %Ta %rc" (infra/components/ingress_observer.py writes it there).
+// parseLine reads "%b %si %ST %ts %Tw %Tc %Tr %Ta %rc %B %ci %HM", the identifiers of request and trace, and "%HPO", the
+// one that HAProxy may cut (infra/components/ingress_observer.py writes it there).
 func parseLine(raw []byte) (line, bool) {
 	fields := bytes.Fields(raw)
-	if len(fields) != 9 || len(fields[3]) != 2 {
+	if len(fields) != 15 || len(fields[3]) != 2 {
 		return line{}, false
 	}
-	var numbers [6]int
-	for i, at := range []int{2, 4, 5, 6, 7, 8} {
-		// A "+" before the total: the line was written early; before the retries: the last one went to another pod.
+	var numbers [7]int
+	for i, at := range []int{2, 4, 5, 6, 7, 8, 9} {
+		// A "+" before total and bytes: the line was written early; before the retries: the last one went to another pod.
 		number, err := strconv.Atoi(strings.TrimPrefix(string(fields[at]), "+"))
 		if err != nil {
 			return line{}, false
@@ -114,8 +118,17 @@ func parseLine(raw []byte) (line, bool) {
 	}
 	return line{
 		string(fields[0]), string(fields[1]), numbers[0], string(fields[3]),
-		numbers[1], numbers[2], numbers[3], numbers[4], numbers[5],
+		numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6],
+		said(fields[10]), said(fields[11]), said(fields[12]), said(fields[13]), said(fields[14]),
 	}, true
+}
+
+// said is empty for what HAProxy has nothing to say of.
+func said(field []byte) string {
+	if text := string(field); text != "-" && text != "<BADREQ>" {
+		return text
+	}
+	return ""
 }
 
 func (l line) took() time.Duration {
@@ -140,19 +153,12 @@ func (l line) outcome(limit time.Duration) string {
 	}
 }
 
-func (m *metrics) count(raw []byte, limit time.Duration, pods *pods) {
-	m.lines.Inc()
-	l, readable := parseLine(raw)
-	if !readable {
-		m.unreadable.Inc()
-		return
-	}
+func (m *metrics) count(l line, outcome string, by pod) {
 	behind, serves := parseBackend(l.backend)
 	if !serves {
 		return
 	}
-	labels := pods.at(l.address).labels(behind)
-	outcome := l.outcome(limit)
+	labels := by.labels(behind)
 	m.requests.WithLabelValues(append(labels, outcome)...).Inc()
 	code := "none"
 	if l.status >= 100 {
@@ -165,7 +171,7 @@ func (m *metrics) count(raw []byte, limit time.Duration, pods *pods) {
 	m.retries.WithLabelValues(behind.namespace, behind.service).Add(float64(max(l.retries, 0)))
 }
 
-func readLogs(lines net.PacketConn, limit time.Duration, pods *pods, seen *metrics) {
+func readLogs(lines net.PacketConn, limit time.Duration, pods *pods, seen *metrics, printed *access) {
 	if udp, is := lines.(*net.UDPConn); is {
 		_ = udp.SetReadBuffer(4 << 20) // as much as the node allows: room for the lines of a stall
 	}
@@ -175,6 +181,16 @@ func readLogs(lines net.PacketConn, limit time.Duration, pods *pods, seen *metri
 		if err != nil {
 			return
 		}
-		seen.count(buffer[:size], limit, pods)
+		seen.lines.Inc()
+		l, readable := parseLine(buffer[:size])
+		if !readable {
+			seen.unreadable.Inc()
+			continue
+		}
+		by, outcome := pods.at(l.address), l.outcome(limit)
+		seen.count(l, outcome, by)
+		if !printed.add(entry{time.Now(), l, outcome, by}) {
+			seen.unprinted.Inc()
+		}
 	}
 }

@@ -2,7 +2,8 @@
 //
 // HAProxy's own exporter counts by server, and a server is a slot that gets other addresses over time. So requests are
 // taken from HAProxy's log lines, which name the address that answered, and weights from its runtime API, over a socket
-// of the level "operator", which may look and not touch. Addresses become pods and colours by watching the pods.
+// of the level "operator", which may look and not touch. Addresses become pods and colours by watching the pods. Each
+// request is printed as a line of JSON, for whoever collects what pods print.
 //
 // GET /metrics is for Prometheus, GET /servers for the rollout controller; both over TLS and with a bearer token.
 package main
@@ -116,7 +117,12 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	go readLogs(lines, o.limit, known, seen)
+	printed, reading := newAccess(), make(chan struct{})
+	go printed.write(os.Stdout)
+	go func() {
+		readLogs(lines, o.limit, known, seen, printed)
+		close(reading)
+	}()
 	go watchAttempts(ctx, o.poll, haproxy, known, seen)
 	own := &renewed{certificate: o.certificate, key: o.key}
 	if _, err = own.pair(nil); err != nil {
@@ -135,7 +141,11 @@ func run(o options) error {
 	case err = <-failed:
 		return err
 	case <-ctx.Done():
-		return nil // a sidecar is told to end after HAProxy has ended: there is nothing left to tell
+		// A sidecar is told to end after HAProxy has ended: nothing comes any more.
+		_ = lines.Close()
+		<-reading
+		printed.close(readTimeout)
+		return nil
 	}
 }
 

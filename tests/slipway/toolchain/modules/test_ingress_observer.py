@@ -14,16 +14,22 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from infra.components import ingress_requests
 from infra.components.ingress_observer import LOG_FORMAT
+from infra.components.log_collector import operators
+from slipway.logs.keeper import template
 from slipway.node.pki import Leaf, ensure_ca, ensure_leaf
 from slipway.toolchain import Toolchain
 
 SERVERS = {"blue": "127.0.0.2", "green": "127.0.0.3", "late": "127.0.0.4"}
 TOKEN = "reader-token"
 SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
+IDENTIFIER = "4518942e31224218b9bc93edbe87e3f8"
+TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
@@ -36,8 +42,10 @@ class Answers(http.server.BaseHTTPRequestHandler):
     """A pod: the path says how it answers."""
 
     protocol_version = "HTTP/1.1"
+    told: ClassVar[list] = []
 
     def do_GET(self):
+        self.told.append(self.headers.get_all("X-Request-ID"))
         self.send_response(500 if self.path == "/bad" else 200)
         self.send_header("Content-Length", "100" if self.path == "/cut" else "2")
         self.end_headers()
@@ -74,16 +82,32 @@ class World:
     web: int
     observer: int
     pods: int
+    logs: int
     processes: list[subprocess.Popen] = field(default_factory=list)
 
     def get(self, path: str) -> int:
+        return self.answer(path).status
+
+    def answer(self, path: str, *headers: tuple[str, str]) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection("127.0.0.1", self.web, timeout=10)
-        connection.request("GET", path)
+        connection.putrequest("GET", path)
+        for name, value in headers:
+            connection.putheader(name, value)
+        connection.endheaders()
         response = connection.getresponse()
         with contextlib.suppress(http.client.IncompleteRead):
             response.read()
         connection.close()
-        return response.status
+        return response
+
+    def printed(self, count: int) -> list[dict]:
+        """The lines that the observer has printed, as the collector takes them, once there are so many."""
+        deadline = time.monotonic() + 20
+        while len(lines := (self.folder / "printed").read_text().splitlines()) < count:
+            assert time.monotonic() < deadline, f"{len(lines)} lines, not {count}"
+            time.sleep(0.05)
+        assert len(lines) == count
+        return [collected(line) for line in lines]
 
     def ask(self, path: str, token: str | None = TOKEN) -> tuple[int, str]:
         context = ssl.create_default_context(cafile=self.folder / "ca.crt")
@@ -123,6 +147,19 @@ class World:
         self.processes[index].wait(timeout=10)
 
 
+def collected(line: str) -> dict:
+    """A line as the collector's rules take it; only what they keep field by field passes."""
+    (rule,) = [it for it in operators() if it["type"] == "json_parser"]
+    condition = re.fullmatch(r'body matches "(.*)"', rule["if"])[1]
+    assert re.search(re.sub(r"\\(.)", r"\1", condition), line), "the collector would keep it as text"
+    fields = json.loads(line)
+    assert not isinstance(fields["message"], dict)
+    (moment,) = [it["if"] for it in operators() if it.get("field") == 'body["@timestamp"]' and "if" in it]
+    pattern = re.search(r'"@timestamp"\] matches "(.*)"\)', moment)[1]
+    assert re.search(re.sub(r"\\(.)", r"\1", pattern), fields["@timestamp"]), "the collector would put its own time"
+    return fields
+
+
 def haproxy_file(folder: Path, web: int, pods: int, logs: int) -> str:
     return f"""
 global
@@ -138,6 +175,7 @@ defaults
 frontend _front_http
     bind 127.0.0.1:{web}
     log-format "{LOG_FORMAT}"
+{ingress_requests.configuration()["config-frontend-early"]}
     use_backend dev_nobody_http if {{ path /nobody }}
     use_backend _error404 if {{ path /own }}
     default_backend dev_payload_http
@@ -214,7 +252,7 @@ def world(tmp_path, program, api_server, pods_port) -> Iterator[World]:
     ensure_leaf(tmp_path, Leaf("observer", "observer", hosts=("localhost",)))
     (tmp_path / "token").write_text(TOKEN + "\n")
     (tmp_path / "haproxy.cfg").write_text(haproxy_file(tmp_path, web, pods_port, logs))
-    made = World(tmp_path, web, observer, pods_port)
+    made = World(tmp_path, web, observer, pods_port, logs)
     files = {
         "socket": "reader.sock",
         "tls-certificate": "observer.crt",
@@ -233,9 +271,9 @@ def world(tmp_path, program, api_server, pods_port) -> Iterator[World]:
         [haproxy, "-f", str(tmp_path / "haproxy.cfg"), "-db"],
     )
     try:
-        with (tmp_path / "errors").open("ab") as errors:
+        with (tmp_path / "errors").open("ab") as errors, (tmp_path / "printed").open("wb") as printed:
             for command in commands:
-                made.processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors))
+                made.processes.append(subprocess.Popen(command, stdout=printed, stderr=errors))
         deadline = time.monotonic() + 30
         while True:
             with contextlib.suppress(OSError):
@@ -360,3 +398,100 @@ def test_a_certificate_that_is_renewed_in_place_is_shown_and_half_of_one_is_not(
     assert serial() != first
     (world.folder / "observer.crt").unlink()
     assert world.ask("/healthz")[0] == 200
+
+
+def test_each_request_is_printed_with_its_identifier_and_who_answered(world):
+    Answers.told.clear()
+    world.command("set server dev_payload_http/srv001 weight 0")
+    parent = f"00-{TRACE}-00f067aa0ba902b7-01"
+    answer = world.answer("/v1/users?name=secret", ("X-Request-ID", IDENTIFIER), ("traceparent", parent))
+    assert answer.headers.get_all("X-Request-ID") == [IDENTIFIER]
+    assert Answers.told == [[IDENTIFIER]]
+    (line,) = world.printed(1)
+    assert {
+        "http.request.id": IDENTIFIER,
+        "trace.id": TRACE,
+        "event.dataset": "ingress.access",
+        "event.outcome": "success",
+        "log.level": "info",
+        "http.request.method": "GET",
+        "http.response.status_code": 200,
+        "url.path": "/v1/users",
+        "client.ip": "127.0.0.1",
+        "labels.colour": "green",
+        "labels.pod": "pod-green",
+        "labels.version": "v-green",
+        "haproxy.backend_name": "dev_payload_http",
+    }.items() <= line.items()
+    assert line["event.duration"] >= 0
+    assert "secret" not in json.dumps(line), "what is asked for by query may be anybody's secret"
+    asked = {"http.request.id", "trace.id", "event.dataset", "event.outcome", "labels.colour", "url.path"}
+    assert asked <= template(0)["template"]["mappings"]["properties"].keys()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [(), ("a b",), ("x" * 65,), ('"},{"',), ("one,two",), ("good", "b\tad"), ("",)],
+    ids=["none", "space", "long", "quotes", "list", "second is bad", "empty"],
+)
+def test_without_an_identifier_that_services_take_one_is_made_for_all(world, given):
+    Answers.told.clear()
+    answer = world.answer("/", *(("X-Request-ID", it) for it in given))
+    (made,) = answer.headers.get_all("X-Request-ID")
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", made)
+    assert made not in given
+    assert Answers.told == [[made]]
+    assert [it["http.request.id"] for it in world.printed(1)] == [made]
+
+
+def test_haproxys_own_answers_and_what_it_cannot_read_are_printed_too(world):
+    refused, failed = world.answer("/own", ("X-Request-ID", "own")), world.answer("/nobody", ("X-Request-ID", "none"))
+    assert [it.headers["X-Request-ID"] for it in (refused, failed)] == ["own", "none"]
+    with socket.create_connection(("127.0.0.1", world.web), timeout=10) as connection:
+        connection.sendall(b"no request at all\r\n\r\n")
+        assert b" 400 " in connection.recv(65536)
+    own, nobody, bad = world.printed(3)
+    assert (own["http.request.id"], own["http.response.status_code"], own["event.outcome"]) == ("own", 404, "success")
+    assert (nobody["http.request.id"], nobody["log.level"], nobody["event.outcome"]) == ("none", "error", "failure")
+    assert "labels.pod" not in nobody
+    assert bad["http.response.status_code"] == 400
+    assert not {"http.request.id", "http.request.method", "url.path"} & bad.keys()
+
+
+@pytest.mark.parametrize("path", ["/" + "x" * 3000, "/" + "%00" * 300, "/%22%7D%7B%5C", "/a%20b"])
+def test_no_path_breaks_a_line(world, path):
+    assert world.answer(path, ("X-Request-ID", "path")).status == 200
+    (line,) = world.printed(1)
+    assert line["http.request.id"] == "path"
+    assert path.startswith(line["url.path"])
+
+
+def test_who_does_not_read_what_is_printed_does_not_stop_the_numbers(world):
+    """The same observer with an output that nobody empties: counted is everything, printed what there is room for."""
+    lines, observer = free_port(socket.SOCK_DGRAM), free_port()
+    arguments = [it for it in world.processes[0].args if not it.startswith(("--logs=", "--listen="))]
+    stuck = subprocess.Popen(
+        [*arguments, f"--logs=127.0.0.1:{lines}", f"--listen=127.0.0.1:{observer}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    second = World(world.folder, world.web, observer, world.pods, lines, [stuck])
+    sent, told = 8000, b"dev_payload_http 127.0.0.2 200 -- 0 0 1 1 0 99 127.0.0.1 GET id - /"
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(OSError):
+                second.ask("/healthz")
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            for count in range(sent):
+                out.sendto(told, ("127.0.0.1", lines))
+                if count % 50 == 49:  # no faster than it reads: the socket's room is not what is tried here
+                    second.until(count + 1, "slipway_ingress_log_lines_total")
+        second.until(sent, "slipway_ingress_requests_total", colour="blue", outcome="ok")
+        assert 0 < second.series("slipway_ingress_log_lines_unprinted_total") < sent
+    finally:
+        stuck.kill()
+        stuck.communicate()
