@@ -1,5 +1,6 @@
 """Draws dashboards without a Grafana: a page each, the same panels from the same queries."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -8,7 +9,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from dashboards.grafana.model import Dashboard, Unit
+from dashboards.grafana.model import Dashboard, Kind, Unit
 from dashboards.live import Drawn
 from slipway.reports.plots import VERSIONS, Line, Plot, draw
 from slipway.reports.plots import Panel as Axes
@@ -27,6 +28,10 @@ _FLOORS: Final[dict[Unit, float]] = {Unit.SHARE: 1.0, Unit.SECONDS: 5.0, Unit.CO
 MOST_LINES: Final = 12
 #: Minutes back that a served page offers.
 RANGES: Final = (5, 15, 30, 120, 720)
+#: Of a picture by itself: a page gives its own ink, where none is it is dark on white.
+_ALONE: Final = 'style="background:#fff;color:#1d2026;font-family:sans-serif"'
+_PLACES: Final = re.compile(r' (?:d|x|y)="[^"]*"')
+_FRACTION: Final = re.compile(r"(\d\.\d)\d+")
 
 
 def number(found: Drawn) -> str:
@@ -55,6 +60,24 @@ def axes(found: Drawn, start: float, seconds: float = 60.0) -> Axes:
         for name, series in sorted(shown, key=lambda it: it[0])
     ]
     return Axes(found.panel.title, unit, lines, floor=_FLOORS.get(found.panel.unit, 1.0))
+
+
+def picture(found: Sequence[Drawn], start: float) -> str:
+    """The lines of a dashboard above each other as one SVG that needs nothing else: small enough for a repository.
+
+    Args:
+        found: its panels with their values; numbers are no pictures, and dead ones show nothing.
+        start: Unix time from which on it shows.
+
+    Returns:
+        Nothing if no panel has lines.
+    """
+    shown = [axes(it, start) for it in found if it.panel.kind is Kind.LINES and it.lines]
+    if not shown:
+        return ""
+    # A tenth of a point is finer than anybody sees.
+    svg = _PLACES.sub(lambda it: _FRACTION.sub(r"\1", it[0]), draw(Plot(shown, x_label="minutes")))
+    return svg.replace("<svg", f"<svg {_ALONE}", 1) + "\n"
 
 
 def page(

@@ -89,7 +89,7 @@ def check(cluster: str, environment: str, minutes: int) -> None:
 @environment_option
 @_minutes
 def render(cluster: str, environment: str, minutes: int) -> None:
-    """Draw each dashboard to one HTML page in build/dashboards, from what the living Prometheus has."""
+    """Draw each dashboard to an HTML page and an SVG in build/dashboards, from what the living Prometheus has."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with reached(cluster) as kubectl:
         prometheus, values, end = prometheus_of(kubectl), _values(environment), time.time()
@@ -99,6 +99,9 @@ def render(cluster: str, environment: str, minutes: int) -> None:
             path = FOLDER / f"{board.uid}.html"
             path.write_text(drawing.page(board, found, start=start, end=end, others=shown), encoding="utf-8")
             click.echo(path)
+            if picture := drawing.picture(found, start):
+                path.with_suffix(".svg").write_text(picture, encoding="utf-8")
+                click.echo(path.with_suffix(".svg"))
 
 
 @command.command("serve")

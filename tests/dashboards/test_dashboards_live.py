@@ -1,12 +1,15 @@
 """What is shown of answers of Prometheus: dead panels are named, the others are drawn."""
 
 import json
+import re
 from urllib.parse import parse_qs
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from dashboards import render
 from dashboards.grafana.boards import ALL, OVERVIEW, ROLLOUT, boards
+from dashboards.grafana.model import Kind
 from dashboards.live import Prometheus, PrometheusError, drawn, legend
 from slipway.cli.dashboards import application
 
@@ -49,6 +52,18 @@ def test_a_panel_whose_queries_give_something_lives(prometheus, answers):
     assert dead(drawn(OVERVIEW, prometheus, START, END)) == {}
     assert all(query["step"] == ["5"] for query in answers.asked)
     assert 'namespace="dev"' in answers.asked[0]["query"][0]
+
+
+@pytest.mark.parametrize("board", boards(traces=True), ids=lambda it: it.uid)
+def test_each_dashboard_has_a_picture_that_stands_by_itself(board, prometheus):
+    svg = render.picture(drawn(board, prometheus, START, END), START)
+    root = ET.fromstring(svg)  # noqa: S314 - drawn by us a moment ago
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    texts = {it.text for it in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {it.title for it in board.panels if it.kind is Kind.LINES} <= texts
+    assert "color:#1d2026" in root.attrib["style"]
+    assert not [it for it in re.findall(r' d="([^"]*)"', svg) if re.search(r"\.\d\d", it)], "it stays small"
+    assert render.picture([], START) == ""
 
 
 def test_a_query_that_gives_nothing_makes_its_panel_dead(prometheus, answers):
