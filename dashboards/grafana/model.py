@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-_UID: Final = re.compile(r"slipway-[a-z-]{1,30}")
+from dashboards import naming
+
 #: Variables that queries may use, with what stands for them where no Grafana fills them in.
 VARIABLES: Final[Mapping[str, str]] = {"namespace": "dev", "service": "payload"}
 _VARIABLE: Final = re.compile(r"\$([a-z]+)")
@@ -102,11 +103,7 @@ class Dashboard:
 
     def __post_init__(self) -> None:
         """Refuse what Grafana would mix up with another. Raises `ValueError`."""
-        if not _UID.fullmatch(self.uid):
-            raise ValueError(f"the dashboard {self.title!r} has the uid {self.uid!r}; allowed is slipway-<name>")
-        titles = [panel.title for panel in self.panels]
-        if twice := sorted({title for title in titles if titles.count(title) > 1}):
-            raise ValueError(f"the dashboard {self.title!r} has two panels named {', '.join(twice)}")
+        naming.check(self.uid, self.title, [panel.title for panel in self.panels])
 
     @property
     def panels(self) -> tuple[Panel, ...]:

@@ -1,12 +1,12 @@
 """The form of a dashboard over log lines. Values only."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-_UID: Final = re.compile(r"slipway-[a-z-]{1,30}")
+from dashboards import naming
+
 #: What ends a quoted value of KQL.
 _UNSAFE: Final = frozenset('"\\\n')
 
@@ -151,11 +151,7 @@ class Dashboard:
 
     def __post_init__(self) -> None:
         """Refuse what Kibana would mix up with another. Raises `ValueError`."""
-        if not _UID.fullmatch(self.uid):
-            raise ValueError(f"the dashboard {self.title!r} has the uid {self.uid!r}; allowed is slipway-<name>")
-        titles = [panel.title for panel in self.panels]
-        if twice := sorted({title for title in titles if titles.count(title) > 1}):
-            raise ValueError(f"the dashboard {self.title!r} has two panels named {', '.join(twice)}")
+        naming.check(self.uid, self.title, [panel.title for panel in self.panels])
 
 
 def kql(conditions: Sequence[Only]) -> str:
