@@ -260,6 +260,23 @@ class Issuer(BaseModel):
         return urlsplit(self.jwks_url).port or _PORTS["https"]
 
 
+class ErrorReports(BaseModel):
+    """Where unexpected errors go, besides the log."""
+
+    model_config = _MODEL
+
+    secret: Annotated[str, AfterValidator(_secret)] = Field(
+        description="Secret in the namespace of the environment, made by you: pods can read no other namespace's."
+    )
+    key: Annotated[str, AfterValidator(_key)] = Field(
+        default="dsn", description="Its key with Sentry's DSN. Pods read it when they start."
+    )
+    network: Annotated[str, AfterValidator(_range)] = Field(
+        description="Addresses that the service may connect to for it, such as 192.0.2.0/24."
+    )
+    port: int = Field(default=443, ge=1, le=65535, description="Port there.")
+
+
 class Restore(BaseModel):
     """What a Postgres that is made anew begins with."""
 

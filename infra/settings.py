@@ -25,7 +25,7 @@ from infra.authority import AuthoritySettings
 from infra.eks_settings import EksSettings
 from infra.images import ImageSource
 from infra.naming import DOMAIN, POSTGRES, Project, dns_label
-from infra.parts import ExternalObjectStore, Issuer, Part, Parts, Restore, Store, Webhook
+from infra.parts import ErrorReports, ExternalObjectStore, Issuer, Part, Parts, Restore, Store, Webhook
 from infra.profiles import ProfileName
 from infra.timeouts import NodeTimeouts, PostgresTimeouts, TrafficTimeouts
 
@@ -349,6 +349,16 @@ class ServiceSettings(BaseModel):
     replicas: int | None = Field(
         default=None, ge=1, le=100, description="Pods of each colour; the profile's count if left out."
     )
+    max_replicas: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="Most pods of a colour: under load they are added until each uses 70 % of the CPU that it "
+        "requests. Left out, their number stays.",
+    )
+    scale_down_seconds: int = Field(
+        default=300, ge=0, le=3600, description="Added pods go when fewer would have done for so long."
+    )
     strategy: Strategy = Field(default=Strategy.CANARY, description="How requests move to a new version.")
     steps: Annotated[str, AfterValidator(_rising)] = Field(
         default="5,25,50", description="For `canary`: percentages that the new version gets, one after the other."
@@ -389,6 +399,9 @@ class ServiceSettings(BaseModel):
         default=None,
         description="Whose access tokens the service believes besides its own (docs/how-to/external-issuer.md); "
         "nobody's if left out. A change is rolled out.",
+    )
+    errors: ErrorReports | None = Field(
+        default=None, description="Who is told of unexpected errors, by Sentry's protocol; only the log if left out."
     )
     workers: int = Field(default=2, ge=1, le=32, description="Worker processes of each pod.")
     threads: int = Field(default=8, ge=1, le=128, description="Threads of each worker process.")

@@ -159,6 +159,7 @@ def rollout_spec(name: str, image: str, values: Mapping[str, Any]) -> dict[str, 
     told = [{"kind": "ConfigMap", "name": f"{name}-env"}] if values["env"] else []
     told += [{"kind": "Secret", "name": it["secret"]} for it in values["secrets"]]
     analysis = {"soak": chosen["soak"], "metrics": chosen["metrics"]}
+    scaled = {key: value for key, value in chosen["autoscaling"].items() if key != "enabled"}
     migrated = {
         "command": migrations["command"],
         "contract": migrations["contract"],
@@ -170,6 +171,7 @@ def rollout_spec(name: str, image: str, values: Mapping[str, Any]) -> dict[str, 
         "container": "service",
         "image": image,
         "strategy": strategy,
+        **({"autoscaling": scaled} if chosen["autoscaling"]["enabled"] else {}),
         **({"analysis": analysis} if chosen["metrics"] else {}),
         **({"config": told} if told else {}),
         **preview_spec(name, values["preview"]),

@@ -1,4 +1,4 @@
-"""What a service is told of its data and of its webhook, and where it may connect to for them: pure."""
+"""What a service is told of its data, its webhook and its error reports, and where it may connect to for them: pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from infra.naming import (
     SENTINEL_PORT,
     Namespace,
 )
-from infra.parts import Issuer, Parts, Store, Webhook
+from infra.parts import ErrorReports, Issuer, Parts, Store, Webhook
 
 
 @final
@@ -46,6 +46,7 @@ _REPLICA = ("replica-url", "SLIPWAY_REPLICA_URL_FILE")
 _REDIS = ("redis-url", "SLIPWAY_REDIS_URL_FILE")
 _CACHE = ("cache-url", "SLIPWAY_CACHE_URL_FILE")
 _WEBHOOK_KEY = ("webhook-key", "SLIPWAY_WEBHOOK_KEY_FILE")
+_DSN = ("sentry-dsn", "SLIPWAY_SENTRY_DSN_FILE")
 
 
 def mounts(parts: Parts) -> tuple[Mount, ...]:
@@ -83,11 +84,16 @@ def webhook_mount(webhook: Webhook) -> Mount:
     return Mount(webhook.secret, {webhook.key: (_WEBHOOK_KEY,)})
 
 
-def openings(parts: Parts, webhook: Webhook | None = None, issuer: Issuer | None = None) -> list[dict[str, Any]]:
+def errors_mount(errors: ErrorReports) -> Mount:
+    """The Secret that says where errors go, and opens the way there."""
+    return Mount(errors.secret, {errors.key: (_DSN,)})
+
+
+def openings(parts: Parts, *others: Webhook | Issuer | ErrorReports | None) -> list[dict[str, Any]]:
     """Where a service may connect to, as the chart takes it."""
     places = ((parts.postgres, (POSTGRES_PORT,)), (parts.redis, (REDIS_PORT, SENTINEL_PORT)))
     inside = [port for where, ports in places if where is Store.MANAGED for port in ports]
-    known = (parts.postgres_external, parts.redis_external, parts.traces_external, webhook, issuer)
+    known = (parts.postgres_external, parts.redis_external, parts.traces_external, *others)
     outside = [it for it in known if it is not None]
     return [
         *([{"namespace": Namespace.DATA.value, "ports": inside}] if inside else []),

@@ -215,6 +215,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
         "secrets": [
             *(mount.to_values() for mount in connections.mounts(platform.parts)),
             *([connections.webhook_mount(webhook).to_values()] if webhook else []),
+            *([connections.errors_mount(settings.errors).to_values()] if settings.errors else []),
             {
                 "secret": naming.ACCESS_SECRET,
                 "items": [
@@ -236,7 +237,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
             "resources": {"requests": profile.worker.requests(), "limits": profile.worker.limits()},
         },
         "resources": {"requests": profile.service.requests(), "limits": profile.service.limits()},
-        "networkPolicy": {**known["networkPolicy"], "egress": connections.openings(parts, webhook, issuer)},
+        "networkPolicy": {**known["networkPolicy"], "egress": connections.openings(parts, webhook, issuer, settings.errors)},
     }
 
 
@@ -270,6 +271,13 @@ def _traces(settings: ServiceSettings, parts: Parts) -> dict[str, str]:
     }
 
 
+def _autoscaling(settings: ServiceSettings) -> dict[str, Any]:
+    if settings.max_replicas is None:
+        return {}
+    limits = {"maxReplicas": settings.max_replicas, "scaleDownSeconds": settings.scale_down_seconds}
+    return {"autoscaling": limits}
+
+
 def rollout_spec(config: ServiceConfig) -> dict[str, Any]:
     """The wanted version and how to get there; the fields are those of docs/reference/rollout.md."""
     settings, parts = config.settings, config.platform.parts
@@ -287,6 +295,7 @@ def rollout_spec(config: ServiceConfig) -> dict[str, Any]:
         "container": "service",
         "image": config.image,
         "replicas": settings.replicas or profile.service_replicas,
+        **_autoscaling(settings),
         "strategy": strategy,
         "analysis": {
             "metrics": [

@@ -19,11 +19,12 @@ from pydantic import ValidationError
 
 from slipway.rollout import deployments
 from slipway.rollout.api import ROLLOUTS, Api, Refused, connect
+from slipway.rollout.autoscale import Autoscalers
 from slipway.rollout.cluster import ClusterPorts, World
 from slipway.rollout.lease import Leadership
 from slipway.rollout.loop import BUSY, Unavailable, turn
 from slipway.rollout.measure import Prometheus
-from slipway.rollout.observation import Write
+from slipway.rollout.observation import Wait, Write
 from slipway.rollout.routers import (
     HAProxyRouter,
     ObserverReader,
@@ -144,10 +145,10 @@ class Controller:
         self._wake[key].set()
 
     async def _loop(self, key: tuple[str, str]) -> None:
-        ports = ClusterPorts(self._world, *key)
+        ports, autoscalers = ClusterPorts(self._world, *key), Autoscalers(self._world.api, *key)
         while True:
             self._wake[key].clear()
-            again = await self._turn(ports)
+            again = await self._turn(ports, autoscalers)
             self._last_sign = time.monotonic()
             # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes together with the wake-up, and a
             # controller that is told to stop would wait for this loop for ever.
@@ -155,10 +156,13 @@ class Controller:
                 async with asyncio.timeout(max(SHORTEST, again)):
                     await self._wake[key].wait()
 
-    async def _turn(self, ports: ClusterPorts) -> float:
+    async def _turn(self, ports: ClusterPorts, autoscalers: Autoscalers) -> float:
         labels = (ports.namespace, ports.name)
         try:
             done = await turn(ports)
+            if isinstance(done.decision, Wait) and ports.last is not None:
+                # Everything else is as the status says; only who leads gets here.
+                await autoscalers.keep(ports.last)
         except Unavailable as error:
             self._telemetry.turns.labels(*labels, "unavailable").inc()
             LOG.warning("no answer", extra={"rollout": ports.name, "error.message": str(error)})

@@ -87,6 +87,7 @@ def environment_rules(installation: Installation) -> list[Manifest]:
         _rule("", ["events"], ["create"]),
         _rule("apps", ["deployments"], ["get", "list", "create", "update", "patch"]),
         _rule("batch", ["jobs"], ["list", "create"]),
+        _rule("autoscaling", ["horizontalpodautoscalers"], ["list", "create", "update", "delete"]),
     ]
     if installation.secrets:
         rules += [_rule("", ["secrets"], ["get"], installation.secrets), _rule("", ["secrets"], ["create"])]

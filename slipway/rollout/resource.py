@@ -35,6 +35,10 @@ SPEC_RULES: Final = (
         "strategy: choose canary or blueGreen, not both",
     ),
     (
+        "!has(self.autoscaling) || self.autoscaling.maxReplicas >= self.replicas",
+        "autoscaling.maxReplicas: not below replicas",
+    ),
+    (
         "!has(self.abort) || size(self.abort.revision) > 0",
         "abort.revision: name the revision that is to be taken back",
     ),

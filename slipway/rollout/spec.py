@@ -121,6 +121,18 @@ class Workers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Autoscaling:
+    """More pods under load: `spec.replicas` is the least of each colour."""
+
+    __pydantic_config__ = CONFIG
+    max_replicas: Annotated[int, Field(ge=1, le=500, description="Most pods of a colour.")]
+    cpu: Annotated[int, Field(ge=1, le=1000, description="Percent of their requested CPU that pods shall use.")] = 70
+    scale_down_seconds: Annotated[
+        int, Field(ge=0, le=3600, description="Pods go only when fewer would have done for so long.")
+    ] = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Migrations:
     """The image's own migration command, called with `check`, `expand` or `contract` and `--json`."""
 
@@ -189,6 +201,7 @@ class RolloutSpec:
     commit: Annotated[Commit | None, Field(description="What the image was built from.")] = None
     attempt: Annotated[int, Field(ge=0, description="Raise it to try a rejected revision again.")] = 0
     replicas: Annotated[int, Field(ge=1, le=500, description="Least number of serving pods.")] = 2
+    autoscaling: Autoscaling | None = None
     strategy: Strategy = Strategy()
     analysis: Analysis | None = None
     preview: Annotated[JobCheck | None, Field(description="Checked against the preview host, at weight 0.")] = None
@@ -231,6 +244,7 @@ def previews_need_approval(spec: RolloutSpec) -> bool:
 __all__ = [
     "DEFAULT_STEPS",
     "Analysis",
+    "Autoscaling",
     "BlueGreen",
     "Canary",
     "Commit",

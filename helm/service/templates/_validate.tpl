@@ -12,6 +12,11 @@ allowed and what to do. Included once, by service.yaml, which is always rendered
 {{- fail "rollout.steps is empty while rollout.strategy is canary. Give at least one step, as {weight: 25}, or take blueGreen." -}}
 {{- end -}}
 {{- end -}}
+{{- with $values.rollout.autoscaling -}}
+{{- if and .enabled (lt (int .maxReplicas) (int $values.rollout.replicas)) -}}
+{{- fail (printf "rollout.autoscaling.maxReplicas is %d; it must be at least rollout.replicas (%d). Raise it." (int .maxReplicas) (int $values.rollout.replicas)) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $values.ingress.enabled (not $values.ingress.host) -}}
 {{- fail "ingress.host is empty while ingress.enabled is true. Set the name that the service answers to, or ingress.enabled to false." -}}
 {{- end -}}

@@ -180,6 +180,27 @@ def test_flags_are_in_a_config_map_that_is_no_part_of_a_version(deploy, tmp_path
     assert made.one("kubernetes:core/v1:ConfigMap").urn in made.one("kubernetes:helm.sh/v4:Chart").depends_on
 
 
+def test_errors_go_where_a_secret_says_and_nowhere_unless_asked():
+    errors = {"secret": "sentry", "network": "192.0.2.8/32"}
+    values = chart_values(config(settings=parsed(errors=errors)))
+    (items,) = [secret["items"] for secret in values["secrets"] if secret["secret"] == "sentry"]
+    assert items == [{"key": "dsn", "file": "sentry-dsn", "env": "SLIPWAY_SENTRY_DSN_FILE"}]
+    assert "sentry_dsn_file" in Settings.model_fields
+    assert {"network": "192.0.2.8/32", "ports": [443]} in values["networkPolicy"]["egress"]
+    assert "SENTRY" not in str(chart_values(config()))
+    defaults = yaml.safe_load((REPOSITORY / "helm/service/values.yaml").read_text())
+    jsonschema.validate(
+        merged(defaults, values), yaml.safe_load((REPOSITORY / "helm/service/values.schema.yaml").read_text())
+    )
+
+
+def test_pods_are_added_by_load_only_if_that_is_wanted():
+    assert "autoscaling" not in rollout_spec(config())
+    spec = rollout_spec(config(settings=parsed(maxReplicas=6, scaleDownSeconds=60)))
+    assert spec["autoscaling"] == {"maxReplicas": 6, "scaleDownSeconds": 60}
+    assert SPEC.validate_python(spec).autoscaling.cpu == 70
+
+
 RULES = st.dictionaries(st.sampled_from([it.value for it in Flag]), st.builds(FlagRule, on=st.booleans()))
 
 

@@ -41,6 +41,7 @@ def test_a_rich_object_is_accepted_and_read_back_as_it_was(control_plane):
         "config": [{"kind": "ConfigMap", "name": "payload"}, {"kind": "Secret", "name": "payload"}],
         "migrations": {"contract": True},
         "workers": {"template": "payload-worker", "replicas": 1},
+        "autoscaling": {"maxReplicas": 6, "cpu": 80, "scaleDownSeconds": 60},
         "connections": {"perReplica": 5, "maximum": 100},
         "approve": {"revision": "abc", "by": "admin", "gate": "preview"},
     }
@@ -58,6 +59,7 @@ def test_a_rich_object_is_accepted_and_read_back_as_it_was(control_plane):
         (SPEC | {"image": "registry.test/app:1.0"}, "should match"),
         (SPEC | {"rollbackWindow": "1 hour"}, "should match"),
         (SPEC | {"replicas": 0}, "greater than or equal to 1"),
+        (SPEC | {"replicas": 3, "autoscaling": {"maxReplicas": 2}}, "maxReplicas: not below replicas"),
         (
             SPEC | {"strategy": {"canary": {"steps": [{"weight": 5}]}, "blueGreen": {}}},
             "choose canary or blueGreen, not both",
