@@ -145,7 +145,7 @@ def test_the_questions_mean_in_promql_what_the_report_says(tmp_path):
     """Evaluated by Prometheus' own engine: an alert of the past, a pod that grew, one that takes half a core."""
     asked = []
     idle.look(prometheus(quiet(), asked), PODS, END, MINUTES)
-    cpu, memory, alerts, watched, requests = asked
+    cpu, memory, alerts, requests, watched = asked
     one = 'namespace="dev", pod="payload-blue-1"'
     file = {
         "evaluation_interval": "30s",
