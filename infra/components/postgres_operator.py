@@ -19,9 +19,9 @@ from infra.naming import Namespace, Priority
 from infra.profiles import Profile
 
 _DEPLOYMENT: Final = "cnpg-controller-manager"
-_CONTAINER: Final = "manager"
+OPERATOR_CONTAINER: Final = "manager"
 #: Labels of its pods, as the release manifest gives them.
-_SELECTOR: Final = {"app.kubernetes.io/name": "cloudnative-pg"}
+OPERATOR_PODS: Final = {"app.kubernetes.io/name": "cloudnative-pg"}
 #: The operator writes its certificate into its webhooks once it serves them; before that no cluster can be made.
 _WEBHOOK_READY: Final = {WAIT_FOR: "jsonpath={.webhooks[0].clientConfig.caBundle}"}
 
@@ -68,7 +68,7 @@ class PostgresOperator(Component):
                 metadata=metadata(
                     _DEPLOYMENT, labels(_DEPLOYMENT, "database"), namespace=Namespace.POSTGRES_OPERATOR.value
                 ),
-                spec={"max_unavailable": 1, "selector": {"match_labels": _SELECTOR}},
+                spec={"max_unavailable": 1, "selector": {"match_labels": OPERATOR_PODS}},
                 opts=self.child(depends_on=[config.namespace]),
             ),
         )
@@ -82,14 +82,14 @@ def changed(config: PostgresOperatorConfig) -> list[dict[str, Any]]:
         config.documents,
         {
             ("Deployment", _DEPLOYMENT): [
-                manifests.with_image(image, _CONTAINER),
+                manifests.with_image(image, OPERATOR_CONTAINER),
                 # The operator copies itself into every Postgres pod, and looks here for which image it is.
-                manifests.with_environment(_CONTAINER, "OPERATOR_IMAGE_NAME", image),
-                manifests.with_resources(_CONTAINER, config.profile.operator),
+                manifests.with_environment(OPERATOR_CONTAINER, "OPERATOR_IMAGE_NAME", image),
+                manifests.with_resources(OPERATOR_CONTAINER, config.profile.operator),
                 manifests.with_spec(replicas=config.profile.operator_replicas),
                 manifests.with_pod(
                     tolerations=manifests.tolerations(config.node_loss),
-                    topologySpreadConstraints=manifests.spread(_SELECTOR),
+                    topologySpreadConstraints=manifests.spread(OPERATOR_PODS),
                     priorityClassName=Priority.DATA.value,
                 ),
             ],

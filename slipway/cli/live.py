@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, final
 
 from infra import naming
+from infra.components.postgres_operator import OPERATOR_CONTAINER, OPERATOR_PODS
 from infra.naming import Environment
 from loadtests.plan import LoadPlan
 from slipway.cli import unprotected
@@ -42,6 +43,10 @@ class EmbeddedNodes:
     def start(self, name: str) -> None:
         """Switch it on and wait until it is Ready."""
         nodes.start(self._spec, name, self._supplies, lambda _text: None)
+
+    def remove(self, name: str) -> None:
+        """Take a stopped node away with its disk."""
+        nodes.remove(self._spec, name, self._supplies)
 
     def stop_control_plane(self) -> None:
         """Stop API server, etcd, controllers, scheduler and registry."""
@@ -99,6 +104,7 @@ def surroundings(
         others={
             "postgres": Place(naming.Namespace.DATA.value, {"cnpg.io/cluster": naming.POSTGRES}, "postgres"),
             "redis": Place(naming.Namespace.DATA.value, {"app.kubernetes.io/name": naming.REDIS}, "redis"),
+            "postgres-operator": Place(naming.Namespace.POSTGRES_OPERATOR.value, OPERATOR_PODS, OPERATOR_CONTAINER),
         },
         redis=RedisStore(administrator),
         postgres=postgres,

@@ -17,6 +17,8 @@ NAMESPACE: Final = f"--namespace={Namespace.DATA.value}"
 _HEALTHY: Final = "Cluster in healthy state"
 _SWITCHOVER: Final = "Switchover in progress"
 _INFO: Final = 'REDISCLI_AUTH="$(cat /run/secrets/redis/probe)" redis-cli --user metrics INFO'
+#: A database that each Postgres has.
+_EVERYWHERE: Final = "postgres"
 #: A message of the service that is due only in an hour, and how it is found again.
 _HELD_BACK: Final = "drill.held-back"
 
@@ -70,6 +72,18 @@ class PostgresStore:
             "patch", "clusters.postgresql.cnpg.io", naming.POSTGRES, NAMESPACE, "--subresource=status", "--type=merge",
             f"--patch={json.dumps({'status': status})}",
         )  # fmt: skip
+
+    def hold_replicas(self) -> None:
+        """Let all replicas stop to replay what they receive; they still acknowledge it."""
+        running = self.running()["status"]
+        others = [name for name in running["instanceNames"] if name != running["currentPrimary"]]
+        for name in others:
+            self.ask(_EVERYWHERE, "SELECT pg_wal_replay_pause()", pod=name)
+
+    def free_replicas(self) -> None:
+        """Let them go on; nothing is asked of who leads."""
+        for name in self.running()["status"]["instanceNames"]:
+            self.ask(_EVERYWHERE, "SELECT pg_wal_replay_resume() WHERE pg_is_in_recovery()", pod=name)
 
     def ask(self, database: str, text: str, *, pod: str = "", **values: str) -> str:
         """Run a statement as the owner of everything; values go in by psql, which quotes them.

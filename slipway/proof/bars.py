@@ -8,6 +8,7 @@ from loadtests.k6 import LoadResult
 from loadtests.stream import Gap, percentile
 from loadtests.verdict import ExitClass
 from slipway.proof.ledger import Finding
+from slipway.proof.own_reads import OwnReads
 from slipway.proof.timeline import longest, recovery
 from slipway.reports import Bar, Verdict, derive
 
@@ -29,6 +30,7 @@ class Limits:
         recovery_p95: the same, at most in 95 of 100 (nearest rank).
         led_again: seconds from each fault until somebody leads who did not before, at most.
         undelivered: messages that nobody has acted on in the end, at most; None for a drill without messages.
+        missed: reads of one's own write that miss it, at most; None for a drill without such reads.
         lost: acknowledged writes lost or doubled, at most; None for a drill without a ledger.
     """
 
@@ -41,6 +43,7 @@ class Limits:
     recovery_p95: float | None = None
     led_again: float | None = None
     undelivered: int | None = None
+    missed: int | None = None
     lost: int | None = None
 
 
@@ -53,6 +56,7 @@ class Taken:
         ready_after: seconds from each heal until all was ready again.
         led_after: seconds from each fault until somebody led who did not before.
         undelivered: messages that nobody had acted on in the end; None if nobody counted.
+        own: what came of reading one's own writes; None if nobody did.
         wanted_faults: how many faults the drill meant to inject.
         stuck: the fault that was not recovered from, and what was waited for; empty if there is none.
         error: what broke the drill itself; empty if nothing did.
@@ -65,6 +69,7 @@ class Taken:
     ready_after: list[float] = field(default_factory=list[float])
     led_after: list[float] = field(default_factory=list[float])
     undelivered: int | None = None
+    own: OwnReads | None = None
     stuck: str = ""
     error: str = ""
 
@@ -122,6 +127,10 @@ def measured_bars(limits: Limits, taken: Taken) -> tuple[Bar, ...]:
         bars.append(_at_most("somebody leads again", limits.led_again, "s", slowest, taken.why))
     if limits.undelivered is not None:
         bars.append(_at_most("messages not delivered", limits.undelivered, "", taken.undelivered, taken.why))
+    if limits.missed is not None:
+        missed = taken.own.missed if taken.own is not None and taken.own.read else None
+        why = "no write was read back" if taken.own is not None else taken.why
+        bars.append(_at_most("reads that missed their own write", limits.missed, "", missed, why))
     if limits.lost is not None:
         bars.append(_ledger_bar(limits.lost, taken))
     return tuple(bars)

@@ -83,3 +83,4 @@ PROTECTION_CONTROL: Final = "with ingress retries and preStop off, failures show
 DRAIN_CONTROL: Final = "with HAProxy's wait before shutdown off, failures show"
 LEDGER_CONTROL: Final = "a deliberately discarded acknowledged write is found lost"
 MESSAGES_CONTROL: Final = "a message that is held back is counted"
+OWN_CONTROL: Final = "a read without the token of its write misses it"

@@ -12,6 +12,7 @@ from slipway.proof.clock import Clock, TookTooLongError, wait_until
 from slipway.proof.drill_page import figures, sections
 from slipway.proof.faults import Fault, UnhealedError, injected
 from slipway.proof.load import Load, Running
+from slipway.proof.own_reads import OwnRecords, Reader, read_without_token
 from slipway.proof.surroundings import Messages
 from slipway.proof.timeline import Timeline
 from slipway.proof.writer import Ledger, Records, control
@@ -57,6 +58,8 @@ class Drill:
         ready: whether all is as before the fault.
         connect: makes a client of the ledger; None for a drill without one.
         messages: what the service has still to act on; None for a drill that does not count them.
+        own: makes a client that reads its own writes; None for a drill without such reads. Its control repeats a fault
+            and reads without a token: that must miss.
         without_protection: turns off what the drill proves, such as ingress retries and preStop; the control runs the
             same faults under it and must see failures. None: the drill has no such control.
     """
@@ -70,6 +73,7 @@ class Drill:
     leads: Callable[[], bool] | None = None
     connect: Callable[[], Records] | None = None
     messages: Messages | None = None
+    own: Callable[[], OwnRecords] | None = None
     without_protection: Fault | None = None
 
 
@@ -136,8 +140,11 @@ class Runner:
                 ledger = self._ledger(drill, label)
                 if ledger is not None:
                     stack.enter_context(ledger)
+                reader = None if drill.own is None else stack.enter_context(Reader(drill.own))
                 self._inject_all(drill, timeline, load, taken, requests)
                 taken.load = load.finish()
+                if reader is not None:
+                    taken.own = reader.found()
                 if ledger is not None:
                     with timeline.span("read the ledger back"):
                         taken.book = ledger.close_book()
@@ -204,6 +211,8 @@ class Runner:
             found.append(self._ledger_control(drill.connect))
         if drill.messages is not None and drill.limits.undelivered is not None:
             found.append(self._messages_control(drill.messages))
+        if drill.own is not None:
+            found.append(self._own_control(drill, drill.own))
         return tuple(found)
 
     def _load_control(self, drill: Drill, protection: Fault) -> Bar:
@@ -212,7 +221,7 @@ class Runner:
         try:
             with injected(protection, timeline):
                 self._until(drill, drill.ready, "all to be ready for the control")
-                taken = self._pass(replace(drill, connect=None, messages=None), timeline, 1, "control")
+                taken = self._pass(replace(drill, connect=None, messages=None, own=None), timeline, 1, "control")
             self._until(drill, drill.ready, "all to be ready after the control")
         except TookTooLongError as error:
             return control_bar(what, f"not run: {error}", failed_as_it_must=False)
@@ -228,6 +237,18 @@ class Runner:
         except Exception as error:  # noqa: BLE001 -- a control that breaks is a control without an answer
             return control_bar(what, f"not run: {type(error).__name__}: {error}", failed_as_it_must=False)
         return control_bar(what, f"{len(finding.lost)} lost", failed_as_it_must=len(finding.lost) == 1)
+
+    def _own_control(self, drill: Drill, connect: Callable[[], OwnRecords]) -> Bar:
+        what = "a read without its token misses the write"
+        try:
+            with injected(drill.next_fault(0), Timeline(self._clock)):
+                found = read_without_token(connect)
+            self._until(drill, drill.ready, "all to be ready after the control")
+        except UnhealedError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- a control that breaks is a control without an answer
+            return control_bar(what, f"not run: {type(error).__name__}: {error}", failed_as_it_must=False)
+        return control_bar(what, f"{found.missed} of {found.read} missed", failed_as_it_must=found.missed > 0)
 
     @staticmethod
     def _messages_control(messages: Messages) -> Bar:

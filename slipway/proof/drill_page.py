@@ -20,6 +20,8 @@ def figures(taken: Taken) -> dict[str, JsonValue]:
         found["led again after, s"] = [round(seconds, 1) for seconds in taken.led_after]
     if taken.undelivered is not None:
         found["messages not delivered"] = taken.undelivered
+    if taken.own is not None:
+        found["own writes read back"] = {"read": taken.own.read, "missed": taken.own.missed}
     if taken.load is not None:
         found |= _load_figures(taken.load, taken)
     if taken.book is not None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from slipway.proof import certificate_drill, data_drills
+from slipway.proof import certificate_drill, data_drills, member_drills
 from slipway.proof.bars import Limits
 from slipway.proof.catalogue import DRAIN_CONTROL, LEDGER_CONTROL, PROTECTION_CONTROL, Catalogue, DrillInfo
 from slipway.proof.drill import Drill, Shape
@@ -148,6 +148,7 @@ def catalogue() -> Catalogue:
                   ("everything ready by itself", none_lost), (LEDGER_CONTROL,), 15, _cold_restart),
         certificate_drill.INFO,
         *data_drills.listed(),
+        *member_drills.listed(),
     ):  # fmt: skip
         found.add(info)
     return found

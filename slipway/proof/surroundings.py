@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from loadtests.plan import LoadPlan
 from slipway.proof.faults import Fault
 from slipway.proof.kube import Kube, KubeError, OnMachine, OnNode, Pod
+from slipway.proof.own_reads import OwnRecords
 from slipway.proof.writer import Records
 
 #: Requests under which a failure rate of 1 in 4,000 shows with more than 99 % (1 - (1 - 1/4000)^20000).
@@ -23,6 +24,10 @@ class Nodes(Protocol):
 
     def start(self, name: str) -> None:
         """Bring it back; harmless if it runs."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Take a stopped node away for good, with its disk; `start` brings it back empty."""
         ...
 
     def stop_control_plane(self) -> None:
@@ -59,11 +64,23 @@ class Replicated(Protocol):
 
 
 class Database(Replicated, Protocol):
-    """A store whose leader can be changed on purpose."""
+    """A store whose leader can be changed on purpose, and whose replicas can be held back."""
 
     def hand_over(self) -> None:
         """Ask the leader to hand over to another member, as for maintenance; returns before it has."""
         ...
+
+    def hold_replicas(self) -> None:
+        """Let all replicas keep what they get and show none of it."""
+        ...
+
+    def free_replicas(self) -> None:
+        """Let them catch up; harmless if they are not held."""
+        ...
+
+
+class Client(Records, OwnRecords, Protocol):
+    """The service as all of a drill's writers see it."""
 
 
 class Certificate(Protocol):
@@ -125,7 +142,7 @@ class Surroundings:
         nodes: stop and start nodes and the control plane.
         app, ingress: where the service's and HAProxy's pods are.
         plan: the load; drills replace its counts and durations.
-        connect: makes a client of the ledger, through the same ingress as the load.
+        connect: makes a client of the ledger and its like, through the same ingress as the load.
         without_protection: turns off ingress retries and preStop, and on again.
         without_ingress_drain: turns off the wait of a HAProxy that is told to stop, and on again.
         others: further kinds of pods by name, such as `postgres`.
@@ -142,7 +159,7 @@ class Surroundings:
     app: Place
     ingress: Place
     plan: LoadPlan
-    connect: Callable[[], Records]
+    connect: Callable[[], Client]
     without_protection: Fault
     without_ingress_drain: Fault
     others: Mapping[str, Place] = field(default_factory=dict[str, Place])

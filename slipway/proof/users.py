@@ -13,10 +13,12 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from loadtests.plan import ANSWER_LIMIT, NETNS_FOLDER
+from slipway.proof.own_reads import NoAnswerError
 from slipway.proof.writer import Answer
 
 _NEW_NET: Final = 0x40000000  # CLONE_NEWNET; Python has os.setns only from 3.12 on
 _PAGE: Final = 100
+_TOKEN: Final = "X-Consistency-Token"  # noqa: S105 -- the name of a header
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ class Users:
             data = answer.json().get("data", {}) if answer.status_code == HTTPStatus.CREATED else {}
         except ValueError:
             data = {}
-        return Answer(answer.status_code, str(data.get("id", "")) if data.get("email") == mark else "")
+        identity = str(data.get("id", "")) if data.get("email") == mark else ""
+        return Answer(answer.status_code, identity, token=answer.headers.get(_TOKEN, "") if identity else "")
 
     def exists(self, identity: str, mark: str) -> bool:
         """GET the user, past every cache."""
@@ -89,6 +92,21 @@ class Users:
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return False
         return answer.raise_for_status().json()["data"]["email"] == mark
+
+    def sees(self, identity: str, token: str) -> bool:
+        """GET the user, past every cache, as a client does that has written it.
+
+        Raises:
+            NoAnswerError: there was no answer, or one that says nothing of the user.
+        """
+        headers = {"Cache-Control": "no-cache"} | ({_TOKEN: token} if token else {})
+        try:
+            answer = self._send("GET", f"/v1/users/{identity}", headers=headers)
+        except httpx.HTTPError as error:
+            raise NoAnswerError(f"{type(error).__name__}: {error}") from error
+        if answer.status_code not in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
+            raise NoAnswerError(f"status {answer.status_code}")
+        return answer.status_code == HTTPStatus.OK
 
     def marks(self, prefix: str) -> Iterator[str]:
         """Walk the whole list."""

@@ -21,11 +21,19 @@ _TRY_EVERY: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back of a write: HTTP status (0: none), the record's id if any, and the error if none came."""
+    """What came back of a write.
+
+    Attributes:
+        status: HTTP status; 0: no answer.
+        identity: the record's id, if any.
+        error: what happened, if no answer came.
+        token: what a read sends that must see this write; empty if the answer carried none.
+    """
 
     status: int
     identity: str = ""
     error: str = ""
+    token: str = ""
 
 
 class Records(Protocol):

@@ -75,6 +75,19 @@ def test_a_switchover_is_asked_for_by_the_status():
     assert patch["status"]["targetPrimary"] == "postgres-3"
 
 
+def test_replicas_are_held_and_only_who_recovers_is_freed():
+    kubectl = Kubectl(get=json.dumps(changed(instanceNames=["postgres-1", "postgres-2", "postgres-3"])), exec="")
+    postgres = PostgresStore(kubectl)
+    postgres.hold_replicas()
+    held = [(words[2], stdin) for words, stdin in kubectl.calls if words[0] == "exec"]
+    assert held == [(name, "SELECT pg_wal_replay_pause();\n") for name in ("postgres-1", "postgres-3")]
+    kubectl.calls.clear()
+    postgres.free_replicas()
+    freed = [(words[2], stdin) for words, stdin in kubectl.calls if words[0] == "exec"]
+    assert [name for name, _ in freed] == ["postgres-1", "postgres-2", "postgres-3"]
+    assert all(text.endswith("pg_wal_replay_resume() WHERE pg_is_in_recovery();\n") for _, text in freed)
+
+
 def test_a_master_that_too_few_replicas_hear_takes_no_writes():
     assert master_life(INFO.format(role="master", heard=1)) == "abc"
     assert master_life(INFO.format(role="master", heard=0)) is None

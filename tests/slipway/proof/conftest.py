@@ -71,9 +71,12 @@ class FakeRecords:
     def __init__(self):
         self.kept = []  # (identity, mark), so that a double can be there
         self.keys = {}
+        self.held = []  # what replicas do not show, while they are held
+        self.holding = False
         self.next = []  # answers for the next writes: "lost" "late" "refused" "torn" or None
         self.closed = 0
-        self.wrote = threading.Event()
+        self.wrote = threading.Event()  # the ledger, at least once
+        self.looked = threading.Event()  # a reader of its own writes, at least once
         self._lock = threading.Lock()
 
     def connect(self):
@@ -84,7 +87,8 @@ class FakeRecords:
             try:
                 return self._create(key, mark)
             finally:
-                self.wrote.set()
+                if not key.startswith("own-"):
+                    self.wrote.set()
 
     def _create(self, key, mark):
         how = self.next.pop(0) if self.next else None
@@ -96,9 +100,22 @@ class FakeRecords:
             self.keys[key] = str(uuid.uuid4())
             if how != "lost":
                 self.kept.append((self.keys[key], mark))
+            if self.holding:
+                self.held.append(self.keys[key])
         if how == "late":
             return Answer(503)
-        return Answer(201, self.keys[key])
+        return Answer(201, self.keys[key], token="0/1")
+
+    def sees(self, identity, token):
+        """With a token the primary answers, without one a replica."""
+        self.looked.set()
+        return any(one == identity for one, _ in self.kept) and (bool(token) or identity not in self.held)
+
+    def hold(self):
+        self.holding = True
+
+    def free(self):
+        self.holding, self.held = False, []
 
     def exists(self, identity, mark):
         return (identity, mark) in self.kept
@@ -121,8 +138,8 @@ class FakeKube:
         self.nodes = {"node-1", "node-2", "node-3"}
         self.calls = []
 
-    def add(self, name, *, namespace="dev", node="node-1", ready=True, restarts=0, labels=None):
-        containers = (Container("web", f"id-{name}", ready, restarts),)
+    def add(self, name, *, namespace="dev", node="node-1", ready=True, restarts=0, labels=None, others=()):
+        containers = tuple(Container(it, f"id-{name}", ready, restarts) for it in ("web", *others))
         self.all.append(Pod(namespace, name, name, node, "10.0.0.1", ready, False, labels or {"app": "x"}, containers))
 
     def pods(self, namespace, labels):

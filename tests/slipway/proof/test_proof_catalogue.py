@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from slipway.proof import data_drills, member_drills
 from slipway.proof.bars import Limits
 from slipway.proof.catalogue import Catalogue, DrillInfo, UnknownDrillError
 from slipway.proof.drills import catalogue
@@ -50,6 +51,7 @@ class Certificate:
 APP = Place("dev", {"app": "x"}, "web")
 REDIS = Place("data", {"app": "redis"}, "web")
 POSTGRES = Place("data", {"app": "postgres"}, "web")
+OPERATOR = Place("cnpg", {"app": "operator"}, "manager")
 INGRESS = Place("ingress", {"app": "x"}, "haproxy")
 
 
@@ -62,6 +64,9 @@ class Nodes:
 
     def start(self, name):
         self.calls.append(f"start {name}")
+
+    def remove(self, name):
+        self.calls.append(f"remove {name}")
 
     def stop_control_plane(self):
         self.calls.append("stop")
@@ -80,7 +85,7 @@ class Store:
     """Postgres or Redis: one member leads, and hands over to the next in the list when asked."""
 
     def __init__(self, *pods):
-        self.pods, self.lives = list(pods), 1
+        self.pods, self.lives, self.held = list(pods), 1, False
 
     def leader(self):
         return Leader(self.pods[0], str(self.lives)) if self.pods else None
@@ -88,6 +93,12 @@ class Store:
     def hand_over(self):
         self.lives += 1
         self.pods.append(self.pods.pop(0))
+
+    def hold_replicas(self):
+        self.held = True
+
+    def free_replicas(self):
+        self.held = False
 
 
 @pytest.fixture
@@ -97,7 +108,12 @@ def surroundings(kube, plan, records):
     kube.add("haproxy-0", namespace="ingress", node="node-3")
     for number in range(3):
         for name in ("redis", "postgres"):
-            kube.add(f"{name}-{number}", namespace="data", node=f"node-{number + 1}", labels={"app": name})
+            labels = {"app": name}
+            kube.add(
+                f"{name}-{number}", namespace="data", node=f"node-{number + 1}", labels=labels, others=("sentinel",)
+            )
+    for number in range(2):
+        kube.add(f"operator-{number}", namespace="cnpg", labels={"app": "operator"})
     ran = []
 
     def on_node(node, command):
@@ -108,7 +124,7 @@ def surroundings(kube, plan, records):
         kube=kube, on_node=on_node, on_machine=lambda command: "", nodes=Nodes(), app=APP, ingress=INGRESS,  # noqa: ARG005 -- the shape of it
         plan=plan, connect=records.connect, without_protection=Switch("no protection", lambda: None, lambda: None),
         without_ingress_drain=Switch("no drain", lambda: None, lambda: None),
-        others={"redis": REDIS, "postgres": POSTGRES}, redis=Store("redis-1", "redis-0"),
+        others={"redis": REDIS, "postgres": POSTGRES, "postgres-operator": OPERATOR}, redis=Store("redis-1", "redis-0"),
         postgres=Store("postgres-2", "postgres-0", "postgres-1"), certificate=Certificate(),
     )  # fmt: skip
     ran.clear()
@@ -120,6 +136,7 @@ def test_the_list_names_every_drill_with_bars_and_controls():
     assert [one["name"] for one in described] == [
         "app-pod-deleted", "app-pod-killed", "haproxy-pod-deleted", "node-drain", "node-lost", "control-plane",
         "cold-restart", "certificate-rotation", "redis-master", "postgres-primary", "postgres-switchover",
+        "postgres-replica", "replication-paused", "postgres-operator", "redis-sentinel", "data-at-once", "node-removed",
     ]  # fmt: skip
     for one in described:
         assert one["bars"]
@@ -148,7 +165,7 @@ def test_each_drill_can_be_built_and_broken_and_is_ready_again(info, surrounding
     fault = drill.next_fault(0)
     fault.inject()
     fault.heal()
-    if info.name in {"app-pod-killed", "redis-master", "postgres-primary"}:
+    if info.name in {"app-pod-killed", "redis-master", "postgres-primary", "postgres-replica", "redis-sentinel"}:
         assert not drill.ready()  # ready only when the container was started again
         kube.all = [replace(p, containers=(replace(p.containers[0], restarts=1),)) for p in kube.all]
     assert drill.ready()
@@ -252,7 +269,7 @@ def test_a_switchover_is_over_when_another_leads_and_no_503_is_allowed_meanwhile
 
 @pytest.mark.parametrize("name", ["redis", "postgres"])
 def test_without_a_leader_there_is_nothing_to_kill_and_nothing_is_ready(surroundings, name):
-    drills = [it for it in catalogue().listed() if it.name.startswith(name)]
+    drills = [it for it in data_drills.listed() if it.name.startswith(name)]
     nobody = replace(surroundings, **{name: Store()})
     drill = drills[0].build(nobody)
     assert not drill.ready()
@@ -261,6 +278,65 @@ def test_without_a_leader_there_is_nothing_to_kill_and_nothing_is_ready(surround
     for info in drills:
         with pytest.raises(NothingToBreakError, match="this platform brings no"):
             info.build(replace(surroundings, **{name: None}))
+
+
+def test_only_followers_are_killed_each_in_turn(surroundings):
+    drill = catalogue().get("postgres-replica").build(surroundings)
+    assert [drill.next_fault(number).name for number in range(3)] == [
+        "kill -9 postgres-0/web", "kill -9 postgres-1/web", "kill -9 postgres-0/web",
+    ]  # fmt: skip
+
+
+def test_a_primary_without_replicas_leaves_none_to_kill(surroundings, kube):
+    drill = catalogue().get("postgres-replica").build(surroundings)
+    kube.all = [pod for pod in kube.all if pod.name not in {"postgres-0", "postgres-1"}]
+    with pytest.raises(NothingToBreakError, match="postgres-2 leads, and no replica of it is ready"):
+        drill.next_fault(0)
+
+
+def test_sentinels_are_killed_and_not_the_redis_beside_them(surroundings):
+    drill = catalogue().get("redis-sentinel").build(surroundings)
+    names = [drill.next_fault(number).name for number in range(4)]
+    assert names == [f"kill -9 redis-{number}/sentinel" for number in (0, 1, 2, 0)]
+
+
+def test_replicas_are_held_and_freed_and_own_writes_are_read_meanwhile(surroundings):
+    drill = catalogue().get("replication-paused").build(surroundings)
+    fault = drill.next_fault(0)
+    fault.inject()
+    assert surroundings.postgres.held
+    fault.heal()
+    assert not surroundings.postgres.held
+    assert (drill.limits.missed, drill.limits.lost, drill.own) == (0, 0, surroundings.connect)
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        ("postgres-operator", {"operator-0", "operator-1"}),
+        ("data-at-once", {f"{store}-{number}" for store in ("redis", "postgres") for number in range(3)}),
+    ],
+)
+def test_all_pods_of_a_kind_are_deleted_at_once(surroundings, kube, name, gone):
+    catalogue().get(name).build(surroundings).next_fault(0).inject()
+    assert {call[2] for call in kube.calls} == gone
+    assert all(call[3] for call in kube.calls)
+
+
+def test_the_node_of_the_primary_is_lost_with_its_disk(surroundings):
+    fault = catalogue().get("node-removed").build(surroundings).next_fault(0)
+    fault.inject()
+    fault.heal()
+    assert surroundings.nodes.calls == ["stop node-3", "remove node-3", "start node-3"]
+
+
+@pytest.mark.parametrize("info", member_drills.listed(), ids=lambda info: info.name)
+def test_a_drill_of_members_says_what_the_platform_lacks(info, surroundings):
+    with pytest.raises(NothingToBreakError, match="this platform brings no"):
+        info.build(replace(surroundings, others={}, postgres=None))
+    if info.name not in {"postgres-operator", "redis-sentinel"}:
+        with pytest.raises(NothingToBreakError, match="see slipway-platform:postgres"):
+            info.build(replace(surroundings, postgres=None))
 
 
 def test_an_api_that_does_not_answer_is_not_ready(surroundings, monkeypatch):

@@ -3,6 +3,7 @@ import json
 import httpx
 import pytest
 
+from slipway.proof.own_reads import NoAnswerError
 from slipway.proof.users import Users, Way, enter_namespace
 
 WAY = Way("https://payload.dev.slipway.test:8443", address="10.9.0.5", token="t0ken")
@@ -64,6 +65,32 @@ def test_reading_by_id():
     assert not users.exists("8", "m@x")
     with pytest.raises(httpx.HTTPStatusError):
         users.exists("9", "m@x")
+
+
+def test_who_has_written_sends_the_token_of_the_write():
+    asked = []
+
+    def answer(request):
+        if request.method == "POST":
+            data = {"data": {"id": "7", "email": json.loads(request.content)["email"]}}
+            return httpx.Response(201, json=data, headers={"X-Consistency-Token": "0/3F"})
+        asked.append((request.headers.get("x-consistency-token"), request.headers["cache-control"]))
+        return httpx.Response(200 if request.url.path.endswith("/7") else 404)
+
+    users = client(answer)
+    assert users.create("k", "m@x").token == "0/3F"
+    assert users.sees("7", "0/3F")
+    assert not users.sees("8", "")
+    assert asked == [("0/3F", "no-cache"), (None, "no-cache")]
+
+
+def test_no_answer_says_nothing_of_a_record():
+    def torn(request):
+        raise httpx.ReadTimeout("too late", request=request)
+
+    for answer, why in ((lambda _: httpx.Response(503), "status 503"), (torn, "ReadTimeout: too late")):
+        with pytest.raises(NoAnswerError, match=why):
+            client(answer).sees("7", "")
 
 
 def test_the_whole_list_is_walked():
