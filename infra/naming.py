@@ -89,6 +89,8 @@ BACKUP_BUCKET: Final = "postgres"
 #: The object that tells Postgres of the store, wherever it is, and the Secret with its keys: both in `data`.
 BACKUP_STORE: Final = "backups"
 BACKUP_SECRET: Final = "backups-access"  # noqa: S105  # the name of a Secret, not a secret
+#: The Lease that tells when a restore of Postgres was last tried and held.
+RESTORE_DRILL: Final = "restore-drill"
 BACKUP_PLUGIN: Final = "barman-cloud.cloudnative-pg.io"
 
 PROMETHEUS: Final = "prometheus"

@@ -11,6 +11,8 @@ from dashboards.rules.present import Present
 EVERY: Final = 15
 _PAGE, _TICKET = Severity.PAGE, Severity.TICKET
 _MINUTE: Final = 60
+#: Renewed by each `slipway drill restore` that passes.
+_RESTORED: Final = 'kube_lease_renew_time{namespace="data", lease="restore-drill"}'
 #: Phases in which a rollout waits for nothing but time or a new wish.
 _RESTING: Final = "Done|WarmStandby|RolledBack|Paused|Pending|Soak"
 
@@ -173,6 +175,14 @@ BACKUPS: Final = (
         _TICKET,
         "The newest base backup of Postgres is older than a day",
         "A restore has more log to go through, and takes longer; with the oldest backups gone there is none.",
+    ),
+    Alert(
+        "PostgresRestoreUntried",
+        f"time() - max({_RESTORED}) > {8 * 24 * 3600} or absent({_RESTORED})",
+        60 * _MINUTE,
+        _TICKET,
+        "No restore of Postgres was tried and held for more than a week",
+        "Nobody knows whether the backups can be restored, nor how long that takes.",
     ),
 )
 

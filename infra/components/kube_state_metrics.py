@@ -32,6 +32,7 @@ WATCHED: Final = {
     "batch": ("cronjobs", "jobs"),
     "policy": ("poddisruptionbudgets",),
     "autoscaling": ("horizontalpodautoscalers",),
+    "coordination.k8s.io": ("leases",),
 }
 #: Labels of pods that become labels of `kube_pod_labels`.
 POD_LABELS: Final = ("app.kubernetes.io/name", "app.kubernetes.io/version", "slipway.dev/colour")

@@ -137,6 +137,8 @@ def restore(cluster: str, environment: str, moment: str | None, seconds: int) ->
                 )
                 drill = RestoreDrill(databases, lambda: Users(way), SystemClock(), FOLDER, progress.step)
                 report = drill.run(seconds)
+            if report.verdict is reports.Verdict.PASS:
+                databases.passed()
     show(report, reports.write(report))
 
 

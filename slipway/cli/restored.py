@@ -69,6 +69,16 @@ def archive_name(running: dict[str, Any]) -> str:
     )
 
 
+def passed(moment: datetime) -> dict[str, Any]:
+    """The object that tells when a restore was last tried and held: an alert looks at its age."""
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": naming.RESTORE_DRILL, "namespace": Namespace.DATA.value},
+        "spec": {"holderIdentity": "slipway-drill-restore", "renewTime": f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"},
+    }
+
+
 def _limits(parameters: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in parameters.items() if key in {"max_connections", "shared_buffers"}}
 
@@ -166,6 +176,12 @@ class PostgresDatabases:
         """Another email for a user of the fresh database."""
         text = "UPDATE users SET email = :'by' WHERE email = :'mark'"
         self._ask(self._fresh(), self._database, text, mark=mark, by=by)
+
+    def passed(self) -> None:
+        """Leave word in the cluster that a restore held, and when."""
+        self._kubectl(
+            "apply", "--server-side", "--force-conflicts", "--filename=-", stdin=json.dumps(passed(datetime.now(UTC)))
+        )
 
     def remove(self) -> None:
         """Delete what a drill has made; its volumes go with it."""

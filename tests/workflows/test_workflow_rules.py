@@ -264,7 +264,7 @@ def test_every_rule_has_a_workflow_that_breaks_it():
 
 
 def test_these_are_the_workflows():
-    names = {"ci", "deploy", "drift", "drill", "kind", "loadtest", "preview", "release", "rollback"}
+    names = {"ci", "deploy", "drift", "drill", "kind", "loadtest", "preview", "release", "restore", "rollback"}
     assert {path.stem for path in FILES} == names
     assert {read(path.read_text())["name"] for path in FILES} == names
 

@@ -30,7 +30,7 @@ case "$*" in
     mkdir -p build && echo '{{}}' > build/attestation.json ;;
   "audit verify "*) echo "verifies $SLIPWAY_ATTESTATION with $SLIPWAY_SIGNING_PUBLIC_KEY" >> "$RECORD" ;;
   "image check "*) {real} "$@" ;;
-  "rollout start "* | "rollout rollback "* | "loadtest "* | "drill run "* | "preflight "* | "preview "*)
+  "rollout start "* | "rollout rollback "* | "loadtest "* | "drill "* | "preflight "* | "preview "*)
     mkdir -p build/reports build/load
     echo '{{}}' > build/load/plan.json
     echo '{{}}' > build/reports/told.json
@@ -326,6 +326,14 @@ def test_drift_is_red_and_told_in_one_issue(run, drifted, told):
     ]
     assert len(result.called("gh issue comment 7 --edit-last --create-if-none")) == told
     assert result.called("upload") == ["upload reports-drift told.json "]
+
+
+@pytest.mark.parametrize("failed", [0, 1])
+def test_a_restore_that_does_not_hold_is_red_and_its_report_is_kept(run, failed):
+    result = run("restore", "workflow_dispatch", fails={"drill": failed})
+    assert (result.code != 0) == bool(failed)
+    assert result.called("slipway drill") == ["slipway drill restore --environment staging"]
+    assert result.called("upload") == ["upload reports-restore told.json "]
 
 
 @pytest.mark.parametrize(("owner", "previews"), [("team/ours", 1), ("stranger/ours", 0)])

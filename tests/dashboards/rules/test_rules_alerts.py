@@ -122,6 +122,11 @@ CASES = {
         steady('barman_cloud_cloudnative_pg_io_last_available_backup_timestamp{pod="p"}', -100_000),
         steady('barman_cloud_cloudnative_pg_io_last_available_backup_timestamp{pod="p"}', 0),
     ),
+    "PostgresRestoreUntried": Case(
+        steady('kube_lease_renew_time{namespace="data", lease="restore-drill"}', -700_000),
+        steady('kube_lease_renew_time{namespace="data", lease="restore-drill"}', 0),
+        at="90m",
+    ),
     "PostgresConnectionsHigh": Case(
         steady('cnpg_backends_total{pod="p", state="idle"}', 190)
         | steady('cnpg_pg_settings_setting{pod="p", name="max_connections"}', 200),

@@ -1,6 +1,7 @@
 """The databases of a restore drill by kubectl: what is asked for, and that nothing of the running one is touched."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -44,7 +45,7 @@ class Kubectl:
             return json.dumps(RUNNING)
         if words[0] == "get":
             return json.dumps({"items": self.answers["backups"].pop(0)})
-        assert words[0] in {"create", "delete"}, words
+        assert words[0] in {"apply", "create", "delete"}, words
         assert timeout > 0
         return ""
 
@@ -135,3 +136,14 @@ def test_what_is_removed_is_found_by_the_label_of_drills():
     ((words, _),) = kubectl.calls
     assert f"--selector={restored.LABEL}=restore" in words
     assert naming.POSTGRES not in words
+
+
+def test_a_restore_that_held_leaves_word_in_the_cluster():
+    kubectl = Kubectl()
+    PostgresDatabases(kubectl, Environment.DEV).passed()
+    ((words, stdin),) = kubectl.calls
+    made = json.loads(stdin)
+    assert words[:2] == ("apply", "--server-side")
+    assert (made["kind"], made["metadata"]) == ("Lease", {"name": "restore-drill", "namespace": "data"})
+    age = datetime.now(UTC) - datetime.fromisoformat(made["spec"]["renewTime"])
+    assert timedelta(0) <= age < timedelta(minutes=5)
