@@ -55,9 +55,9 @@ class Profile:
         ingress: Each HAProxy pod.
         ingress_replicas: HAProxy pods.
         ingress_threads: Threads of each HAProxy.
-        operator: Each pod of the Postgres operator.
+        operator: Each pod of the Postgres operator. A change of the primary waits for what it works out.
         operator_replicas: Pods of the operator; one leads, the others wait.
-        postgres: Each Postgres instance.
+        postgres: Each Postgres instance. One that is promoted asks the archive again and again, each time by a program.
         postgres_storage: Volume of each Postgres instance.
         postgres_connections: Connections that an instance accepts.
         postgres_shared_buffers: Postgres's own cache.
@@ -166,9 +166,9 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             ingress=Size("50m", "128Mi", "2", "384Mi"),
             ingress_replicas=2,
             ingress_threads=2,
-            operator=Size("20m", "64Mi", "500m", "256Mi"),
+            operator=Size("20m", "64Mi", "1", "256Mi"),
             operator_replicas=2,
-            postgres=Size("50m", "256Mi", "1", "768Mi"),
+            postgres=Size("50m", "256Mi", "2", "768Mi"),
             postgres_storage="2Gi",
             postgres_connections=200,
             postgres_shared_buffers="128MB",

@@ -96,10 +96,10 @@ class PostgresTimeouts(BaseModel):
     model_config = TABLE
 
     lease: Seconds = Field(
-        default=6, description="Seconds that the primary's lease lasts; after a hard loss a replica waits so long."
+        default=4, description="Seconds that the primary's lease lasts; after a hard loss a replica waits so long."
     )
     lease_renewal: Seconds = Field(
-        default=4, description="Seconds that the primary tries to renew its lease before it gives up."
+        default=3, description="Seconds that the primary tries to renew its lease before it gives up."
     )
     lease_retry: Seconds = Field(default=1, description="Seconds between two tries to renew or to take the lease.")
     switchover: Seconds = Field(

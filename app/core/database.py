@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.errors import Diagnostic
@@ -29,10 +29,7 @@ from app.core.settings import Settings
 from app.core.trace import Kind
 from app.core.turns import Turns
 from app.core.waiting import Waiting
-from app.core.watchdog import Watchdog
-
-if TYPE_CHECKING:
-    from psycopg import Connection as DriverConnection
+from app.core.watchdog import Watchdog, driver_of
 
 T = TypeVar("T")
 
@@ -116,7 +113,7 @@ class Database:
             self._readers[Source.REPLICA] = make_engine(
                 settings.replica_url_file, settings, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True
             )
-        self._waiting = Waiting(self._readers[Source.PRIMARY], turns)
+        self._waiting = Waiting(self._readers[Source.PRIMARY], turns, self._watchdog)
         self._away_until = dict.fromkeys(self._readers, 0.0)
 
     def close(self) -> None:
@@ -220,6 +217,10 @@ class Database:
         begun, left = time.monotonic(), seconds or self._settings.write_seconds
         patience, ends = begun + self._settings.primary_seconds, begun + (seconds or self._settings.request_seconds)
         while True:
+            # Only one request at a time finds out whether commits are acknowledged again: a COMMIT that hangs keeps its
+            # turn, and a few of them would keep all, and reads with them.
+            if self._waiting.away and not self._waiting.for_primary(patience):
+                raise Unavailable("the primary database cannot be written to")
             try:
                 return self._write_now(engine, work, left)
             except _AwayError as error:
@@ -249,7 +250,7 @@ class Database:
     def _read_from(self, source: Source, work: Callable[[Connection], T]) -> T:
         with (
             self._readers[source].connect() as connection,
-            self._watchdog.watch(_driver(connection), self._settings.read_seconds) as watch,
+            self._watchdog.watch(driver_of(connection), self._settings.read_seconds) as watch,
         ):
             try:
                 if source is Source.REPLICA and _is_behind(connection):
@@ -264,7 +265,7 @@ class Database:
     def _transaction(self, engine: Engine, work: Callable[[Connection], T], seconds: float) -> T:
         with (
             engine.connect() as connection,
-            self._watchdog.watch(_driver(connection), seconds) as watch,
+            self._watchdog.watch(driver_of(connection), seconds) as watch,
         ):
             transaction = connection.begin()
             try:
@@ -288,10 +289,6 @@ class Database:
         """The preferred source first, sources known to be away last."""
         now = time.monotonic()
         return iter(sorted(self._readers, key=lambda source: (self._away_until[source] > now, source != prefer)))
-
-
-def _driver(connection: Connection) -> "DriverConnection[Any]":
-    return cast("DriverConnection[Any]", connection.connection.driver_connection)
 
 
 def _lose(connection: Connection, error: DBAPIError) -> None:
@@ -321,7 +318,7 @@ def _commit(connection: Connection, transaction: RootTransaction) -> None:
         if notice.severity_nonlocalized == "WARNING" and notice.sqlstate != _NO_TRANSACTION:
             warnings.append(notice)
 
-    driver = _driver(connection)
+    driver = driver_of(connection)
     driver.add_notice_handler(note)
     try:
         # The position must be read after COMMIT, or it does not cover COMMIT itself.

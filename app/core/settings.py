@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     metrics_port: int = Field(default=9090, ge=1, le=65535)
     workers: int = Field(default=1, ge=1, le=8)
     threads: int = Field(default=8, ge=1, le=64)  # requests worked on at once, and connections to each database
-    waiting: int = Field(default=32, ge=0, le=256)  # writes that may wait for a primary besides (app/core/turns.py)
+    waiting: int = Field(default=128, ge=0, le=256)  # writes that may wait for a primary besides (app/core/turns.py)
     queue: int = Field(default=64, ge=0, le=1024)  # requests that may wait for their turn; one more gets 503 at once
     drain_seconds: float = Field(default=5, ge=0, le=120)
     graceful_seconds: float = Field(default=20, ge=1, le=300)

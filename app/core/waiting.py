@@ -9,9 +9,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core.turns import Turns
+from app.core.watchdog import Watchdog, driver_of
 
-_LOOK_SECONDS = 0.2
-_TAKES_WRITES = text("SELECT current_setting('transaction_read_only') = 'off'")  # never on a replica
+_PAUSE_SECONDS = 0.2
+_LOOK_SECONDS = 2.0
+# A commit that changes nothing. It is answered when a replica has it, as every other one is: a server that was just
+# promoted takes writes seconds before it can acknowledge any. On a server that takes none there is no row, or an error.
+_ACKNOWLEDGES = text(
+    "SELECT pg_logical_emit_message(true, 'slipway', '') WHERE current_setting('transaction_read_only') = 'off'"
+)
 
 
 class Waiting:
@@ -20,12 +26,18 @@ class Waiting:
     Args:
         engine: of the primary, each statement a transaction.
         turns: what lets others work meanwhile; None: nobody waits.
+        watchdog: ends a look that takes too long.
+
+    Attributes:
+        away: whether somebody waits, or has waited in vain, and nobody has found a primary since.
     """
 
-    def __init__(self, engine: Engine, turns: Turns | None) -> None:
+    def __init__(self, engine: Engine, turns: Turns | None, watchdog: Watchdog) -> None:
         self._engine = engine
         self._turns = turns
+        self._watchdog = watchdog
         self._looking = threading.Lock()
+        self.away = False
 
     def pause(self, deadline: float) -> bool:
         """Wait for a moment; False, at once, if it would end after the deadline, or if too many wait already.
@@ -33,27 +45,35 @@ class Waiting:
         Args:
             deadline: of the monotonic clock.
         """
-        in_time = time.monotonic() + _LOOK_SECONDS < deadline
-        return self._turns is not None and in_time and self._turns.stand_aside(_LOOK_SECONDS)
+        in_time = time.monotonic() + _PAUSE_SECONDS < deadline
+        return self._turns is not None and in_time and self._turns.stand_aside(_PAUSE_SECONDS)
 
     def for_primary(self, deadline: float) -> bool:
-        """True once there is a primary; False if there is none in time, or if too many wait already."""
+        """True once a primary acknowledges commits; False if none does in time, or if too many wait already."""
+        asked = False
         while self.pause(deadline):
+            if asked and not self.away:  # another one has found it
+                return True
+            self.away = asked = True
             if self._looking.acquire(blocking=False):
                 try:
-                    if self._is_there():
+                    if self._is_there(deadline):
+                        self.away = False
                         return True
                 finally:
                     self._looking.release()
         return False
 
-    def _is_there(self) -> bool:
+    def _is_there(self, deadline: float) -> bool:
+        seconds = min(_LOOK_SECONDS, deadline - time.monotonic())
         with suppress(DBAPIError, PoolTimeoutError), self._engine.connect() as connection:
             found = False
             try:
-                found = connection.execute(_TAKES_WRITES).scalar_one()
+                with self._watchdog.watch(driver_of(connection), seconds) as watch:
+                    found = connection.execute(_ACKNOWLEDGES).first() is not None
+                found = found and not watch.fired
             finally:
                 if not found:
-                    connection.invalidate()  # it leads to what was the primary
+                    connection.invalidate()  # it leads to what was the primary, or is not fit to be used again
             return found
         return False

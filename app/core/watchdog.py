@@ -12,9 +12,10 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Condition, Lock, Thread
-from typing import Any
+from typing import Any, cast
 
 import psycopg
+from sqlalchemy import Connection
 
 _LOG = logging.getLogger(__name__)
 _CANCEL_SECONDS = 0.5
@@ -93,6 +94,11 @@ class Watchdog:
         with self._changed:
             # The work may have ended meanwhile; then the next look finds it done.
             self._watches.add(watch)
+
+
+def driver_of(connection: Connection) -> "psycopg.Connection[Any]":
+    """The driver's own connection."""
+    return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
 
 
 def _socket_of(driver: psycopg.Connection[Any]) -> socket.socket:

@@ -164,6 +164,49 @@ def test_while_writes_wait_reads_go_on_and_no_more_wait_than_may(pair, settings_
     assert sorted(answers) == [200] * 4 + [503] * 8
 
 
+@pytest.mark.usefixtures("patient")  # which leaves the table empty
+def test_of_those_who_wait_one_asks_whether_commits_are_acknowledged(pair, settings_for, tmp_path, serve_with):
+    """A primary takes writes before a replica follows it: whoever sends it a COMMIT then hangs, and keeps a turn."""
+    primary, replica = pair
+    settings = settings_for(tmp_path, primary.url("payload"), replica_url=replica.url("payload"))
+    values = {
+        "SLIPWAY_REPLICA_URL_FILE": str(settings.replica_url_file),
+        "SLIPWAY_THREADS": "3", "SLIPWAY_WAITING": "8", "SLIPWAY_PRIMARY_SECONDS": "58",
+        "SLIPWAY_REQUEST_SECONDS": "59", "SLIPWAY_DRAIN_SECONDS": "0",
+    }  # fmt: skip
+    hung = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = 'payload'"
+    with (
+        serve_with(settings, **values) as running,
+        httpx.Client(base_url=running.api, headers=running.key, timeout=60) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        location = client.post("/v1/users", json=ANN).headers["Location"]
+        catch_up(primary, replica)
+        with primary.admin() as admin:
+            admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        primary.stop("fast")
+        try:
+            writes = [pool.submit(client.put, location, json=ANN) for _ in range(6)]
+            assert client.get(location).status_code == 200
+        finally:
+            primary.start()
+        with primary.admin() as admin:
+            while admin.execute(hung).fetchone() == (0,):  # somebody asks; the test has a timeout
+                pass
+            late = [pool.submit(client.put, location, json=ANN) for _ in range(2)]
+            seen: set[object] = set()
+            for _ in range(30):
+                assert client.get(location).status_code == 200
+                seen.update(admin.execute(hung).fetchone() or ())
+            unanswered = sum(not it.done() for it in (*writes, *late))
+            admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            admin.execute("SELECT pg_reload_conf()")
+        answers = [it.result().status_code for it in (*writes, *late)]
+    assert max(seen) == 1
+    assert unanswered == 8
+    assert answers == [200] * 8
+
+
 def test_a_write_on_connections_that_died_while_idle_is_run_again(paired, pair):
     primary, _ = pair
     location = paired.post("/v1/users", json=ANN).headers["Location"]
