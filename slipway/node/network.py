@@ -45,6 +45,19 @@ def ensure_machine(spec: ClusterSpec, machine: Machine) -> None:
     # Traffic between pods of one node passes its Service rules too (where the kernel has bridge netfilter).
     bridge_key = "net.bridge.bridge-nf-call-iptables=1"
     run("nsenter", f"--net={NAMESPACES / machine.netns}", "sysctl", "-qw", bridge_key, check=False)
+    _refuse_lost(spec, machine)
+
+
+def _refuse_lost(spec: ClusterSpec, machine: Machine) -> None:
+    """Refuse what goes on to a Service's address that no rule of kube-proxy has rewritten.
+
+    kube-proxy takes its refusal of a Service without pods away a moment before it puts the way to the first pod. A
+    connection that begins between the two would be sent nowhere, and so would all its retries: Linux decides once.
+    """
+    inside = ("nsenter", f"--net={NAMESPACES / machine.netns}", "iptables", "--wait")
+    rule = ("FORWARD", "--destination", spec.service_network, "--jump", "REJECT")
+    if not succeeds(*inside, "--check", *rule):
+        run(*inside, "--append", *rule)
 
 
 def set_link(machine: Machine, *, up: bool) -> None:

@@ -1,0 +1,60 @@
+"""The network of a cluster, made for real: bridges, namespaces and rules, and nothing in them."""
+
+import subprocess
+
+import pytest
+
+from slipway.node import network
+from slipway.node.spec import ClusterSpec
+
+CONNECT = "import socket; socket.create_connection(('10.97.1.1', 5432), timeout=3)"
+
+
+POD = "slipway-nettest-pod"
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True)
+
+
+@pytest.fixture
+def spec():
+    """A cluster of one node, with the namespace of one pod on it."""
+    made = ClusterSpec(name="nettest", nodes=1, network="10.199.7.0/24", service_network="10.97.0.0/16")
+    node = made.workers[0].netns
+    try:
+        network.ensure(made)
+        ip("netns", "add", POD)
+        ip("-n", node, "link", "add", "pod0", "type", "veth", "peer", "name", "eth0", "netns", POD)
+        ip("-n", node, "addr", "add", "10.244.0.1/24", "dev", "pod0")
+        ip("-n", node, "link", "set", "pod0", "up")
+        ip("-n", POD, "addr", "add", "10.244.0.2/24", "dev", "eth0")
+        ip("-n", POD, "link", "set", "eth0", "up")
+        ip("-n", POD, "route", "add", "default", "via", "10.244.0.1")
+        yield made
+    finally:
+        network.remove(
+            [*network.namespaces_of(made.name), POD], made.bridge, [made.control_plane.link, made.workers[0].link]
+        )
+
+
+def connect():
+    """Connect from the pod to a Service's address that nobody has rewritten."""
+    inside = ("nsenter", f"--net={network.NAMESPACES / POD}")
+    return subprocess.run([*inside, "python3", "-c", CONNECT], capture_output=True, text=True, check=False).stderr
+
+
+def rules(spec, *words):
+    inside = ("nsenter", f"--net={network.NAMESPACES / spec.workers[0].netns}", "iptables", "--wait")
+    return subprocess.run([*inside, *words], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_connection_to_a_service_that_nothing_rewrites_is_refused_and_does_not_hang(spec):
+    assert "ConnectionRefusedError" in connect()
+    rules(spec, "--flush", "FORWARD")
+    assert "TimeoutError" in connect()  # what it was like
+
+
+def test_what_is_there_is_not_made_twice(spec):
+    network.ensure(spec)
+    assert rules(spec, "--list-rules", "FORWARD").count("REJECT") == 1
