@@ -241,8 +241,7 @@ class Runner:
     def _own_control(self, drill: Drill, connect: Callable[[], OwnRecords]) -> Bar:
         what = "a read without its token misses the write"
         try:
-            with injected(drill.next_fault(0), Timeline(self._clock)):
-                found = read_without_token(connect)
+            found = read_without_token(connect, drill.next_fault(0), Timeline(self._clock))
             self._until(drill, drill.ready, "all to be ready after the control")
         except UnhealedError:
             raise

@@ -83,8 +83,7 @@ class Users:
             data = answer.json().get("data", {}) if answer.status_code == HTTPStatus.CREATED else {}
         except ValueError:
             data = {}
-        identity = str(data.get("id", "")) if data.get("email") == mark else ""
-        return Answer(answer.status_code, identity, token=answer.headers.get(_TOKEN, "") if identity else "")
+        return Answer(answer.status_code, str(data.get("id", "")) if data.get("email") == mark else "")
 
     def exists(self, identity: str, mark: str) -> bool:
         """GET the user, past every cache."""
@@ -93,20 +92,26 @@ class Users:
             return False
         return answer.raise_for_status().json()["data"]["email"] == mark
 
-    def sees(self, identity: str, token: str) -> bool:
-        """GET the user, past every cache, as a client does that has written it.
+    def rename(self, identity: str, name: str) -> str:
+        """PATCH the user's name."""
+        try:
+            answer = self._send("PATCH", f"/v1/users/{identity}", json={"name": name})
+        except httpx.HTTPError:
+            return ""
+        return answer.headers.get(_TOKEN, "") if answer.status_code == HTTPStatus.OK else ""
+
+    def name_of(self, identity: str, token: str) -> str:
+        """GET the user, past every cache.
 
         Raises:
-            NoAnswerError: there was no answer, or one that says nothing of the user.
+            NoAnswerError: there was no answer, or one without the user.
         """
         headers = {"Cache-Control": "no-cache"} | ({_TOKEN: token} if token else {})
         try:
             answer = self._send("GET", f"/v1/users/{identity}", headers=headers)
-        except httpx.HTTPError as error:
+            return str(answer.raise_for_status().json()["data"]["name"])
+        except (httpx.HTTPError, ValueError, KeyError) as error:
             raise NoAnswerError(f"{type(error).__name__}: {error}") from error
-        if answer.status_code not in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
-            raise NoAnswerError(f"status {answer.status_code}")
-        return answer.status_code == HTTPStatus.OK
 
     def marks(self, prefix: str) -> Iterator[str]:
         """Walk the whole list."""

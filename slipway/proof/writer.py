@@ -27,13 +27,11 @@ class Answer:
         status: HTTP status; 0: no answer.
         identity: the record's id, if any.
         error: what happened, if no answer came.
-        token: what a read sends that must see this write; empty if the answer carried none.
     """
 
     status: int
     identity: str = ""
     error: str = ""
-    token: str = ""
 
 
 class Records(Protocol):

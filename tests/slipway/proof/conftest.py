@@ -71,7 +71,7 @@ class FakeRecords:
     def __init__(self):
         self.kept = []  # (identity, mark), so that a double can be there
         self.keys = {}
-        self.held = []  # what replicas do not show, while they are held
+        self.names, self.shown = {}, {}  # by identity: as changed, and as replicas show them
         self.holding = False
         self.next = []  # answers for the next writes: "lost" "late" "refused" "torn" or None
         self.closed = 0
@@ -100,22 +100,26 @@ class FakeRecords:
             self.keys[key] = str(uuid.uuid4())
             if how != "lost":
                 self.kept.append((self.keys[key], mark))
-            if self.holding:
-                self.held.append(self.keys[key])
         if how == "late":
             return Answer(503)
-        return Answer(201, self.keys[key], token="0/1")
+        return Answer(201, self.keys[key])
 
-    def sees(self, identity, token):
+    def rename(self, identity, name):
+        self.names[identity] = name
+        if not self.holding:
+            self.shown[identity] = name
+        return "0/1"
+
+    def name_of(self, identity, token):
         """With a token the primary answers, without one a replica."""
         self.looked.set()
-        return any(one == identity for one, _ in self.kept) and (bool(token) or identity not in self.held)
+        return (self.names if token else self.shown).get(identity, "")
 
     def hold(self):
         self.holding = True
 
     def free(self):
-        self.holding, self.held = False, []
+        self.holding, self.shown = False, dict(self.names)
 
     def exists(self, identity, mark):
         return (identity, mark) in self.kept

@@ -4,26 +4,33 @@ from slipway.proof.bars import Limits, Taken, measured_bars
 from slipway.proof.drill import Drill, Runner, Shape
 from slipway.proof.faults import Switch
 from slipway.proof.own_reads import NoAnswerError, OwnReads, Reader, read_without_token
+from slipway.proof.timeline import Timeline
 from slipway.proof.writer import Answer
 from slipway.reports import Verdict
 
 
 class Slow:
-    """A service that lets the test go on after some reads; `answer` says what each read finds."""
+    """A service that lets the test go on after some reads; `answer` says what each read shows of the last name."""
 
-    def __init__(self, wanted, answer):
-        self.wanted, self.answer, self.reads, self.made, self.closed = wanted, answer, 0, 0, False
+    def __init__(self, answer):
+        self.answer, self.reads, self.names, self.deleted, self.closed = answer, 0, [], [], False
 
     def create(self, key, mark):
         assert mark == f"{key}@example.test"
-        self.made += 1
-        return Answer(201, key, token=f"0/{self.made}")
+        return Answer(201, "7")
 
-    def sees(self, identity, token):
-        assert token == f"0/{self.made}"
-        assert identity.endswith(f"-{self.made - 1}")
+    def rename(self, identity, name):
+        assert identity == "7"
+        self.names.append(name)
+        return f"0/{len(self.names)}"
+
+    def name_of(self, identity, token):
+        assert (identity, token) == ("7", f"0/{len(self.names)}")
         self.reads += 1
-        return self.answer(self.reads)
+        return self.answer(self.reads, self.names[-1])
+
+    def delete(self, identity):
+        self.deleted.append(identity)
 
     def close(self):
         self.closed = True
@@ -36,43 +43,49 @@ def read(service, until):
     return reader.found()
 
 
-def test_each_write_is_read_back_with_its_own_token():
-    service = Slow(3, lambda _number: True)
+def test_each_change_is_read_back_with_its_own_token():
+    service = Slow(lambda _number, name: name)
     found = read(service, lambda: service.reads >= 3)
     assert found == OwnReads(service.reads, 0)
-    assert service.closed
+    assert len(set(service.names)) == len(service.names)
+    assert (service.deleted, service.closed) == (["7"], True)
 
 
-def test_what_is_not_there_is_missed_and_no_answer_is_neither():
-    def answer(number):
+def test_an_older_name_is_missed_and_no_answer_is_neither():
+    def answer(number, name):
         if number == 1:
             raise NoAnswerError("status 503")
-        return number != 2
+        return name if number != 2 else "an older one"
 
-    service = Slow(3, answer)
+    service = Slow(answer)
     assert read(service, lambda: service.reads >= 3) == OwnReads(service.reads - 1, 1)
 
 
-def test_writes_that_were_not_acknowledged_are_not_read():
-    service = Slow(0, lambda _number: False)
-    service.create = lambda _key, _mark: setattr(service, "made", service.made + 1) or Answer(503)
-    assert read(service, lambda: service.made >= 2) == OwnReads(0, 0)
+def test_changes_that_were_not_acknowledged_are_not_read():
+    service = Slow(lambda _number, _name: "")
+    service.rename = lambda _identity, name: service.names.append(name) or ""
+    assert read(service, lambda: len(service.names) >= 2) == OwnReads(0, 0)
 
 
-def test_a_reader_that_breaks_proves_nothing():
-    service = Slow(0, lambda _number: 1 / 0)
+@pytest.mark.parametrize("broken", ["name", "record"])
+def test_a_reader_that_breaks_proves_nothing(broken):
+    service = Slow(lambda _number, _name: 1 / 0)
+    if broken == "record":
+        service.create = lambda _key, _mark: Answer(503)
     with Reader(lambda: service) as reader:
-        while service.reads < 1:
+        while not service.closed:
             pass
-    with pytest.raises(RuntimeError, match="broke: ZeroDivisionError"):
+    with pytest.raises(RuntimeError, match=r"broke: (ZeroDivisionError|RuntimeError: no record.*503)"):
         reader.found()
 
 
-def test_without_the_token_a_held_replica_shows_nothing_and_what_was_made_is_deleted(records):
-    assert read_without_token(records.connect) == OwnReads(5, 0)
-    records.hold()
-    assert read_without_token(records.connect) == OwnReads(5, 5)
-    assert records.kept == []
+def test_without_the_token_a_held_replica_shows_what_was_before(records, clock):
+    def control(fault):
+        return read_without_token(records.connect, fault, Timeline(clock))
+
+    assert control(Switch("nothing", lambda: None, lambda: None)) == OwnReads(5, 0)
+    assert control(Switch("hold", records.hold, records.free)) == OwnReads(5, 5)
+    assert (records.kept, records.holding) == ([], False)
 
 
 @pytest.fixture
@@ -123,8 +136,8 @@ def test_a_control_that_breaks_has_no_answer(runner, drill, held, records):
 
 
 def test_a_missed_own_write_fails(runner, drill, held, records):
-    seen = records.sees
-    records.sees = lambda identity, token: seen(identity, token) and not token
+    seen = records.name_of
+    records.name_of = lambda identity, token: seen(identity, "") if not token else f"not {seen(identity, token)}"
     assert runner.run(drill(held)).report.verdict is Verdict.FAIL
 
 

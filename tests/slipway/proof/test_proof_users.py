@@ -67,20 +67,19 @@ def test_reading_by_id():
         users.exists("9", "m@x")
 
 
-def test_who_has_written_sends_the_token_of_the_write():
+def test_who_has_changed_something_sends_the_token_of_the_change():
     asked = []
 
     def answer(request):
-        if request.method == "POST":
-            data = {"data": {"id": "7", "email": json.loads(request.content)["email"]}}
-            return httpx.Response(201, json=data, headers={"X-Consistency-Token": "0/3F"})
+        if request.method == "PATCH":
+            assert json.loads(request.content) == {"name": "Ann"}
+            return httpx.Response(200, headers={"X-Consistency-Token": "0/3F"})
         asked.append((request.headers.get("x-consistency-token"), request.headers["cache-control"]))
-        return httpx.Response(200 if request.url.path.endswith("/7") else 404)
+        return httpx.Response(200, json={"data": {"name": "Ann"}})
 
     users = client(answer)
-    assert users.create("k", "m@x").token == "0/3F"
-    assert users.sees("7", "0/3F")
-    assert not users.sees("8", "")
+    assert users.rename("7", "Ann") == "0/3F"
+    assert users.name_of("7", "0/3F") == users.name_of("7", "") == "Ann"
     assert asked == [("0/3F", "no-cache"), (None, "no-cache")]
 
 
@@ -88,9 +87,16 @@ def test_no_answer_says_nothing_of_a_record():
     def torn(request):
         raise httpx.ReadTimeout("too late", request=request)
 
-    for answer, why in ((lambda _: httpx.Response(503), "status 503"), (torn, "ReadTimeout: too late")):
+    def refused(_request):
+        return httpx.Response(503)
+
+    def empty(_request):
+        return httpx.Response(200)
+
+    for answer, why in ((refused, "503"), (torn, "ReadTimeout: too late"), (empty, "JSONDecodeError")):
+        assert client(answer).rename("7", "Ann") == ""
         with pytest.raises(NoAnswerError, match=why):
-            client(answer).sees("7", "")
+            client(answer).name_of("7", "")
 
 
 def test_the_whole_list_is_walked():
