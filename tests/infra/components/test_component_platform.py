@@ -300,7 +300,7 @@ def test_postgres_loses_no_acknowledged_write(platform):
         "dataDurability": "required",
         "failoverQuorum": True,
     }
-    assert spec["primaryLease"] == {"leaseDurationSeconds": 6, "renewDeadlineSeconds": 4, "retryPeriodSeconds": 1}
+    assert spec["primaryLease"] == {"leaseDurationSeconds": 4, "renewDeadlineSeconds": 3, "retryPeriodSeconds": 1}
     assert (spec["switchoverDelay"], spec["smartShutdownTimeout"], spec["stopDelay"]) == (15, 2, 30)
     assert spec["storage"] == {"size": PROFILES[ProfileName.SMALL].postgres_storage, "storageClass": "standard"}
     assert spec["enableSuperuserAccess"] is False
