@@ -106,7 +106,11 @@ def _work(settings: Settings, redis_url_file: Path, database: Database) -> None:
             handlers=handlers_for(settings, database),
             may_consume=lambda: may_consume(settings),
             registry=REGISTRY,
-            chores=[Chore(_MAINTENANCE_SECONDS, lambda: maintain(database, datetime.now(UTC), seconds=settings.task_seconds))],
+            chores=[
+                Chore(
+                    _MAINTENANCE_SECONDS, lambda: maintain(database, datetime.now(UTC), seconds=settings.task_seconds)
+                )
+            ],
         )
         _LOG.info("worker started")
         worker.run(stop)

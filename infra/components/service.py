@@ -237,7 +237,10 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
             "resources": {"requests": profile.worker.requests(), "limits": profile.worker.limits()},
         },
         "resources": {"requests": profile.service.requests(), "limits": profile.service.limits()},
-        "networkPolicy": {**known["networkPolicy"], "egress": connections.openings(parts, webhook, issuer, settings.errors)},
+        "networkPolicy": {
+            **known["networkPolicy"],
+            "egress": connections.openings(parts, webhook, issuer, settings.errors),
+        },
     }
 
 

@@ -21,7 +21,7 @@ from app.core.settings import Settings
 from infra.components import flags
 from infra.components.service import CHART, Service, ServiceConfig, chart_values, rollout_spec
 from infra.naming import ACCESS_SECRET, Environment
-from infra.parts import ExternalTraces, Part, Parts, Store, Webhook
+from infra.parts import ExternalTraces, Parts, Store, Webhook
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import FlagRule, LogLevel, ServiceSettings, SettingsError, Strategy, parse
 from slipway.rollout.resource import SPEC
