@@ -19,6 +19,7 @@ MODULES = {
     "batch/v1": "batch.v1",
     "policy/v1": "policy.v1",
     "networking.k8s.io/v1": "networking.v1",
+    "rbac.authorization.k8s.io/v1": "rbac.v1",
 }
 FLAVOURS = [{}, {"rollout": {"enabled": False}}]
 OWN = "slipway.dev/v1alpha1"  # held against its own types in test_chart_objects.py

@@ -264,7 +264,7 @@ NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,38}[a-z0-9]", fullmatch=True)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(release=NAMES, replicas=st.integers(1, 100))
 def test_any_release_keeps_the_rules(chart, release, replicas):
-    rendered = chart({"rollout": {"replicas": replicas}}, release=release)
+    rendered = chart({"rollout": {"replicas": replicas, "autoscaling": {"maxReplicas": 100}}}, release=release)
     assert evaluate(rendered.objects, ()) == []
     # The controller's Deployment is named `<release>-green`, ReplicaSet hash (10) and pod suffix (5) come after dashes.
     assert len(f"{release}-green") + 17 <= 63
