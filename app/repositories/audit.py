@@ -58,12 +58,14 @@ def entry_parameters(act: Act) -> dict[str, Any]:
 def make_month(connection: Connection, month: date) -> bool:
     """Make the partition of a month (given its first day), True if it was missing.
 
-    Rows of that month that are in the default partition already would block the new one, so they are moved.
+    Rows of that month that are in the default partition already would block the new one, so they are moved. Writers
+    wait meanwhile, all of them: one that had been sent to the default partition before would be refused by it after.
     """
     following = date(month.year + month.month // 12, month.month % 12 + 1, 1)
     name = f"audit_log_{month:%Y_%m}"
     if connection.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar_one() is not None:
         return False
+    connection.execute(text("LOCK TABLE audit_log IN SHARE ROW EXCLUSIVE MODE"))
     connection.execute(text(f"CREATE TABLE {name} (LIKE audit_log INCLUDING DEFAULTS)"))
     names = [item.key for item in table_of(AuditEntry).columns]
     rest, partition = (table(which, *(column(item) for item in names)) for which in ("audit_log_rest", name))

@@ -1,5 +1,7 @@
 """Statements are few and use indexes; every change leaves an audit entry; replicas are read without surprises."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -7,15 +9,22 @@ import psycopg
 import pytest
 from app_statements import counted
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import OperationalError
 
 from app.api.crud import SURFACES
 from app.api.schemas import CourseView, PostView, UserView
 from app.core.parts import parts_of
 from app.maintain import maintain, months_from
 from app.repositories import tables
+from app.repositories.audit import make_month
 from app.repositories.tables import Slice
 from app.services.kinds import COURSES, NEWEST_FIRST, POSTS, USERS
 
+AUDIT_ROW = (
+    "INSERT INTO audit_log (id, at, actor, action, subject, client_ip, request_id)"
+    " VALUES (gen_random_uuid(), '2040-05-02', 'key:test', 'user.create', 's', '127.0.0.1', 'r')"
+)
+WAITS = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
 ANN = {"name": "Ann", "email": "ann@example.test"}
 
 
@@ -151,6 +160,36 @@ def test_maintenance_makes_months_once_moves_rows_and_forgets_old_keys(client, p
             "exports_forgotten": 0,
         }
         assert admin.execute("SELECT count(*) FROM audit_log").fetchone() == (2,)
+
+
+def test_who_writes_while_a_month_is_made_waits_and_is_not_refused(client, postgres, migrated):
+    """The row was on its way to the default partition, which then takes none of that month any more."""
+    database = parts_of(client.application).database
+    with postgres.admin(migrated) as writer, postgres.admin(migrated) as watcher, ThreadPoolExecutor(1) as pool:
+
+        def work(connection):
+            assert make_month(connection, date(2040, 5, 1))
+            written = pool.submit(writer.execute, AUDIT_ROW)
+            deadline = time.monotonic() + 10
+            while watcher.execute(WAITS, (writer.info.backend_pid,)).fetchone() != (True,):
+                assert time.monotonic() < deadline, "the writer waits for nothing"
+            return written
+
+        try:
+            database.write(work, seconds=20).result(10)
+            assert watcher.execute("SELECT count(*) FROM audit_log_2040_05").fetchone() == (1,)
+        finally:
+            watcher.execute("DROP TABLE IF EXISTS audit_log_2040_05")
+
+
+def test_maintenance_gives_up_rather_than_let_writers_wait_behind_it(client, postgres, migrated):
+    database = parts_of(client.application).database
+    with postgres.admin(migrated) as admin, admin.transaction():
+        admin.execute("LOCK TABLE audit_log IN ROW EXCLUSIVE MODE")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            maintain(database, datetime(2041, 1, 1, tzinfo=UTC), seconds=60)
+        assert admin.execute("SELECT to_regclass('audit_log_2041_01')").fetchone() == (None,)
+    client.post("/v1/users", json=ANN)
 
 
 def test_months_go_over_the_end_of_the_year():
