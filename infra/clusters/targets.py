@@ -4,9 +4,9 @@ from pathlib import Path
 
 from infra.clusters import probe
 from infra.clusters.existing import ExistingConfig, existing
-from infra.eks_settings import EksSettings
 from infra.handover import Capabilities, Cluster
 from infra.settings import ClusterSettings, EmbeddedSettings, ExistingSettings, KindSettings, SettingsError, Target
+from infra.settings.eks import EksSettings
 
 #: Relative paths in settings start here: a stack is brought up from more than one folder.
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -13,9 +13,8 @@ import yaml
 
 from dashboards.grafana import emit
 from dashboards.grafana.boards import ALL
-from infra import settings_reference
 from infra.naming import PROMETHEUS, PROMETHEUS_PORT, Namespace
-from infra.settings import ExistingSettings
+from infra.settings import ExistingSettings, reference
 from loadtests.plan import SCENARIOS
 from loadtests.workloads import WORKLOADS
 from slipway import cli
@@ -320,7 +319,7 @@ def test_kind_pushes_what_only_we_build_and_draws_every_dashboard():
     assert listed == "{" + ",".join(board.uid for board in ALL) + "}"
     up = next(step for _, step in steps(data) if "slipway up" in step.get("run", ""))
     assert ExistingSettings.model_validate_json(up["env"]["CLUSTER"]).address_range
-    known = settings_reference.render()
+    known = reference.render()
     assert all(f"`{key}`" in known for key in re.findall(r"--set (\S+)", up["run"]))
     forwarded = f"--namespace={Namespace.MONITORING.value} port-forward service/{PROMETHEUS} {PROMETHEUS_PORT}"
     assert any(forwarded in run for run in runs)

@@ -18,9 +18,9 @@ from infra.clusters.eks.network import ClusterNetwork, ClusterNetworkConfig
 from infra.clusters.eks.nodes import Nodes, NodesConfig
 from infra.components.base import Component
 from infra.components.metadata import metadata
-from infra.eks_settings import EksSettings
 from infra.handover import Capabilities, Cluster
 from infra.labels import labels
+from infra.settings.eks import EksSettings
 
 STORAGE_CLASS: Final = "gp3"
 _LOAD_BALANCER: Final = "service.beta.kubernetes.io/aws-load-balancer"

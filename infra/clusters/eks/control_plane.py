@@ -13,7 +13,7 @@ from pulumi_aws.kms import Alias, Key
 from infra.clusters.eks import policies
 from infra.clusters.eks.roles import ClusterRole, ClusterRoleConfig
 from infra.components.base import Component
-from infra.eks_settings import EksSettings
+from infra.settings.eks import EksSettings
 
 #: All that EKS writes; who did what is in `audit` and `authenticator`.
 LOGS: Final = ("api", "audit", "authenticator", "controllerManager", "scheduler")

@@ -12,7 +12,7 @@ from typing import Final
 
 from infra.clusters.eks import policies
 from infra.clusters.eks.policies import Statement
-from infra.eks_settings import partition
+from infra.settings.eks import partition
 
 _EC2: Final = (
     "AllocateAddress",

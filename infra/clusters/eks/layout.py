@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from infra.eks_settings import ZONES
+from infra.settings.eks import ZONES
 
 #: A network is cut into four quarters, and the last of them again.
 _QUARTERS: Final = 2

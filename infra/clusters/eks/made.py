@@ -5,7 +5,7 @@ from typing import final
 
 import pulumi
 
-from infra.eks_settings import EksSettings
+from infra.settings.eks import EksSettings
 
 
 @final

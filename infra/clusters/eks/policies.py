@@ -7,7 +7,7 @@ policy that AWS itself gives to the key `aws/ebs`, which lets whoever may use EB
 import json
 from typing import Any, Final
 
-from infra.eks_settings import partition
+from infra.settings.eks import partition
 
 Statement = dict[str, Any]
 

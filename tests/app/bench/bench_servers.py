@@ -20,7 +20,7 @@ from app.seed import same_id
 from infra.settings import ServiceSettings
 
 USERS, READ_ROWS = 400, 1000
-#: As a service's stack has them when it says nothing (infra/settings.py).
+#: As a service's stack has them when it says nothing (infra/settings/service.py).
 WORKERS, THREADS = ServiceSettings().workers, ServiceSettings().threads
 # Nobody listens there: an SDK that is switched on, and has nothing to tell.
 _SENTRY = "http://public@127.0.0.1:9/1"

@@ -8,7 +8,7 @@ import pytest
 
 from infra.clusters.eks import deployer
 from infra.clusters.eks.cluster import EksConfig, eks  # above all tests: it takes seconds, which are no test's time
-from infra.eks_settings import EksSettings
+from infra.settings.eks import EksSettings
 
 ACCOUNT, REGION = "111122223333", "eu-central-1"
 SETTINGS = EksSettings(account=ACCOUNT, region=REGION, administrators=(f"arn:aws:iam::{ACCOUNT}:role/deployers",))

@@ -15,12 +15,12 @@ from pydantic_core import PydanticUndefined
 from infra.naming import Project
 from infra.settings import MODELS
 
-PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "reference" / "settings.md"
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "reference" / "settings.md"
 
 _HEAD: Final = """\
 # Settings
 
-Every setting of the three Pulumi projects. This page is generated from `infra/settings.py` by
+Every setting of the three Pulumi projects. This page is generated from the models in `infra/settings` by
 `python -m infra.settings_reference`; a test fails if it is not up to date.
 
 A setting belongs to a stack: `pulumi config set KEY VALUE` in the project's folder, or `--path KEY.INNER VALUE` for a

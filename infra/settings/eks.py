@@ -9,10 +9,10 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-_MODEL: Final = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+from infra.settings.values import MODEL
+
 #: Zones of a region that a cluster lies in: Postgres and Redis have three members, one for each.
 ZONES: Final = 3
 #: What CloudWatch can keep a log for, in days, from a week on.
@@ -124,7 +124,7 @@ def _log_days(value: int) -> int:
 class EksSettings(BaseModel):
     """A cluster of EKS with its own network, in one account and region of AWS."""
 
-    model_config = _MODEL
+    model_config = MODEL
 
     account: Annotated[str, AfterValidator(_account)] = Field(
         description="The account; credentials of another one are refused before anything is made."

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.eks_settings import LOG_DAYS, EksSettings
 from infra.naming import Project
 from infra.settings import ClusterSettings, SettingsError, parse
+from infra.settings.eks import LOG_DAYS, EksSettings
 
 LEAST = {
     "account": "111122223333",
