@@ -8,7 +8,8 @@ import asyncio
 
 import pytest
 import rollout_control_plane as plane
-from test_rollout_whole import image, run
+from rollout_stage import image, run
+from workflow_act import write_leak
 from workflow_pipeline import FORBIDDEN, GREEN, RED, RELEASE, Account, Pipeline, calls_of
 
 from slipway.node.kube import Kubectl
@@ -128,20 +129,8 @@ def test_a_runner_that_dies_loses_no_rollout_and_a_re_run_reports_its_end(contro
     run(control_plane, tmp_path, play)
 
 
-LEAK = """on: push
-permissions: {}
-jobs:
-  leak:
-    runs-on: ubuntu-24.04
-    steps:
-      - run: echo "$TOLD"
-        env:
-          TOLD: ${{ secrets.SLIPWAY_KUBECONFIG_DEV }}
-"""
-
-
 def test_a_step_that_prints_the_token_would_be_found(pipeline):
-    (pipeline.repository.folder / ".github" / "workflows" / "leak.yml").write_text(LEAK)
+    write_leak(pipeline.repository.folder, "SLIPWAY_KUBECONFIG_DEV")
     with pytest.raises(AssertionError):
         pipeline.run("leak", "push")
     assert pipeline.secret[-1] in pipeline.log.read_text()

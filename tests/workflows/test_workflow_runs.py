@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping
 
 import pytest
-from workflow_act import ROOT, SECRET, Repository, Run, real
+from workflow_act import ROOT, SECRET, Repository, Run, real, write_leak
 
 from slipway.proof.drills import catalogue
 from slipway.scaffold import project
@@ -112,20 +112,8 @@ def run(repository):
     return go
 
 
-LEAK = """on: push
-permissions: {}
-jobs:
-  leak:
-    runs-on: ubuntu-24.04
-    steps:
-      - run: echo "$TOLD"
-        env:
-          TOLD: ${{ secrets.SLIPWAY_KUBECONFIG }}
-"""
-
-
 def test_a_step_that_prints_a_secret_would_be_found(repository):
-    (repository.folder / ".github" / "workflows" / "leak.yml").write_text(LEAK)
+    write_leak(repository.folder, "SLIPWAY_KUBECONFIG")
     result = repository.run("leak", "push")
     assert result.code == 0, result.log[-2000:]
     assert SECRET in result.log

@@ -14,6 +14,17 @@ import yaml
 ROOT = Path(__file__).parents[2]
 #: Begins every secret that is given to a stand-in.
 SECRET = "apiVersion-of-a-cluster-nobody-may-read"
+# Runs of it show that a secret in a log would be found.
+_LEAK = """on: push
+permissions: {{}}
+jobs:
+  leak:
+    runs-on: ubuntu-24.04
+    steps:
+      - run: echo "$TOLD"
+        env:
+          TOLD: ${{{{ secrets.{secret} }}}}
+"""
 NOTHING_LISTENS = "http://127.0.0.1:1"
 
 NOTE = '#!/bin/sh\necho "$(basename "$0") $*" >> "$RECORD"\n'
@@ -197,3 +208,8 @@ def _executable(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     path.chmod(0o755)
+
+
+def write_leak(repository: Path, secret: str) -> None:
+    """Put a workflow `leak` there that prints a secret, by the secret's name."""
+    (repository / ".github" / "workflows" / "leak.yml").write_text(_LEAK.format(secret=secret))

@@ -9,6 +9,7 @@ import os
 
 import pytest
 from e2e_waiting import at_rest, rollout_state, until_rollout
+from workflow_act import write_leak
 from workflow_cluster import accounts, version
 from workflow_pipeline import FORBIDDEN, GREEN, RED, RELEASE, Pipeline, calls_of
 
@@ -139,20 +140,8 @@ def test_a_runner_that_dies_loses_no_rollout_and_a_re_run_reports_its_end(runnin
     assert (result.failed, result.reasons) == (0, ())
 
 
-LEAK = """on: push
-permissions: {}
-jobs:
-  leak:
-    runs-on: ubuntu-24.04
-    steps:
-      - run: echo "$TOLD"
-        env:
-          TOLD: ${{ secrets.SLIPWAY_KUBECONFIG_DEV }}
-"""
-
-
 def test_a_step_that_prints_the_token_would_be_found(pipeline):
-    (pipeline.repository.folder / ".github" / "workflows" / "leak.yml").write_text(LEAK)
+    write_leak(pipeline.repository.folder, "SLIPWAY_KUBECONFIG_DEV")
     with pytest.raises(AssertionError):
         pipeline.run("leak", "push")
     assert pipeline.secrets["SLIPWAY_KUBECONFIG_DEV"].splitlines()[0] in pipeline.log.read_text()
