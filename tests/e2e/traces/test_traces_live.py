@@ -74,9 +74,10 @@ def test_a_read_is_found_by_its_identifier_in_jaeger_and_in_the_log(running, ask
     tags = {it["key"]: it["value"] for it in request["tags"]}
     assert tags["http.response.status_code"] == httpx.codes.OK
     assert "SELECT" in found
-    (line,) = [it for it in lines(running, identifier) if it.get("url.path") == "/v1/users"]
-    assert line["trace.id"] == identifier
-    assert line["http.request.id"] == answer.headers["X-Request-ID"]
+    printed = [it for it in lines(running, identifier) if it.get("url.path") == "/v1/users"]
+    assert sorted(it["event.dataset"] for it in printed) == ["ingress.access", "payload.access"]
+    assert {it["trace.id"] for it in printed} == {identifier}
+    assert {it["http.request.id"] for it in printed} == {answer.headers["X-Request-ID"]}
 
 
 def test_panels_of_spans_live(running, ask):
