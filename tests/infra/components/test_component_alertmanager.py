@@ -10,9 +10,9 @@ from infra.components.metrics import rules
 from infra.components.platform import Platform, PlatformConfig
 from infra.images import repository
 from infra.naming import ALERTMANAGER, Namespace
-from infra.parts import Store
+from infra.parts import Part, Store
 from infra.profiles import PROFILES, ProfileName
-from infra.settings import Part, PlatformSettings
+from infra.settings import PlatformSettings
 
 
 @pytest.fixture

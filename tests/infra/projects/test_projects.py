@@ -139,7 +139,7 @@ def test_only_the_settings_read_configuration():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr == "Config" and getattr(node.value, "id", "") == "pulumi":
                 readers.add(path.relative_to(PROJECTS.parent).as_posix())
-    assert readers == {"settings.py"}
+    assert readers == {"settings/reading.py"}
 
 
 def test_a_service_cannot_be_put_on_a_platform_that_is_not_there(deploy):
