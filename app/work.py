@@ -19,7 +19,7 @@ from prometheus_client import REGISTRY
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app.core import metrics, redis_places, spans
+from app.core import metrics, redis_places, reports, spans
 from app.core.database import Database
 from app.core.logs import configure_logs
 from app.core.secret_files import read_redis_url
@@ -92,6 +92,7 @@ def _work(settings: Settings, redis_url_file: Path, database: Database) -> None:
     signal.signal(signal.SIGINT, end)
     metrics.serve(settings.metrics_port, REGISTRY)
     spans.configure(settings)
+    reports.configure(settings)
     with redis_places.connect(
         read_redis_url(redis_url_file),
         socket_timeout=_REDIS_SECONDS,
@@ -113,7 +114,10 @@ def _work(settings: Settings, redis_url_file: Path, database: Database) -> None:
             ],
         )
         _LOG.info("worker started")
-        worker.run(stop)
+        try:
+            worker.run(stop)
+        finally:
+            reports.flush()
     spans.flush()
     _LOG.info("worker stopped")
 

@@ -45,7 +45,7 @@ def configure(settings: Settings, transport: Callable[[dict[str, Any]], Transpor
 
 
 def report(error: Exception, *, route: str | None, request_id: str) -> None:
-    """Hand over an error with the route's rule (never its path) and the request's id."""
+    """Hand over an error with the route's rule (never its path) or a message's topic, and the request's id."""
     with sentry_sdk.new_scope() as scope:
         scope.set_tag("route", route or "none")
         scope.set_tag("request_id", request_id)

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError, ResponseError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core import trace
+from app.core import reports, trace
 from app.core.database import Database, Source
 from app.core.database_errors import CommitUnknown, TookTooLong, Unavailable
 from app.core.trace import Kind
@@ -163,6 +163,11 @@ class Worker:
         outcome = "error"
         try:
             outcome = self._handle(handler, message)
+        except TROUBLE:
+            raise
+        except Exception as error:
+            _report(error, message)
+            raise
         finally:
             if span is not None:
                 span.end(attributes={"slipway.outcome": outcome}, error=None if outcome in _FINE else outcome)
@@ -187,6 +192,8 @@ class Worker:
                 lambda connection: messages.failed(connection, message.id, reason, datetime.now(UTC))
             )
             outcome = "dead" if dead else "failed"
+            if dead:
+                _report(error, message)
         self._outcomes.labels(message.topic, outcome).inc()
         _LOG.log(
             logging.INFO if outcome in _FINE else logging.WARNING,
@@ -199,6 +206,10 @@ class Worker:
             },
         )
         return outcome
+
+
+def _report(error: Exception, message: Due) -> None:
+    reports.report(error, route=message.topic, request_id=message.trace or "none")
 
 
 def _fields(message: Due) -> dict[Any, Any]:

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sentry_sdk
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client import CollectorRegistry
+from sentry_sdk.transport import Transport
+
+from app.core import reports
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -162,3 +166,23 @@ def environment() -> Any:
 @pytest.fixture(scope="session")
 def wait_until() -> Any:
     return ask_until
+
+
+@pytest.fixture
+def sent(settings: Settings, tmp_path: Path) -> Iterator[list[Any]]:
+    """What Sentry would get."""
+    events: list[Any] = []
+
+    class Recorder(Transport):
+        def capture_envelope(self, envelope: Any) -> None:
+            events.extend(item.get_event() for item in envelope.items)
+
+        def flush(self, timeout: float, callback: Any = None) -> None:
+            """Nothing waits."""
+
+    path = tmp_path / "dsn"
+    path.write_text("https://public@errors.example.test/1")
+    reports.configure(settings.model_copy(update={"sentry_dsn_file": path}), Recorder)
+    yield events
+    sentry_sdk.get_client().close()
+    sentry_sdk.get_global_scope().set_client(None)

@@ -8,30 +8,9 @@ import pytest
 import sentry_sdk
 from hypothesis import given
 from hypothesis import strategies as st
-from sentry_sdk.transport import Transport
 
 from app.core import reports
 from app.core.parts import parts_of
-
-
-@pytest.fixture
-def sent(settings, tmp_path):
-    """What Sentry would get."""
-    events = []
-
-    class Recorder(Transport):
-        def capture_envelope(self, envelope):
-            events.extend(item.get_event() for item in envelope.items)
-
-        def flush(self, timeout, callback=None):
-            """Nothing waits."""
-
-    path = tmp_path / "dsn"
-    path.write_text("https://public@errors.example.test/1")
-    reports.configure(settings.model_copy(update={"sentry_dsn_file": path}), Recorder)
-    yield events
-    sentry_sdk.get_client().close()
-    sentry_sdk.get_global_scope().set_client(None)
 
 
 def break_reads(client, monkeypatch, error):

@@ -227,6 +227,43 @@ def test_a_failing_message_is_tried_again_later_and_later_then_dead(client, work
     assert len(tries) == MOST_ATTEMPTS
 
 
+def test_a_message_that_is_given_up_is_reported_and_one_that_is_tried_again_is_not(client, worker, clock, sent):
+    def fail(_message):
+        raise HandlingError("no mail to ann@example.test")
+
+    create(client)
+    one = worker({"user.created": fail})
+    clock(1)
+    rounds(one)
+    assert sent == []
+    for attempt in range(1, MOST_ATTEMPTS):
+        clock(2**attempt)
+        rounds(one, 1)
+    (event,) = sent
+    assert (event["tags"]["route"], event["tags"]["request_id"]) == ("user.created", "r-0")
+    assert event["exception"]["values"][0]["value"] == "no mail to [address]"
+
+
+def test_an_error_that_nobody_foresaw_is_reported_and_ends_the_worker_and_an_outage_is_not(client, worker, clock, sent):
+    errors = [RedisConnectionError("away"), KeyError("id")]
+
+    def fail(_message):
+        raise errors[0]
+
+    create(client)
+    clock(1)
+    one = worker({"user.created": fail})
+    with pytest.raises(RedisConnectionError):
+        rounds(one)
+    assert sent == []
+    errors.pop(0)
+    clock(3600)
+    with pytest.raises(KeyError):
+        rounds(one)
+    (event,) = sent
+    assert (event["tags"]["route"], event["exception"]["values"][0]["type"]) == ("user.created", "KeyError")
+
+
 def test_a_replayed_message_is_acted_on(client, worker, clock, database):
     create(client)
     now = datetime.now(UTC)
