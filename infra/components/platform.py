@@ -274,6 +274,7 @@ class Platform(Component):
             "traces",
             TracesConfig(
                 images["jaeger"],
+                images["python"],
                 profile,
                 authority,
                 own.elasticsearch.passwords[TRACER],

@@ -25,6 +25,8 @@ from infra.components.namespace import Namespace as NamespaceComponent
 from infra.components.namespace import NamespaceConfig
 from infra.labels import CONTENT_HASH, content_hash, labels, selector
 from infra.naming import (
+    ELASTICSEARCH_HOST,
+    ELASTICSEARCH_PORT,
     ELASTICSEARCH_URL,
     JAEGER,
     JAEGER_HOST,
@@ -54,6 +56,7 @@ class TracesConfig:
 
     Attributes:
         image: Reference of the image `jaeger`.
+        waiter: Reference of the image `python`, in which a pod waits for Elasticsearch.
         profile: Sizes and counts.
         authority: Who signs certificates.
         password: Of Elasticsearch's user for traces, secret.
@@ -63,6 +66,7 @@ class TracesConfig:
     """
 
     image: pulumi.Input[str]
+    waiter: pulumi.Input[str]
     profile: Profile
     authority: Authority
     password: pulumi.Input[str]
@@ -218,6 +222,24 @@ def settings(copies: int) -> dict[str, Any]:
     }
 
 
+def waiting(host: str, port: int) -> str:
+    """Return a Python program that ends when somebody listens there.
+
+    Without Elasticsearch Jaeger ends, and a kubelet that starts it again and again waits longer each time, up to
+    minutes after Elasticsearch is back. A Service without a ready pod refuses connections.
+    """
+    return f"""
+import socket, time
+while True:
+    try:
+        socket.create_connection(({host!r}, {port}), 2).close()
+        break
+    except OSError as error:
+        print(f"waiting for Elasticsearch: {{error}}", flush=True)
+        time.sleep(1)
+"""
+
+
 def pod_spec(config: TracesConfig) -> PodSpecArgsDict:
     """Its pods."""
     return {
@@ -227,6 +249,16 @@ def pod_spec(config: TracesConfig) -> PodSpecArgsDict:
         "security_context": pods.pod_security(_USER),
         "tolerations": pods.tolerations(config.node_loss),
         "topology_spread_constraints": pods.spread(selector(JAEGER)),
+        "init_containers": [
+            {
+                "name": "elasticsearch-answers",
+                "image": config.waiter,
+                "image_pull_policy": "IfNotPresent",
+                "command": ["python3", "-c", waiting(ELASTICSEARCH_HOST, ELASTICSEARCH_PORT)],
+                "resources": pods.resources(config.profile.log_keeper),
+                "security_context": pods.container_security(),
+            }
+        ],
         "containers": [_container(config)],
         "volumes": [
             {"name": "etc", "config_map": {"name": JAEGER}},

@@ -1,5 +1,9 @@
 """Traces: what is made, that only services may send spans, and that Jaeger is told of nothing it cannot reach."""
 
+import socket
+import subprocess
+import sys
+
 import pytest
 from infra_stand_ins import BALANCED
 
@@ -45,6 +49,20 @@ def test_several_of_them_are_never_away_together(platform, profile):
     budgets = [it["metadata"]["name"] for it in run.objects() if it["kind"] == "PodDisruptionBudget"]
     assert spec["replicas"] == PROFILES[profile].jaeger_replicas
     assert ("jaeger" in budgets) == (PROFILES[profile].jaeger_replicas > 1)
+
+
+def test_its_pods_begin_when_elasticsearch_listens(platform):
+    run = platform(traces=Store.MANAGED)
+    spec = next(it for it in run.of("kubernetes:apps/v1:Deployment") if it.name == "jaeger").inputs["spec"]
+    (first,) = spec["template"]["spec"]["initContainers"]
+    assert first["command"] == ["python3", "-c", traces.waiting(naming.ELASTICSEARCH_HOST, 9200)]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with subprocess.Popen([sys.executable, "-c", traces.waiting("127.0.0.1", port)], stdout=subprocess.PIPE) as process:
+        assert b"refused" in process.stdout.readline()
+        assert process.poll() is None
+        with socket.create_server(("127.0.0.1", port)):
+            assert process.wait(20) == 0
 
 
 def test_services_send_spans_and_nobody_else_reaches_it(platform):
