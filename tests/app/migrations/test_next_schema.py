@@ -109,7 +109,7 @@ def walk(app):
     due = parts.database.write(lambda connection: messages.take_due(connection, now, 50))
     assert {it.topic for it in due} == {"user.created", "export.ordered", "export.finished"}
     assert all(parts.database.write(lambda connection, it=it: messages.close(connection, it.id)) for it in due)
-    assert len(maintain(parts.database, now)["partitions_made"]) == 3
+    assert len(maintain(parts.database, now, seconds=60)["partitions_made"]) == 3
     ask("DELETE", place, 204)
     assert run(Command.CHECK, parts.database, parts.settings).outcome is Outcome.DONE
 
