@@ -8,14 +8,10 @@ Exit codes: 0 done, 1 error. One JSON object on stdout says what was done.
 import sys
 from datetime import UTC, date, datetime, timedelta
 
-import orjson
 from sqlalchemy import Connection, delete, text
-from sqlalchemy.exc import SQLAlchemyError
 
+from app.core import commands
 from app.core.database import Database
-from app.core.database_errors import CommitUnknown, Unavailable
-from app.core.logs import configure_logs
-from app.core.settings import SettingsError, load_settings
 from app.models import Export, IdempotencyKey
 from app.repositories.audit import make_month
 
@@ -53,19 +49,7 @@ def maintain(database: Database, now: datetime, *, seconds: float) -> dict[str, 
 
 def main() -> int:
     """Run the command and return the exit code."""
-    try:
-        settings = load_settings()
-        configure_logs(settings)
-        database = Database(settings)
-        try:
-            report = maintain(database, datetime.now(UTC), seconds=settings.task_seconds)
-        finally:
-            database.close()
-    except (SettingsError, SQLAlchemyError, Unavailable, CommitUnknown) as error:
-        sys.stdout.write(orjson.dumps({"outcome": "error", "reason": str(error.__cause__ or error)}).decode() + "\n")
-        return 1
-    sys.stdout.write(orjson.dumps({"outcome": "done", **report}).decode() + "\n")
-    return 0
+    return commands.run(lambda settings, database: maintain(database, datetime.now(UTC), seconds=settings.task_seconds))
 
 
 if __name__ == "__main__":

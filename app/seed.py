@@ -10,17 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-import orjson
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import SQLAlchemyError
 
+from app.core import commands
 from app.core.database import Database
-from app.core.database_errors import CommitUnknown, Unavailable
-from app.core.logs import configure_logs
 from app.core.principals import Role
-from app.core.secret_files import SecretError, read_secret
-from app.core.settings import SettingsError, load_settings
+from app.core.secret_files import read_secret
+from app.core.settings import Settings
 from app.models import Course, Post, User, table_of
 from app.services.access import set_password
 from app.services.resources import Caller
@@ -98,23 +95,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if (given.admin_email is None) != (given.admin_password_file is None):
         parser.error("--admin-email and --admin-password-file belong together: give both or none")
-    try:
-        settings = load_settings()
-        configure_logs(settings)
-        database = Database(settings)
-        try:
-            now = datetime.now(UTC)
-            report: dict[str, object] = dict(seed(database, given.users, now))
-            if given.admin_email is not None:
-                password = read_secret(given.admin_password_file)
-                report["administrator"] = str(make_administrator(database, given.admin_email, password, now))
-        finally:
-            database.close()
-    except (SettingsError, SecretError, SQLAlchemyError, Unavailable, CommitUnknown) as error:
-        sys.stdout.write(orjson.dumps({"outcome": "error", "reason": str(error.__cause__ or error)}).decode() + "\n")
-        return 1
-    sys.stdout.write(orjson.dumps({"outcome": "done", **report}).decode() + "\n")
-    return 0
+
+    def work(_settings: Settings, database: Database) -> dict[str, object]:
+        now = datetime.now(UTC)
+        report: dict[str, object] = dict(seed(database, given.users, now))
+        if given.admin_email is not None:
+            password = read_secret(given.admin_password_file)
+            report["administrator"] = str(make_administrator(database, given.admin_email, password, now))
+        return report
+
+    return commands.run(work)
 
 
 if __name__ == "__main__":

@@ -8,20 +8,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import orjson
 from prometheus_client import CollectorRegistry
-from sqlalchemy.exc import SQLAlchemyError
 
+from app.core import commands
 from app.core.cache import Cache, connect
 from app.core.database import Database
-from app.core.database_errors import TookTooLong, Unavailable
-from app.core.logs import configure_logs
-from app.core.settings import Settings, SettingsError, load_settings
+from app.core.settings import Settings, SettingsError
 from app.services.kinds import COURSES, USERS
 from app.services.resources import warm
 
 
-def warmed(settings: Settings, rows: int) -> dict[str, int]:
+def warmed(settings: Settings, database: Database, rows: int) -> dict[str, int]:
     """Fill the cache and return how many rows of each kind were put.
 
     Raises:
@@ -31,13 +28,9 @@ def warmed(settings: Settings, rows: int) -> dict[str, int]:
     url_file = settings.cache_url_file or settings.redis_url_file
     if url_file is None:
         raise SettingsError("SLIPWAY_CACHE_URL_FILE: there is no cache to fill; mount its address and name the file")
-    database = Database(settings)
-    try:
-        with connect(url_file, 1) as client:
-            cache = Cache(client, settings.environment, CollectorRegistry())
-            return {f"{kind.name}s": warm(database, cache, kind, rows) for kind in (USERS, COURSES)}
-    finally:
-        database.close()
+    with connect(url_file, 1) as client:
+        cache = Cache(client, settings.environment, CollectorRegistry())
+        return {f"{kind.name}s": warm(database, cache, kind, rows) for kind in (USERS, COURSES)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,15 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m app.warm", description=__doc__)
     parser.add_argument("--rows", type=int, default=1000, help="how many of each kind, the newest")
     given = parser.parse_args(arguments)
-    try:
-        settings = load_settings()
-        configure_logs(settings)
-        report = warmed(settings, given.rows)
-    except (SettingsError, SQLAlchemyError, Unavailable, TookTooLong) as error:
-        sys.stdout.write(orjson.dumps({"outcome": "error", "reason": str(error.__cause__ or error)}).decode() + "\n")
-        return 1
-    sys.stdout.write(orjson.dumps({"outcome": "done", **report}).decode() + "\n")
-    return 0
+    return commands.run(lambda settings, database: warmed(settings, database, given.rows))
 
 
 if __name__ == "__main__":
