@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Final
 
 import pulumi
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, Field
 
 from infra import tls
+from infra.model import MODEL
 
 #: Relative paths in settings start here: a stack is brought up from more than one folder.
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
@@ -17,7 +17,7 @@ REPOSITORY: Final = Path(__file__).resolve().parents[1]
 class AuthoritySettings(BaseModel):
     """A certificate authority of yours, which signs instead of one that the platform makes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = MODEL
 
     certificate_file: Path = Field(
         description="Its certificate in PEM, followed by those up to the root if it is not one itself; a relative path "

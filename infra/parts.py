@@ -10,12 +10,11 @@ from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from infra.model import MODEL
 from infra.naming import DNS_LABEL_LIMIT, POSTGRES_PORT, REDIS_PORT, SERVICE_SECRETS, dns_label
 
-_MODEL: Final = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 _OBJECT_PATH: Final = re.compile(r"s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](/[-._a-zA-Z0-9]+)*")
 _ENDPOINT: Final = re.compile(r"https://[-.a-zA-Z0-9]+(:[0-9]{1,5})?")
 _RECEIVER: Final = re.compile(r"https?://[-.a-zA-Z0-9]+(:[0-9]{1,5})?(/[^\s@]*)?")
@@ -81,7 +80,7 @@ def _range(value: str) -> str:
 class ExternalPostgres(BaseModel):
     """Postgres that is there already."""
 
-    model_config = _MODEL
+    model_config = MODEL
 
     secret: Annotated[str, AfterValidator(_secret)] = Field(
         description="Secret in the namespace of each environment, made by you: pods can read no other namespace's."
@@ -101,7 +100,7 @@ class ExternalPostgres(BaseModel):
 class ExternalRedis(BaseModel):
     """Redis that is there already."""
 
-    model_config = _MODEL
+    model_config = MODEL
 
     secret: Annotated[str, AfterValidator(_secret)] = Field(
         description="Secret in the namespace of each environment, made by you: pods can read no other namespace's."
@@ -133,7 +132,7 @@ def _endpoint(value: str) -> str:
 class ExternalObjectStore(BaseModel):
     """A store for backups that is there already."""
 
-    model_config = _MODEL
+    model_config = MODEL
 
     path: Annotated[str, AfterValidator(_object_path)] = Field(
         description="Bucket, and maybe a folder in it: `s3://BUCKET/FOLDER`."
@@ -173,7 +172,7 @@ def _receiver(value: str) -> str:
 class ExternalLogs(BaseModel):
     """An Elasticsearch that is there already, to which what pods print is sent."""
 
-    model_config = _MODEL
+    model_config = MODEL
 
     secret: Annotated[str, AfterValidator(_secret)] = Field(
         description="Secret in the namespace `node-logs`, made by you, with the keys `url`, `user` and `password`."
@@ -186,7 +185,7 @@ class ExternalLogs(BaseModel):
 class ExternalTraces(BaseModel):
     """A collector of spans that is there already."""
 
-    model_config = _MODEL
+    model_config = MODEL
 
     endpoint: Annotated[str, AfterValidator(_collector)] = Field(
         description="Where services send spans: OTLP by HTTP, the whole address, such as "
@@ -205,7 +204,7 @@ class ExternalTraces(BaseModel):
 class Webhook(BaseModel):
     """Who is told of what a service has finished."""
 
-    model_config = _MODEL
+    model_config = MODEL
 
     url: Annotated[str, AfterValidator(_receiver)] = Field(
         description="Address that is told, such as `https://receiver.example/exports`."
@@ -229,7 +228,7 @@ class Webhook(BaseModel):
 class Issuer(BaseModel):
     """Whose tokens a service believes besides its own; its words are those of `SLIPWAY_EXTERNAL_ISSUER`."""
 
-    model_config = _MODEL
+    model_config = MODEL
 
     issuer: str = Field(min_length=1, description="What `iss` must say, to the letter.")
     jwks_url: Annotated[str, AfterValidator(_keys)] = Field(description="Where its public keys are, over TLS.")
@@ -263,7 +262,7 @@ class Issuer(BaseModel):
 class ErrorReports(BaseModel):
     """Where unexpected errors go, besides the log."""
 
-    model_config = _MODEL
+    model_config = MODEL
 
     secret: Annotated[str, AfterValidator(_secret)] = Field(
         description="Secret in the namespace of the environment, made by you: pods can read no other namespace's."
@@ -280,7 +279,7 @@ class ErrorReports(BaseModel):
 class Restore(BaseModel):
     """What a Postgres that is made anew begins with."""
 
-    model_config = _MODEL
+    model_config = MODEL
 
     name: Annotated[str, AfterValidator(_archive)] = Field(
         description="Name under which the lost one was archived: its `backupName`."
@@ -293,7 +292,7 @@ class Restore(BaseModel):
 class Parts(BaseModel):
     """Every part that can be elsewhere or away."""
 
-    model_config = _MODEL
+    model_config = MODEL
 
     metrics: Part = Field(
         default=Part.MANAGED,

@@ -7,8 +7,9 @@ between them are checked here, so that a change of one that breaks another is re
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, Field, model_validator
+
+from infra.model import MODEL
 
 Seconds = Annotated[int, Field(ge=1, le=3600)]
 
@@ -16,13 +17,11 @@ Seconds = Annotated[int, Field(ge=1, le=3600)]
 #: requests for up to 2 s more, and a weight would take as long to move.
 INGRESS_UPDATES_PER_SECOND = 5
 
-TABLE = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
 
 class NodeTimeouts(BaseModel):
     """How fast the control plane notices that a node is lost. The `embedded` target sets these; others bring theirs."""
 
-    model_config = TABLE
+    model_config = MODEL
 
     monitor_period: Seconds = Field(
         default=2, description="Seconds between two looks of the node controller at all nodes."
@@ -56,7 +55,7 @@ class NodeTimeouts(BaseModel):
 class TrafficTimeouts(BaseModel):
     """How long the parts in a request's way wait for each other."""
 
-    model_config = TABLE
+    model_config = MODEL
 
     node_loss: Seconds = Field(
         default=10,
@@ -93,7 +92,7 @@ class TrafficTimeouts(BaseModel):
 class PostgresTimeouts(BaseModel):
     """How fast Postgres fails over, and how long it may take to stop."""
 
-    model_config = TABLE
+    model_config = MODEL
 
     lease: Seconds = Field(
         default=4, description="Seconds that the primary's lease lasts; after a hard loss a replica waits so long."

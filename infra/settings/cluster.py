@@ -6,8 +6,9 @@ from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from infra.model import MODEL
 from infra.settings.eks import EksSettings
-from infra.settings.values import MODEL, Addresses, Network, PinnedImage
+from infra.settings.values import Addresses, Network, PinnedImage
 from infra.timeouts import NodeTimeouts
 
 

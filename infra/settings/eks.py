@@ -11,7 +11,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from infra.settings.values import MODEL
+from infra.model import MODEL
 
 #: Zones of a region that a cluster lies in: Postgres and Redis have three members, one for each.
 ZONES: Final = 3

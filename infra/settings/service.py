@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from infra.model import MODEL
 from infra.parts import ErrorReports, Issuer, Webhook
-from infra.settings.values import MODEL, PinnedImage
+from infra.settings.values import PinnedImage
 
 
 class LogLevel(StrEnum):

@@ -1,15 +1,11 @@
-"""Values that several settings have, and what a model of settings is."""
+"""Values that several settings have."""
 
 import ipaddress
-from typing import Annotated, Final
+from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator
 
 from infra.naming import dns_label
-
-#: Frozen; keys in camel case, as Pulumi writes them; a key that nothing reads is an error.
-MODEL: Final = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
 def _network(value: str) -> str:
