@@ -5,6 +5,7 @@ take. No Service of the platform selects the pod; all of it is removed at the en
 """
 
 import ipaddress
+import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -36,9 +37,12 @@ CONFIG: Final = f"{OURS}config-backend"
 _LABELS: Final = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "slipway"}
 #: Of the two versions that share a backend; here there is one.
 _WEIGHTS: Final = {objects.BALANCE, objects.INITIAL, f"{OURS}blue-green-mode"}
+#: Cores, where latency is measured: more than an even run needs, so that no pause of a limit is in it.
+UNLIMITED: Final = 2.0
 _DAYS: Final = 2
 _READY_SECONDS: Final = 300
 _LOADED_SECONDS: Final = 60.0
+_RESIZED_SECONDS: Final = 60.0
 #: Of all weights the greatest, so that HAProxy asks the dead endpoint as often as it can.
 _DEAD: Final = "server dead {address}:9 weight 256\n"
 
@@ -115,10 +119,15 @@ def manifests(found: Serving, *, namespace: str, host: str, pair: tls.KeyPair) -
 def pod(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The pod of the version that serves, with less CPU, and spread by no label: it has none of the service's."""
     first, *others = spec["containers"]
-    limits = {**first["resources"]["limits"], "cpu": f"{round(CPU_LIMIT * 1000)}m"}
+    limits = {**first["resources"]["limits"], "cpu": _cores(CPU_LIMIT)}
     small = {**first, "resources": {**first["resources"], "limits": limits}}
     kept = {key: value for key, value in spec.items() if key != "topologySpreadConstraints"}
     return {**kept, "containers": [small, *others]}
+
+
+def _cores(count: float) -> str:
+    """As Kubernetes writes it back: whole cores without a unit."""
+    return str(round(count)) if count.is_integer() else f"{round(count * 1000)}m"
 
 
 def told(holder: Mapping[str, Any]) -> dict[str, str]:
@@ -188,12 +197,40 @@ def stand(
             cpu_used=lambda: cgroups.cpu_seconds(
                 spec.node(it["spec"]["nodeName"]).cgroup, f"pod{it['metadata']['uid']}"
             ),
+            unlimited=lambda: _unlimited(kubectl, namespace, it["metadata"]["name"], clock),
             harm=harm,
         )
     finally:
         kinds = ",".join(one["kind"].lower() for one in made)
         kubectl("delete", kinds, where, f"--selector=app.kubernetes.io/name={NAME}", "--ignore-not-found", timeout=120)
         ca.unlink()
+
+
+@contextmanager
+def _unlimited(kubectl: Kubectl, namespace: str, name: str, clock: Clock) -> Generator[None]:
+    _resize(kubectl, namespace, name, UNLIMITED, clock)
+    yield
+    _resize(kubectl, namespace, name, CPU_LIMIT, clock)
+
+
+def _resize(kubectl: Kubectl, namespace: str, name: str, cores: float, clock: Clock) -> None:
+    """Change the CPU limit of the running pod; its process goes on.
+
+    Raises:
+        NodeError: it may not be changed.
+        TookTooLongError: the kubelet did not do it.
+    """
+    where, cpu = f"--namespace={namespace}", _cores(cores)
+    container = kubectl.get("pod", name, where)[0]["spec"]["containers"][0]["name"]
+    change = {"spec": {"containers": [{"name": container, "resources": {"limits": {"cpu": cpu}}}]}}
+    kubectl("patch", "pod", name, where, "--subresource=resize", f"--patch={json.dumps(change)}")
+
+    def done() -> bool:
+        found = kubectl.get("pod", name, where)[0]["status"]["containerStatuses"]
+        [has] = [it.get("resources", {}) for it in found if it["name"] == container]
+        return has.get("limits", {}).get("cpu") == cpu
+
+    wait_until(clock, done, what=f"the CPU limit of {name} to be {cpu}", within=_RESIZED_SECONDS, every=0.5)
 
 
 @contextmanager

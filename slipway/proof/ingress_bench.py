@@ -1,11 +1,13 @@
 """What the route through the ingress costs: one pod asked directly and through the ingress, in turns. Judged here.
 
 A pod with a small CPU limit is the bottleneck of both ways, so that what is compared is the route and not the machine.
-Twice each: with as many requests as the connections bear, for requests per second; and at an even rate of half of what
-the pod bears, for latency, which at the limit would only tell how many wait. The medians over the rounds are judged.
+Twice each: with as many requests as the connections bear, for requests per second; and, its limit lifted, at an even
+rate of half of what it bore, for latency, of which a limit makes pauses that are not the route's. The medians over the
+rounds are judged.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
@@ -49,12 +51,14 @@ class Stand:
         plans: how the pod is reached on each route; rate, time and connections are replaced.
         cpu_limit: cores that the pod may use.
         cpu_used: seconds of CPU that it has used so far.
+        unlimited: in its block the pod may use more than its limit.
         harm: puts a dead endpoint into the ingress's backend, for the control.
     """
 
     plans: Mapping[Route, LoadPlan]
     cpu_limit: float
     cpu_used: Callable[[], float]
+    unlimited: Callable[[], AbstractContextManager[None]]
     harm: Callable[[], None]
 
 
@@ -113,7 +117,8 @@ class Bench:
 
     def _round(self, stand: Stand, bears: float, order: Sequence[Route]) -> Round:
         full = {route: self._full(stand, route, round(_ABOVE * bears)) for route in order}
-        even = {route: self._even(stand, route, even_rate(bears)) for route in order}
+        with stand.unlimited():
+            even = {route: self._even(stand, route, even_rate(bears)) for route in order}
         return Round(full, even)
 
     def _full(self, stand: Stand, route: Route, rate: int) -> Full:

@@ -1,3 +1,4 @@
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -26,6 +27,7 @@ class Pod:
         self.plans, self.order = [], []
         self.exit_class = ExitClass.PASS
         self.harm_works = True
+        self.limited = True
         addresses = {Route.DIRECT: "http://10.244.0.7:8080", Route.INGRESS: "https://bench.payload.dev.slipway.test"}
         self.stand = Stand(
             plans={
@@ -34,8 +36,15 @@ class Pod:
             },
             cpu_limit=LIMIT,
             cpu_used=lambda: self.used,
+            unlimited=self.unlimited,
             harm=self.harm,
         )
+
+    @contextmanager
+    def unlimited(self):
+        self.limited = False
+        yield
+        self.limited = True
 
     def harm(self):
         self.harmed = self.harm_works
@@ -45,6 +54,7 @@ class Pod:
         route = Route.INGRESS if plan.base_url.startswith("https") else Route.DIRECT
         full = plan.vus <= CONNECTIONS
         self.order.append((route, full))
+        assert self.limited is full, "the limit makes the bottleneck of full runs, and pauses in even ones"
         self.clock.wait(plan.duration)
         worse = route is Route.INGRESS and self.harmed
         bears = self.bears * (self.keeps if route is Route.INGRESS else 1) * (0.2 if worse else 1)
