@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -138,7 +139,20 @@ def test_a_program_is_killed_wherever_it_stands_in_its_container(pod):
     fault.inject()
     fault.heal()
     assert node.ran[1][1][-2:] == ["10", "11"]
-    assert node.ran[2:] == [("node-2", ["kill", "-9", "11"])]
+    assert [(where, command[-1]) for where, command in node.ran[2:]] == [("node-2", "11")]
+
+
+def test_real_processes_are_killed_though_one_has_gone_and_none_at_all_is_an_error(pod):
+    gone, lives = (subprocess.Popen(["sleep", "60"]) for _ in range(2))
+    gone.kill()
+    gone.wait()
+    node = Named()
+    KillProgram(node, pod, "web", "haproxy").inject()
+    script = node.ran[2][1][:4]
+    here("", [*script, str(gone.pid), str(lives.pid)])
+    assert lives.wait() == -signal.SIGKILL
+    with pytest.raises(subprocess.CalledProcessError):
+        here("", [*script, str(gone.pid), str(lives.pid)])
 
 
 def test_a_program_that_is_not_there_is_named_with_those_that_are(pod):
