@@ -95,6 +95,7 @@ def _work(settings: Settings, redis_url_file: Path, database: Database) -> None:
     reports.configure(settings)
     with redis_places.connect(
         read_redis_url(redis_url_file),
+        settings.redis_ca_file,
         socket_timeout=_REDIS_SECONDS,
         socket_connect_timeout=_CONNECT_SECONDS,
         retry=Retry(NoBackoff(), 0),  # the worker goes round again anyway, and asks anew who is master

@@ -77,8 +77,10 @@ REDIS_METRICS_PORT: Final = 9121
 REDIS_SET: Final = "state"
 REDIS_MEMBERS: Final = 3
 REDIS_AUTH_SECRET: Final = "redis-auth"  # noqa: S105  # the name of a Secret, not a secret
+REDIS_TLS_SECRET: Final = "redis-tls"  # noqa: S105  # the name of a Secret, not a secret
 REDIS_CACHE: Final = "redis-cache"
 REDIS_CACHE_AUTH_SECRET: Final = "redis-cache-auth"  # noqa: S105  # the name of a Secret, not a secret
+REDIS_CACHE_TLS_SECRET: Final = "redis-cache-tls"  # noqa: S105  # the name of a Secret, not a secret
 #: Who services are to Redis and to its Sentinels.
 REDIS_USER: Final = "service"
 

@@ -106,10 +106,13 @@ class ExternalRedis(BaseModel):
         description="Secret in the namespace of each environment, made by you: pods can read no other namespace's."
     )
     url_key: Annotated[str, AfterValidator(_key)] = Field(
-        default="url", description="Its key with the address: `redis://...` or `rediss://...`."
+        default="url", description="Its key with the address: `redis(s)://...` or `redis(s)+sentinel://...`."
     )
     cache_url_key: Annotated[str, AfterValidator(_key)] | None = Field(
         default=None, description="Its key with the address of a Redis for the cache; left out, the same one caches."
+    )
+    ca_key: Annotated[str, AfterValidator(_key)] | None = Field(
+        default=None, description="Its key with the authority that signs for it, in PEM; left out, a public one does."
     )
     network: Annotated[str, AfterValidator(_range)] = Field(
         description="Addresses that services may connect to for it, such as 192.0.2.0/24."
@@ -348,7 +351,7 @@ class Parts(BaseModel):
         postgres, redis = self.postgres_external, self.redis_external
         if postgres and redis and postgres.secret == redis.secret:
             keys = {postgres.url_key, postgres.replica_url_key}
-            shared = keys & {redis.url_key, redis.cache_url_key} - {None}
+            shared = keys & {redis.url_key, redis.cache_url_key, redis.ca_key} - {None}
             if shared:
                 raise ValueError(
                     f"postgresExternal and redisExternal both name the key {min(map(str, shared))} of {redis.secret}; "

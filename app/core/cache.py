@@ -38,10 +38,11 @@ _POLLS, _POLL_SECONDS = 10, 0.01
 Value = dict[str, Any]
 
 
-def connect(url_file: Path, connections: int) -> Redis:
+def connect(url_file: Path, authority: Path | None, connections: int) -> Redis:
     """Return a client that gives up at once instead of retrying: what waits for a cache needs no cache."""
     return redis_places.connect(
         read_redis_url(url_file),
+        authority,
         retry=Retry(NoBackoff(), 0),
         socket_timeout=_TIMEOUT_SECONDS,
         socket_connect_timeout=_TIMEOUT_SECONDS,

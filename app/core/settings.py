@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     replica_url_file: FilePath | None = None
     redis_url_file: FilePath | None = None  # carries messages; without it there is no worker
     cache_url_file: FilePath | None = None  # a Redis that may forget; without it, the one above caches too
+    redis_ca_file: FilePath | None = None  # who signs for a Redis behind TLS; without it the public authorities do
     sentry_dsn_file: FilePath | None = None  # without it no error is reported anywhere but in the log
     flags_file: FilePath | None = None  # switches with a version, read again when it changes (app/core/flags.py)
     # Where spans are sent (OTLP by HTTP, its whole address); without it none are made, and no library is loaded.

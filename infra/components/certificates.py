@@ -148,7 +148,7 @@ class GeneratedCertificate(Resource, module="slipway", name="GeneratedCertificat
     def __init__(
         self,
         name: str,
-        dns_names: Sequence[str],
+        dns_names: Sequence[pulumi.Input[str]],
         authority: Authority,
         *,
         days: int = _SERVER_DAYS,
@@ -159,7 +159,7 @@ class GeneratedCertificate(Resource, module="slipway", name="GeneratedCertificat
 
         Args:
             name: Name of the resource.
-            dns_names: Host names that it is for.
+            dns_names: Host names and addresses that it is for.
             authority: Who signs it.
             days: How long it lives; browsers refuse more than 398.
             client: Whether it is for a client instead of a server.

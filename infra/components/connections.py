@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 from infra import naming
 from infra.naming import (
@@ -41,10 +41,13 @@ class Mount:
         return {"secret": self.secret, "items": items}
 
 
+#: Key of a Secret of ours with the authority of the platform.
+CA_KEY: Final = "ca.crt"
 _PRIMARY = ("database-url", "SLIPWAY_DATABASE_URL_FILE")
 _REPLICA = ("replica-url", "SLIPWAY_REPLICA_URL_FILE")
 _REDIS = ("redis-url", "SLIPWAY_REDIS_URL_FILE")
 _CACHE = ("cache-url", "SLIPWAY_CACHE_URL_FILE")
+_REDIS_CA = ("redis-ca.crt", "SLIPWAY_REDIS_CA_FILE")
 _WEBHOOK_KEY = ("webhook-key", "SLIPWAY_WEBHOOK_KEY_FILE")
 _DSN = ("sentry-dsn", "SLIPWAY_SENTRY_DSN_FILE")
 
@@ -67,10 +70,13 @@ def mounts(parts: Parts) -> tuple[Mount, ...]:
     if parts.redis is Store.MANAGED:
         add(REDIS_SECRET, "url", _REDIS)
         add(REDIS_SECRET, "cache-url", _CACHE)
+        add(REDIS_SECRET, CA_KEY, _REDIS_CA)
     if (redis := parts.redis_external) is not None:
         add(redis.secret, redis.url_key, _REDIS)
         if redis.cache_url_key is not None:
             add(redis.secret, redis.cache_url_key, _CACHE)
+        if redis.ca_key is not None:
+            add(redis.secret, redis.ca_key, _REDIS_CA)
     return tuple(Mount(secret, files) for secret, files in found.items())
 
 
@@ -112,6 +118,6 @@ def redis_urls(password: str) -> dict[str, str]:
     hosts = (naming.cluster_host(naming.redis_member(n), Namespace.DATA) for n in range(naming.REDIS_MEMBERS))
     sentinels = ",".join(f"{host}:{SENTINEL_PORT}" for host in hosts)
     return {
-        "url": f"redis+sentinel://{login}@{sentinels}/{naming.REDIS_SET}/0",
-        "cache-url": f"redis://{login}@{naming.REDIS_CACHE_HOST}:{REDIS_PORT}/0",
+        "url": f"rediss+sentinel://{login}@{sentinels}/{naming.REDIS_SET}/0",
+        "cache-url": f"rediss://{login}@{naming.REDIS_CACHE_HOST}:{REDIS_PORT}/0",
     }

@@ -17,7 +17,8 @@ from infra.components.platform_images import STORE_IMAGE
 from infra.components.postgres import Archived, Postgres, PostgresConfig
 from infra.components.postgres_operator import PostgresOperator, PostgresOperatorConfig
 from infra.components.priorities import Priorities
-from infra.components.redis import Redis, RedisConfig, RedisPasswords
+from infra.components.redis import Redis
+from infra.components.redis_pods import RedisConfig, RedisPasswords
 from infra.handover import Capabilities
 from infra.parts import ExternalObjectStore, Store
 from infra.profiles import PROFILES, Profile
@@ -133,6 +134,7 @@ def make_redis(ground: Ground) -> ManagedRedis | None:
             ground.profile,
             ground.capabilities.storage_class,
             RedisPasswords(password.password, *(it.password for it in others)),
+            ground.authority,
             ground.node_loss,
             ground.images.get("redis-exporter"),
         ),

@@ -7,6 +7,7 @@ from infra.naming import REDIS_METRICS_PORT, REDIS_PORT, REDIS_USER, SENTINEL_PO
 
 #: Where a pod of either role has its secrets, its configuration and its volume.
 AUTH: Final = "/run/secrets/redis"
+TLS: Final = "/run/secrets/redis-tls"
 ETC: Final = "/etc/redis"
 DATA: Final = "/data"
 
@@ -16,8 +17,18 @@ METRICS: Final = "metrics"
 #: Seconds without a sign of a replica after which it no longer counts; then the master takes no writes.
 _MAX_LAG: Final = 10
 
+#: The files of a server of either kind. Who calls shows a password, no certificate.
+_TLS: Final = (
+    ("tls-cert-file", f"{TLS}/tls.crt"),
+    ("tls-key-file", f"{TLS}/tls.key"),
+    ("tls-ca-cert-file", f"{TLS}/ca.crt"),
+    ("tls-auth-clients", "no"),
+)
+
 _COMMON: Final = (
-    f"port {REDIS_PORT}",
+    "port 0",  # nobody is heard who does not speak TLS
+    f"tls-port {REDIS_PORT}",
+    *(f"{name} {value}" for name, value in _TLS),
     "bind * -::*",
     "protected-mode no",  # the user list asks everyone for a password
     f"aclfile {AUTH}/users.acl",
@@ -38,6 +49,7 @@ def state_configuration(maxmemory: str) -> str:
     """
     return _lines(
         *_COMMON,
+        "tls-replication yes",
         f"dir {DATA}/redis",
         f"include {AUTH}/replication.conf",
         "replicaof 127.0.0.1 1",
@@ -74,7 +86,9 @@ def cache_configuration(maxmemory: str) -> str:
 
 def sentinel_command() -> list[str]:
     """Sentinel's command. It keeps what it learns in a file on the volume; options given here win over that file."""
-    options = f"--sentinel --port {SENTINEL_PORT} --protected-mode no --dir /tmp --aclfile {AUTH}/sentinel.acl"
+    tls = " ".join(f"--{name} {value}" for name, value in (*_TLS, ("tls-replication", "yes")))
+    options = f"--sentinel --port 0 --tls-port {SENTINEL_PORT} {tls}"
+    options = f"{options} --protected-mode no --dir /tmp --aclfile {AUTH}/sentinel.acl"
     file = f"{DATA}/sentinel/sentinel.conf"
     return ["sh", "-c", f"mkdir -p {DATA}/sentinel && touch {file} && exec redis-server {file} {options}"]
 
@@ -123,18 +137,30 @@ def exporter_passwords(metrics: str) -> str:
     Args:
         metrics: Password of the exporter.
     """
-    return json.dumps({f"redis://{METRICS}@127.0.0.1:{REDIS_PORT}": metrics})
+    return json.dumps({f"rediss://{METRICS}@127.0.0.1:{REDIS_PORT}": metrics})
 
 
 def exporter_arguments() -> list[str]:
     """The exporter's arguments: whose figures, as whom, and none that there is a series of for each command."""
     return [
-        f"--redis.addr=redis://127.0.0.1:{REDIS_PORT}",
+        f"--redis.addr=rediss://127.0.0.1:{REDIS_PORT}",
+        f"--tls-ca-cert-file={TLS}/ca.crt",
         f"--redis.user={METRICS}",
         f"--redis.password-file={AUTH}/exporter.json",
         f"--web.listen-address=:{REDIS_METRICS_PORT}",
         "--exclude-latency-histogram-metrics",
     ]
+
+
+def asking(command: str, seconds: int) -> str:
+    """What a shell in a pod runs to ask its Redis something, as the user that may read no data.
+
+    Args:
+        command: In redis-cli's words.
+        seconds: After which it gives up.
+    """
+    client = f"redis-cli --user {METRICS} --tls --cacert {TLS}/ca.crt"
+    return f'REDISCLI_AUTH="$(cat {AUTH}/probe)" timeout {seconds} {client} {command}'
 
 
 def replication(keeper: str) -> str:

@@ -37,8 +37,7 @@ from infra.settings import ServiceSettings, Strategy
 #: as a change.
 CHART: Final = "../../../helm/service"
 
-#: File with the authority of the platform, and the variable by which OpenTelemetry is told of one.
-_CA: Final = "ca.crt"
+#: The variable by which OpenTelemetry is told of an authority.
 _TRUSTED: Final = "OTEL_EXPORTER_OTLP_CERTIFICATE"
 _MIGRATE: Final = ("python", "-m", "app.migrate")
 _WORK: Final = ("python", "-m", "app.work")
@@ -119,13 +118,13 @@ class Service(Component):
             )
         if redis_password is not None:
             urls = pulumi.Output.from_input(redis_password).apply(connections.redis_urls)
-            redis_secret = self._secret(
-                naming.REDIS_SECRET, where, {key: urls[key] for key in ("url", "cache-url")}, namespace
-            )
+            ca = pulumi.Output.from_input(config.platform.ca_certificate)
+            told = {"url": urls["url"], "cache-url": urls["cache-url"], connections.CA_KEY: ca}
+            redis_secret = self._secret(naming.REDIS_SECRET, where, told, namespace)
         access_key = GeneratedPassword("access-key", opts=self.child())
         access = {"bootstrap-key": access_key.password}
         if parts.traces is Store.MANAGED:
-            access[_CA] = pulumi.Output.from_input(config.platform.ca_certificate)
+            access[connections.CA_KEY] = pulumi.Output.from_input(config.platform.ca_certificate)
         access_secret = self._secret(naming.ACCESS_SECRET, where, access, namespace)
         switches = self._flags(where, config.settings, namespace)
         chart = Chart(
@@ -221,7 +220,11 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
                 "items": [
                     {"key": "bootstrap-key", "file": "bootstrap-key", "env": "SLIPWAY_BOOTSTRAP_KEY_FILE"},
                     # The exporter's own variable: whom to trust when spans are sent.
-                    *([{"key": _CA, "file": _CA, "env": _TRUSTED}] if parts.traces is Store.MANAGED else []),
+                    *(
+                        [{"key": connections.CA_KEY, "file": connections.CA_KEY, "env": _TRUSTED}]
+                        if parts.traces is Store.MANAGED
+                        else []
+                    ),
                 ],
             },
         ],

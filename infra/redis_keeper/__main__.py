@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event
 from types import FrameType
 
-from infra.redis_keeper import links
+from infra.redis_keeper import links, renewal
 from infra.redis_keeper.keeper import Group, introduce, round_of
 from infra.redis_keeper.wire import Access, Place
 
@@ -35,19 +35,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"the keeper does not start: {error}\n")
         return 2
-    keep(group, stop, given.alive)
+    keep(group, given.tls, stop, given.alive)
     return 0
 
 
-def keep(group: Group, stop: Event, alive: Path | None) -> None:
+def keep(group: Group, tls: Path, stop: Event, alive: Path | None) -> None:
     """Go round until `stop` is set; each new decision is one line of the log.
 
     Args:
         group: The set.
+        tls: Where the member's certificate is.
         stop: Ends it.
         alive: A file that is touched in every round, for a probe.
     """
-    last, introduced, looked = "", False, None
+    last, introduced, looked, compared = "", False, None, time.monotonic()
     while not stop.is_set():
         introduced = introduced or introduce(group)
         decision = str(round_of(group))
@@ -56,6 +57,10 @@ def keep(group: Group, stop: Event, alive: Path | None) -> None:
             last = decision
         if looked is None or time.monotonic() >= looked.at + links.EVERY:
             looked = _look_at_links(group, looked)
+        if time.monotonic() >= compared + renewal.EVERY:
+            compared = time.monotonic()
+            if (done := renewal.renew(group, tls)) is not None:
+                print(f"member {group.ordinal}: {done}", flush=True)  # noqa: T201  # its log
         if alive is not None:
             alive.touch()
         stop.wait(_EVERY)
@@ -94,7 +99,9 @@ def group_of(given: argparse.Namespace, resolve: Callable[[str], str]) -> Group:
         sentinels=sentinels,
         own_redis=Place(own, redis[ordinal].port),
         own_sentinel=Place(own, sentinels[ordinal].port),
-        access=Access(given.user if password else "", password),
+        access=Access(
+            given.user if password else "", password, authority=given.tls / renewal.FILES["tls-ca-cert-file"]
+        ),
         down_after=given.down_after,
         failover_timeout=given.failover_timeout,
     )
@@ -120,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--own-host", default="127.0.0.1", help="where this member's own Redis and Sentinel listen")
     parser.add_argument("--user", default="keeper", help="who the keeper is to Redis and Sentinel")
     parser.add_argument("--password-file", type=Path, help="its password; without one it gives none")
+    parser.add_argument("--tls", type=Path, required=True, help="folder with ca.crt and the member's own tls.crt")
     parser.add_argument("--down-after", type=int, default=5000, help="milliseconds of silence of a member that is down")
     parser.add_argument("--failover-timeout", type=int, default=5000, help="milliseconds that a failover may take")
     parser.add_argument("--alive", type=Path, help="file that is touched in every round")

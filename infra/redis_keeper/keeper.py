@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from infra.redis_keeper.decision import (
@@ -57,6 +57,11 @@ class Group:
     down_after: int = 5000
     failover_timeout: int = 5000
 
+    def ask(self, place: Place, *commands: tuple[str, ...]) -> list[Answer]:
+        """Send commands to a place; of this member's own pod nobody is asked who they are. Raises as `wire.ask`."""
+        own = place in {self.own_redis, self.own_sentinel}
+        return ask(place, replace(self.access, authority=None) if own else self.access, *commands)
+
 
 def round_of(group: Group) -> Decision:
     """Look, decide, act. What does not answer is left out; what refuses an order is asked again in the next round."""
@@ -89,7 +94,7 @@ def member(group: Group, place: Place) -> Member | None:
     """What the Redis at a place says of itself; None if it does not answer, or cannot yet."""
     try:
         # INFO before GET: a Redis that still loads answers the one and refuses the other.
-        told, pulse = ask(place, group.access, ("INFO",), ("GET", PULSE))
+        told, pulse = group.ask(place, ("INFO",), ("GET", PULSE))
     except SILENT:
         return None
     return parse_member(group.redis, str(told), None if pulse is None else str(pulse))
@@ -116,7 +121,7 @@ def facts_of(told: str) -> dict[str, str]:
 def word(group: Group, place: Place) -> Word | None:
     """What the Sentinel at a place says; None if it does not answer."""
     try:
-        (answer,) = ask(place, group.access, ("SENTINEL", "MASTER", group.name))
+        (answer,) = group.ask(place, ("SENTINEL", "MASTER", group.name))
     except RefusedError as error:
         return Word(None) if "No such master" in str(error) else None
     except SILENT:
@@ -154,7 +159,7 @@ def _beat(group: Group, own: Member) -> None:
     """
     now = max(time.time_ns() // 1_000_000, own.fresh + 1)
     with contextlib.suppress(*SILENT):
-        ask(group.own_redis, group.access, ("SET", PULSE, str(now)))
+        group.ask(group.own_redis, ("SET", PULSE, str(now)))
 
 
 def _set_priority(group: Group, *, electable: bool) -> None:
@@ -215,14 +220,14 @@ def _elect(group: Group) -> None:
     """Ask one Sentinel after the other until one elects: a Sentinel that is new knows of no replica."""
     for place in group.sentinels:
         with contextlib.suppress(*SILENT):
-            ask(place, group.access, ("SENTINEL", "FAILOVER", group.name))
+            group.ask(place, ("SENTINEL", "FAILOVER", group.name))
             return
 
 
 def order(group: Group, place: Place, *commands: tuple[str, ...]) -> bool:
     """Give orders; False, and a line of the log, if they are not taken."""
     try:
-        ask(place, group.access, *commands)
+        group.ask(place, *commands)
     except SILENT as error:
         print(f"{place.host}:{place.port} did not take {commands[0][0]} {commands[0][1]}: {error}", flush=True)  # noqa: T201  # its log
         return False

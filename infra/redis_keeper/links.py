@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from infra.redis_keeper.keeper import Group, facts_of, order
-from infra.redis_keeper.wire import SILENT, ask
+from infra.redis_keeper.wire import SILENT
 
 #: Seconds between two looks; shorter, and one failover's work would look like spinning.
 EVERY: Final = 10.0
@@ -42,7 +42,7 @@ def spins(before: Used | None, now: Used) -> bool:
 def used(group: Group, at: float) -> Used | None:
     """What this member's own Sentinel has used; None if it does not answer."""
     try:
-        (told,) = ask(group.own_sentinel, group.access, ("INFO", "cpu"))
+        (told,) = group.ask(group.own_sentinel, ("INFO", "cpu"))
     except SILENT:
         return None
     facts = facts_of(str(told))

@@ -1,8 +1,11 @@
-"""As much of Redis's protocol as the keeper needs: send words, read one answer, close."""
+"""As much of Redis's protocol as the keeper needs: send words over TLS, read one answer, close."""
 
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import BinaryIO
 
 Answer = str | int | None | list["Answer"]
@@ -43,11 +46,14 @@ class Access:
         user: Name; without one there is no password to give either.
         password: Its password.
         timeout: Seconds for a connection, and for each read.
+        authority: File with the certificate of who signs for those that it asks. Without one it does not ask who they
+            are: only for its own pod, which it must reach also with a certificate that nobody trusts any more.
     """
 
     user: str = ""
     password: str = ""
     timeout: float = 0.5
+    authority: Path | None = None
 
 
 def ask(place: Place, access: Access, *commands: Sequence[str]) -> list[Answer]:
@@ -59,11 +65,33 @@ def ask(place: Place, access: Access, *commands: Sequence[str]) -> list[Answer]:
         EOFError: The connection was closed.
     """
     wanted = [*([("AUTH", access.user, access.password)] if access.user else []), *commands]
-    with socket.create_connection((place.host, place.port), timeout=access.timeout) as connection:
+    with (
+        socket.create_connection((place.host, place.port), timeout=access.timeout) as plain,
+        trust(access.authority).wrap_socket(plain, server_hostname=place.host) as connection,
+    ):
         connection.sendall(b"".join(encoded(words) for words in wanted))
         with connection.makefile("rb") as stream:
             answers = [read(stream) for _ in wanted]
     return answers[len(wanted) - len(commands) :]
+
+
+def trust(authority: Path | None) -> ssl.SSLContext:
+    """What a certificate is judged by; the file is read again once it has changed.
+
+    Raises:
+        OSError: The file cannot be read, or holds no certificate.
+    """
+    return _trust(authority, authority.stat().st_mtime_ns if authority else 0)
+
+
+@lru_cache(maxsize=2)
+def _trust(authority: Path | None, _changed: int) -> ssl.SSLContext:
+    if authority is not None:
+        return ssl.create_default_context(cafile=authority)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def encoded(words: Sequence[str]) -> bytes:

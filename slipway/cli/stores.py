@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, final
 
 from infra import naming
+from infra.components import redis_files
 from infra.naming import Environment, Namespace
 from infra.redis_keeper.keeper import facts_of
 from slipway.node.errors import NodeError
@@ -16,7 +17,7 @@ NAMESPACE: Final = f"--namespace={Namespace.DATA.value}"
 #: What the operator calls a cluster that nothing is wrong with (its `status.phase`).
 _HEALTHY: Final = "Cluster in healthy state"
 _SWITCHOVER: Final = "Switchover in progress"
-_INFO: Final = 'REDISCLI_AUTH="$(cat /run/secrets/redis/probe)" redis-cli --user metrics INFO'
+_INFO: Final = redis_files.asking("INFO", 5)
 #: A database that each Postgres has.
 _EVERYWHERE: Final = "postgres"
 #: A message of the service that is due only in an hour, and how it is found again.

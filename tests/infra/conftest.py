@@ -85,10 +85,18 @@ class Cloud(pulumi_mocks.Mocks):
                     "address_range": "10.0.0.200-10.0.0.250",
                     "storage_class": "standard",
                 }
-            case "Service" if args.inputs.get("spec", {}).get("type") == "LoadBalancer":
-                return {"status": {"loadBalancer": {"ingress": [{"ip": ADDRESS}]}}}
+            case "Service":
+                return self._of_service(args)
             case _:
                 return {}
+
+    @staticmethod
+    def _of_service(args: pulumi_mocks.MockResourceArgs) -> dict[str, Any]:
+        spec = args.inputs.get("spec", {})
+        outputs = {"spec": {"clusterIP": f"address-of-{args.name}", **spec}}
+        if spec.get("type") == "LoadBalancer":
+            outputs["status"] = {"loadBalancer": {"ingress": [{"ip": ADDRESS}]}}
+        return outputs
 
     @staticmethod
     def _of_aws(args: pulumi_mocks.MockResourceArgs) -> dict[str, Any]:

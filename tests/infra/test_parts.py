@@ -114,6 +114,7 @@ def test_a_service_is_told_of_all_that_is_managed():
             "items": [
                 {"key": "url", "file": "redis-url", "env": "SLIPWAY_REDIS_URL_FILE"},
                 {"key": "cache-url", "file": "cache-url", "env": "SLIPWAY_CACHE_URL_FILE"},
+                {"key": "ca.crt", "file": "redis-ca.crt", "env": "SLIPWAY_REDIS_CA_FILE"},
             ],
         },
     ]
@@ -134,7 +135,7 @@ def test_a_service_is_told_of_what_is_elsewhere():
         postgres=Store.EXTERNAL,
         postgres_external=ExternalPostgres(**POSTGRES, replica_url_key="read"),
         redis=Store.EXTERNAL,
-        redis_external=ExternalRedis(**REDIS),
+        redis_external=ExternalRedis(**REDIS, ca_key="authority"),
     )
     assert connections.mounts(parts) == (
         Mount(
@@ -144,7 +145,13 @@ def test_a_service_is_told_of_what_is_elsewhere():
                 "read": (("replica-url", "SLIPWAY_REPLICA_URL_FILE"),),
             },
         ),
-        Mount("main-redis", {"url": (("redis-url", "SLIPWAY_REDIS_URL_FILE"),)}),
+        Mount(
+            "main-redis",
+            {
+                "url": (("redis-url", "SLIPWAY_REDIS_URL_FILE"),),
+                "authority": (("redis-ca.crt", "SLIPWAY_REDIS_CA_FILE"),),
+            },
+        ),
     )
     assert connections.openings(parts) == [
         {"network": "192.0.2.0/24", "ports": [5432]},

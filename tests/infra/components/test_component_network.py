@@ -3,7 +3,10 @@
 import pulumi
 
 from infra.components import network
-from infra.components.redis import Redis, RedisConfig, RedisPasswords
+from infra.components.certificates import GivenAuthority
+from infra.components.redis import Redis
+from infra.components.redis_pods import RedisConfig, RedisPasswords
+from infra.labels import selector
 from infra.profiles import PROFILES, ProfileName
 
 
@@ -26,7 +29,11 @@ def test_redis_is_reached_by_services_and_by_its_own_members_and_by_nobody_else(
         namespace = pulumi.CustomResource("kubernetes:core/v1:Namespace", "data", {})
         small = PROFILES[ProfileName.SMALL]
         passwords = RedisPasswords("service", "keeper", "metrics")
-        Redis("redis", RedisConfig(namespace, "redis@sha256:0", "python@sha256:0", small, "standard", passwords, 10))
+        authority = GivenAuthority("authority", "key")
+        Redis(
+            "redis",
+            RedisConfig(namespace, "redis@sha256:0", "python@sha256:0", small, "standard", passwords, authority, 10),
+        )
 
     run = deploy(program)
     services = {
@@ -37,7 +44,7 @@ def test_redis_is_reached_by_services_and_by_its_own_members_and_by_nobody_else(
         }
     }
     redis, sentinel = ({"port": port, "protocol": "TCP"} for port in (6379, 26379))
-    members = run.one("kubernetes:apps/v1:StatefulSet").inputs["spec"]["selector"]
+    members = {"matchLabels": selector("redis")}
     rules = run.one("kubernetes:networking.k8s.io/v1:NetworkPolicy", "redis").inputs["spec"]
     assert rules["ingress"] == [
         {"from": [services], "ports": [redis, sentinel]},

@@ -24,7 +24,7 @@ COMMON = {
     "kubernetes:apps/v1:StatefulSet": 1,
     "kubernetes:core/v1:ConfigMap": 5,
     "kubernetes:core/v1:Namespace": 3,
-    "kubernetes:core/v1:Secret": 3,
+    "kubernetes:core/v1:Secret": 5,
     "kubernetes:core/v1:Service": 7,
     "kubernetes:core/v1:ServiceAccount": 2,
     "kubernetes:networking.k8s.io/v1:IngressClass": 1,
@@ -37,7 +37,7 @@ COMMON = {
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": 1,
     "kubernetes:scheduling.k8s.io/v1:PriorityClass": 4,
     "pulumi-python:dynamic/slipway:GeneratedAuthority": 1,
-    "pulumi-python:dynamic/slipway:GeneratedCertificate": 1,
+    "pulumi-python:dynamic/slipway:GeneratedCertificate": 3,
     "pulumi-python:dynamic/slipway:GeneratedPassword": 3,
 }
 METALLB = {

@@ -79,8 +79,9 @@ def test_the_service_is_told_where_its_database_is_by_files_only(run):
     assert access["stringData"] == {"bootstrap-key": "plain-password-of-access-key"}
     sentinels = ",".join(f"redis-{number}.data.svc.cluster.local:26379" for number in range(3))
     assert redis["stringData"] == {
-        "url": f"redis+sentinel://service:plain-redis@{sentinels}/state/0",
-        "cache-url": "redis://service:plain-redis@redis-cache.data.svc.cluster.local:6379/0",
+        "url": f"rediss+sentinel://service:plain-redis@{sentinels}/state/0",
+        "cache-url": "rediss://service:plain-redis@redis-cache.data.svc.cluster.local:6379/0",
+        "ca.crt": "certificate",
     }
 
 

@@ -1,4 +1,4 @@
-"""Real redis-servers, Sentinels and keepers on loopback, with the files that pods get."""
+"""Real redis-servers, Sentinels and keepers on loopback, with the files that pods get; all of them speak TLS."""
 
 import shutil
 import signal
@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from infra import tls
 from infra.components import redis_files
 from infra.redis_keeper.wire import SILENT, Access, Place, ask
 
@@ -47,11 +49,34 @@ class RedisSet:
         ports = free_ports(2 * SIZE)
         self.redis, self.sentinels = ports[:SIZE], ports[SIZE:]
         self.processes = {}
+        self.authority = tls.authority("Slipway test", days=3650, now=datetime.now(UTC))
+        self.certificate = self.signed()
+        for n in range(SIZE):
+            self.mount(n)
         for n in range(SIZE):
             self.write_files(n)
 
     def place(self, n):
         return self.folder / str(n)
+
+    def signed(self):
+        """A new certificate for the members, by the authority as it is now."""
+        names = ("localhost", "127.0.0.1", "127.0.0.2")
+        return tls.server(names, self.authority, days=398, now=datetime.now(UTC))
+
+    def tls(self, n):
+        return self.place(n) / "tls"
+
+    def mount(self, n):
+        """Put the certificate where a member finds it, all files at once, as a kubelet does."""
+        made = self.place(n) / f"tls-{time.monotonic_ns()}"
+        made.mkdir(parents=True)
+        (made / "ca.crt").write_text(self.authority.certificate)
+        (made / "tls.crt").write_text(self.certificate.certificate)
+        (made / "tls.key").write_text(self.certificate.private_key)
+        link = made.with_suffix(".link")
+        link.symlink_to(made)
+        link.replace(self.tls(n))
 
     def write_files(self, n):
         place = self.place(n)
@@ -62,12 +87,13 @@ class RedisSet:
         (auth / "sentinel.acl").write_text(redis_files.sentinel_users(PASSWORD, PASSWORD))
         (auth / "replication.conf").write_text(redis_files.replication(PASSWORD))
         (auth / "keeper").write_text(PASSWORD)
-        text = redis_files.state_configuration("64mb") + f"port {self.redis[n]}\nbind {self.bound}\n"
+        text = redis_files.state_configuration("64mb") + f"tls-port {self.redis[n]}\nbind {self.bound}\n"
         (place / "redis.conf").write_text(self.moved(n, text))
 
     def moved(self, n, text):
         place = self.place(n)
-        return text.replace(redis_files.AUTH, str(place / "auth")).replace(redis_files.DATA, str(place))
+        moved = text.replace(redis_files.TLS, str(self.tls(n))).replace(redis_files.AUTH, str(place / "auth"))
+        return moved.replace(redis_files.DATA, str(place))
 
     def command(self, kind, n):
         place = self.place(n)
@@ -84,6 +110,7 @@ class RedisSet:
                     *(sys.executable, "-m", "infra.redis_keeper", "--name", "state", "--ordinal", f"redis-{n}"),
                     *("--redis", redis, "--sentinels", sentinels, "--password-file", str(place / "auth/keeper")),
                     *("--down-after", str(DOWN_AFTER), "--failover-timeout", "4000", "--alive", str(place / "alive")),
+                    *("--tls", str(self.tls(n))),
                 ]
 
     def start(self, kind, n):
@@ -124,6 +151,8 @@ class RedisSet:
             port=self.redis[n],
             username=user,
             password=PASSWORD,
+            ssl=True,
+            ssl_ca_data=self.authority.certificate,
             socket_timeout=2,
             socket_connect_timeout=1,
             retry=Retry(NoBackoff(), 0),
@@ -155,10 +184,23 @@ class RedisSet:
         with self.client(masters[0]) as client:
             return masters[0] if client.info("replication")["min_slaves_good_slaves"] else None
 
+    def restart_ended(self, kind):
+        """Start again what has ended by itself, as a kubelet does."""
+        for n in range(SIZE):
+            process = self.processes.get((kind, n))
+            if process is not None and process.poll() is not None:
+                del self.processes[kind, n]
+                self.start(kind, n)
+
+    def access(self, n):
+        return Access("service", PASSWORD, 2, self.tls(n) / "ca.crt")
+
+    def words(self):
+        return [self.ask_sentinel(n, "SENTINEL", "MASTER", "state") for n in range(SIZE)]
+
     def ask_sentinel(self, n, *words):
-        access = Access("service", PASSWORD, 2)
         try:
-            return ask(Place("127.0.0.1", self.sentinels[n]), access, words)[0]
+            return ask(Place("127.0.0.1", self.sentinels[n]), self.access(n), words)[0]
         except SILENT:
             return None
 

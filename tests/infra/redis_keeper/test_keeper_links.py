@@ -68,7 +68,8 @@ def test_connections_of_a_sentinel_that_spins_are_made_anew(tmp_path, network, m
     rule = ("OUTPUT", "-d", made.host, "-p", "tcp", "--dport", port, "-j", "REJECT")
 
     def told(n):
-        asked = ("redis-cli", "--user", "keeper", "-p", str(made.sentinels[n]), "SENTINEL", "MASTER", "state")
+        asked = ("redis-cli", "--tls", "--cacert", str(made.tls(n) / "ca.crt"), "--user", "keeper")
+        asked = (*asked, "-p", str(made.sentinels[n]), "SENTINEL", "MASTER", "state")
         done = subprocess.run(
             [*network, *asked],
             capture_output=True,

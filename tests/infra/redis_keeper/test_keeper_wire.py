@@ -1,15 +1,20 @@
 """The few words of Redis's protocol that the keeper speaks, and what it makes of answers and of its command line."""
 
 import io
+import os
 import socket
+import ssl
 import threading
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra import tls
 from infra.redis_keeper import __main__ as program
-from infra.redis_keeper import wire
+from infra.redis_keeper import keeper, wire
 from infra.redis_keeper.decision import Member, Word
 from infra.redis_keeper.keeper import parse_member, parse_word
 from infra.redis_keeper.wire import Access, Place, RefusedError
@@ -56,6 +61,28 @@ def test_a_refusal_is_an_error_and_a_stranger_is_refused():
         wire.read(io.BytesIO(b"HTTP/1.1 400 Bad Request\r\n"))
 
 
+def test_its_own_pod_is_reached_whatever_it_shows_and_nobody_else(monkeypatch):
+    asked = []
+    monkeypatch.setattr(keeper, "ask", lambda place, access, *_commands: asked.append((place, access.authority)))
+    own, other = Place("127.0.0.1", 1), Place("10.0.0.2", 1)
+    authority = Path("/tls/ca.crt")
+    group = keeper.Group("state", 0, (), (), own, Place("127.0.0.1", 2), Access(authority=authority))
+    for place in (own, group.own_sentinel, other):
+        group.ask(place, ("PING",))
+    assert asked == [(own, None), (group.own_sentinel, None), (other, authority)]
+
+
+def test_an_authority_is_read_again_once_it_has_changed(tmp_path):
+    file = tmp_path / "ca.crt"
+
+    def write(name, nanoseconds):
+        file.write_text(tls.authority(name, days=10, now=datetime.now(UTC)).certificate)
+        os.utime(file, ns=(nanoseconds, nanoseconds))
+        return [dict(it[0] for it in found["subject"])["commonName"] for found in wire.trust(file).get_ca_certs()]
+
+    assert (write("one", 1), write("other", 2)) == (["one"], ["other"])
+
+
 def test_nobody_listening_and_nobody_answering_are_silence():
     with socket.create_server(("127.0.0.1", 0)) as server:
         place = Place("127.0.0.1", server.getsockname()[1])
@@ -65,12 +92,19 @@ def test_nobody_listening_and_nobody_answering_are_silence():
         wire.ask(place, Access(), ("PING",))
 
 
-def test_the_password_goes_first_and_its_answer_is_not_handed_on():
+def test_the_password_goes_first_and_its_answer_is_not_handed_on(tmp_path):
     heard = []
+    now = datetime.now(UTC)
+    authority = tls.authority("Slipway test", days=10, now=now)
+    pair = tls.server(["127.0.0.1"], authority, days=9, now=now)
+    (tmp_path / "ca.crt").write_text(authority.certificate)
+    (tmp_path / "pair.pem").write_text(pair.private_key + pair.certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "pair.pem")
 
     def answer(server):
-        connection, _ = server.accept()
-        with connection:
+        plain, _ = server.accept()
+        with context.wrap_socket(plain, server_side=True) as connection:
             heard.append(connection.recv(1000))
             connection.sendall(b"+OK\r\n+PONG\r\n")
 
@@ -78,7 +112,7 @@ def test_the_password_goes_first_and_its_answer_is_not_handed_on():
         thread = threading.Thread(target=answer, args=(server,))
         thread.start()
         place = Place("127.0.0.1", server.getsockname()[1])
-        assert wire.ask(place, Access("keeper", "secret", 5), ("PING",)) == ["PONG"]
+        assert wire.ask(place, Access("keeper", "secret", 5, tmp_path / "ca.crt"), ("PING",)) == ["PONG"]
         thread.join()
     assert heard == [wire.encoded(("AUTH", "keeper", "secret")) + wire.encoded(("PING",))]
 
@@ -123,7 +157,13 @@ def test_a_word_is_what_a_sentinel_says(flags, ip, expected):
 
 
 def given_arguments(**values):
-    defaults = {"name": "state", "ordinal": "redis-1", "redis": "a:1,b:1,c:1", "sentinels": "a:2,b:2,c:2"}
+    defaults = {
+        "name": "state",
+        "ordinal": "redis-1",
+        "redis": "a:1,b:1,c:1",
+        "sentinels": "a:2,b:2,c:2",
+        "tls": "/tls",
+    }
     return [f"--{key.replace('_', '-')}={value}" for key, value in (defaults | values).items()]
 
 
@@ -133,7 +173,7 @@ def test_the_command_line_makes_a_group(tmp_path):
     group = program.group_of(given, {"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}.__getitem__)
     assert (group.ordinal, group.redis[1], group.sentinels[2]) == (1, Place("10.0.0.2", 1), Place("10.0.0.3", 2))
     assert (group.own_redis, group.own_sentinel) == (Place("127.0.0.1", 1), Place("127.0.0.1", 2))
-    assert (group.access.user, group.access.password) == ("keeper", "secret")
+    assert group.access == Access("keeper", "secret", authority=Path("/tls/ca.crt"))
 
 
 @pytest.mark.parametrize(
