@@ -54,7 +54,7 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
     database = Database(settings, turns)
     # Counts of requests may be lost as what is cached may: they are beside it, not among what must be kept.
     cache_url_file = settings.cache_url_file or settings.redis_url_file
-    redis = None if cache_url_file is None else connect(cache_url_file, settings.redis_ca_file, settings.threads)
+    redis = None if cache_url_file is None else connect(cache_url_file, settings.threads, settings.redis_ca_file)
     attach(
         app,
         Parts(

@@ -28,7 +28,7 @@ def warmed(settings: Settings, database: Database, rows: int) -> dict[str, int]:
     url_file = settings.cache_url_file or settings.redis_url_file
     if url_file is None:
         raise SettingsError("SLIPWAY_CACHE_URL_FILE: there is no cache to fill; mount its address and name the file")
-    with connect(url_file, settings.redis_ca_file, 1) as client:
+    with connect(url_file, 1, settings.redis_ca_file) as client:
         cache = Cache(client, settings.environment, CollectorRegistry())
         return {f"{kind.name}s": warm(database, cache, kind, rows) for kind in (USERS, COURSES)}
 

@@ -38,7 +38,7 @@ _POLLS, _POLL_SECONDS = 10, 0.01
 Value = dict[str, Any]
 
 
-def connect(url_file: Path, authority: Path | None, connections: int) -> Redis:
+def connect(url_file: Path, connections: int, authority: Path | None = None) -> Redis:
     """Return a client that gives up at once instead of retrying: what waits for a cache needs no cache."""
     return redis_places.connect(
         read_redis_url(url_file),

@@ -279,6 +279,21 @@ def test_requests_go_on_and_the_message_arrives_while_the_master_changes(watched
     parts_of(app).cache._client.close()
 
 
+@pytest.mark.parametrize(("authority", "cached"), [("ca.crt", True), ("other.crt", False)])
+def test_the_service_believes_whom_its_settings_name(watched_by_tls, signed, settings, authority, cached):
+    near = signed / "near"
+    near.write_text(f"rediss://127.0.0.1:{watched_by_tls.redis[0]}/0")
+    chosen = settings.model_copy(update={"cache_url_file": near, "redis_ca_file": signed / authority})
+    app = create_app(chosen, CollectorRegistry())
+    user = {"name": "Ann", "email": f"{authority}@example.test"}
+    location = app.test_client().post("/v1/users", json=user).headers["Location"]
+    assert app.test_client().get(location).status_code == 200
+    with redis_places.connect(near.read_text(), signed / "ca.crt") as client:
+        assert bool(client.keys("payload:*user*")) == cached
+    parts_of(app).database.close()
+    parts_of(app).cache._client.close()
+
+
 def test_the_cache_may_be_another_redis(settings, redis_server, tmp_path, unused_port):
     away, near = tmp_path / "away", tmp_path / "near"
     away.write_text(f"redis://127.0.0.1:{unused_port()}/0")
