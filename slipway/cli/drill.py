@@ -25,6 +25,7 @@ from slipway.cli.restored import PostgresDatabases
 from slipway.cli.screen import console
 from slipway.cli.smoke import plan_for, running_service, write_ca
 from slipway.node.stock import Stock
+from slipway.proof.catalogue import USUAL_RATE, minutes
 from slipway.proof.clock import SystemClock
 from slipway.proof.drill import Runner
 from slipway.proof.drills import catalogue
@@ -60,7 +61,9 @@ def list_(as_json: bool) -> None:
 @click.argument("name", type=click.Choice([it.name for it in catalogue().listed()]))
 @cluster_option
 @environment_option
-@click.option("--rate", type=click.IntRange(1, 10_000), default=200, show_default=True, help="Requests per second.")
+@click.option(
+    "--rate", type=click.IntRange(1, 10_000), default=USUAL_RATE, show_default=True, help="Requests per second."
+)
 @click.option(
     "--requests",
     type=click.IntRange(1_000, 10_000_000),
@@ -93,11 +96,11 @@ def run(name: str, cluster: str, environment: str, *, rate: int, requests: int, 
             surroundings(cluster, where, plan, Stock(), lambda: renew(tools, cluster, (), progress)), requests=requests
         )
         known = catalogue().get(name)
-        progress.step(f"{name}: {known.about} About {known.minutes} minutes.")
-        drill = known.build(live)
+        drill = made = known.build(live)
         if times is not None:
-            drill = replace(drill, shape=replace(drill.shape, times=times))
-        outcome = Runner(SystemClock(), k6.start, FOLDER).run(drill)
+            drill = replace(made, shape=replace(made.shape, times=times))
+        progress.step(f"{name}: {known.about} About {minutes(known, made, drill)} minutes.")
+        outcome = Runner(SystemClock(), k6.start, FOLDER, progress).run(drill)
     show(outcome.report, reports.write(outcome.report, sections=outcome.sections))
 
 

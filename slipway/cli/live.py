@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Final, final
 
 from infra import naming
@@ -20,12 +21,20 @@ from slipway.node.kube import Kubectl as NodeKubectl
 from slipway.node.spec import ClusterSpec
 from slipway.node.supplies import Supplies
 from slipway.proof.kube import Kubectl
-from slipway.proof.surroundings import Place, Surroundings
+from slipway.proof.surroundings import Place, Surroundings, present
 from slipway.proof.users import Users, Way
 
 RUN_SECONDS: Final = 60
 #: HAProxy and its controller, which are one container.
 INGRESS: Final = Place(naming.Namespace.INGRESS.value, {"app.kubernetes.io/name": naming.INGRESS}, "haproxy-ingress")
+#: What else is looked at, as far as a platform has it.
+OTHERS: Final = MappingProxyType(
+    {
+        "postgres": Place(naming.Namespace.DATA.value, {"cnpg.io/cluster": naming.POSTGRES}, "postgres"),
+        "redis": Place(naming.Namespace.DATA.value, {"app.kubernetes.io/name": naming.REDIS}, "redis"),
+        "postgres-operator": Place(naming.Namespace.POSTGRES_OPERATOR.value, OPERATOR_PODS, OPERATOR_CONTAINER),
+    }
+)
 
 
 @final
@@ -61,8 +70,15 @@ class EmbeddedNodes:
         kill(self._spec)
 
     def start_all(self) -> None:
-        """Start it as `slipway up` does, and wait until its nodes are Ready."""
-        create(self._spec, self._supplies, lambda _text: None)
+        """Start it as `slipway up` does, and wait until its nodes are Ready.
+
+        With everything on its nodes starting at once a small machine may take longer than a new cluster, which has
+        nothing on them: the same is run once more then, as the message asks for.
+        """
+        try:
+            create(self._spec, self._supplies, lambda _text: None)
+        except NodeError:
+            create(self._spec, self._supplies, lambda _text: None)
 
 
 def surroundings(
@@ -87,11 +103,13 @@ def surroundings(
         return run_kubectl(spec, supplies, *words)
 
     administrator = NodeKubectl(supplies.binary("kubectl"), spec.home / "admin.kubeconfig")
-    postgres = PostgresStore(administrator)
+    kube = Kubectl(supplies.binary("kubectl"), spec.home / "admin.kubeconfig")
+    others = present(kube, OTHERS)
+    postgres = PostgresStore(administrator) if "postgres" in others else None
     colour = stable_colour(kubectl, environment.value)
     way = Way(base_url=plan.base_url, host=plan.host, ca=plan.ca, address=plan.address, token=token)
     return Surroundings(
-        kube=Kubectl(supplies.binary("kubectl"), spec.home / "admin.kubeconfig"),
+        kube=kube,
         on_node=on_node(spec),
         on_machine=on_machine,
         nodes=EmbeddedNodes(spec, supplies),
@@ -101,15 +119,11 @@ def surroundings(
         connect=lambda: Users(way),
         without_protection=unprotected.service(kubectl, environment.value, colour),
         without_ingress_drain=unprotected.ingress(kubectl),
-        others={
-            "postgres": Place(naming.Namespace.DATA.value, {"cnpg.io/cluster": naming.POSTGRES}, "postgres"),
-            "redis": Place(naming.Namespace.DATA.value, {"app.kubernetes.io/name": naming.REDIS}, "redis"),
-            "postgres-operator": Place(naming.Namespace.POSTGRES_OPERATOR.value, OPERATOR_PODS, OPERATOR_CONTAINER),
-        },
-        redis=RedisStore(administrator),
+        others=others,
+        redis=RedisStore(administrator) if "redis" in others else None,
         postgres=postgres,
         certificate=IngressCertificate(administrator, plan.address or "", plan.host or "", renew),
-        messages=ServiceMessages(postgres, environment),
+        messages=ServiceMessages(postgres, environment) if postgres else None,
     )
 
 

@@ -1,10 +1,12 @@
 """Making, finding and removing a cluster."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -66,6 +68,7 @@ def create(spec: ClusterSpec, supplies: Supplies, progress: Progress = print) ->
             machine.switch_on(spec, node)
         supervise.start(spec)
         supervise.start_machine(spec, spec.control_plane.name)
+        wait(spec, "the registry", lambda: _listens(spec.registry_address))
         registry = _push_images(spec, supplies, progress)
         kubectl = kubectl_of(spec, supplies)
         wait(spec, "the API server", kubectl.ready)
@@ -214,6 +217,14 @@ def locked(name: str) -> Generator[None]:
         except BlockingIOError:
             raise NodeError(f"another process is changing cluster {name!r} ({path} is locked); wait for it") from None
         yield
+
+
+def _listens(address: str) -> bool:
+    """Whether anybody takes connections at host:port."""
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=3.0):
+        return True
+    return False
 
 
 def _diagnosis(spec: ClusterSpec) -> str:

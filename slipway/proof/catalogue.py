@@ -1,12 +1,19 @@
 """What `slipway drill list` shows and `slipway drill NAME` runs."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from slipway.proof.surroundings import ENOUGH
+
 if TYPE_CHECKING:
     from slipway.proof.drill import Drill
     from slipway.proof.surroundings import Surroundings
+
+
+#: Requests per second of a drill that is asked for without a rate.
+USUAL_RATE: Final = 200
 
 
 class UnknownDrillError(KeyError):
@@ -26,7 +33,7 @@ class DrillInfo:
         about: one line: what goes wrong and what must hold.
         bars: the bars in words.
         controls: the negative controls in words; without one that fails, the drill proves nothing.
-        minutes: how long it takes, roughly, with its controls.
+        minutes: how long it takes, roughly, with its controls, as it is made and at `USUAL_RATE`.
         build: ties it to a cluster.
     """
 
@@ -36,6 +43,28 @@ class DrillInfo:
     controls: tuple[str, ...]
     minutes: int
     build: "Callable[[Surroundings], Drill]"
+
+
+def minutes(info: DrillInfo, made: "Drill", asked: "Drill") -> int:
+    """How long a drill takes, roughly, if it is asked for with another rate, other counts, or fewer faults.
+
+    Args:
+        info: the drill.
+        made: as it is made, with its usual number of faults.
+        asked: as it is to run.
+    """
+    counts = made.limits.requests > 1
+    usual = _spread(made, ENOUGH / USUAL_RATE if counts else 0.0)
+    now = _spread(asked, asked.limits.requests / asked.plan.rate if counts else 0.0)
+    return max(1, math.ceil(info.minutes + (now - usual) / 60.0))
+
+
+def _spread(drill: "Drill", load: float) -> float:
+    """Seconds of all faults, or of the load over which they are spread, if that is longer.
+
+    A fault takes a fourth of what it may: 20 kills that may take 300 s each take 25 minutes.
+    """
+    return max(drill.shape.times * (drill.shape.hold + drill.shape.recovered_within / 4.0), load)
 
 
 class Catalogue:

@@ -77,6 +77,18 @@ class Drill:
     without_protection: Fault | None = None
 
 
+class Account(Protocol):
+    """Tells a person what is done and waited for; `slipway.cli.progress.Progress` is one."""
+
+    def step(self, text: str) -> None:
+        """Something new is being done."""
+        ...
+
+    def detail(self, text: str) -> None:
+        """A finer step of it."""
+        ...
+
+
 class BeginLoad(Protocol):
     """Starts k6; `loadtests.k6.start` is one."""
 
@@ -101,12 +113,14 @@ class Runner:
         clock: waits and tells the time.
         begin: starts k6.
         folder: where journals are kept; a file for each ledger.
+        account: tells how far it is.
     """
 
-    def __init__(self, clock: Clock, begin: BeginLoad, folder: Path) -> None:
+    def __init__(self, clock: Clock, begin: BeginLoad, folder: Path, account: Account) -> None:
         self._clock = clock
         self._begin = begin
         self._folder = folder
+        self._account = account
 
     def run(self, drill: Drill) -> Outcome:
         """The drill, then its controls. Every fault is healed, also when something breaks.
@@ -132,6 +146,7 @@ class Runner:
         taken = Taken(drill.shape.times)
         seconds = max(drill.shape.longest, requests / drill.plan.rate)
         plan = replace(drill.plan, min_requests=requests, duration=seconds)
+        self._account.step(f"{label}: load of {plan.rate} requests per second")
         try:
             with contextlib.ExitStack() as stack:
                 load = stack.enter_context(
@@ -142,13 +157,16 @@ class Runner:
                     stack.enter_context(ledger)
                 reader = None if drill.own is None else stack.enter_context(Reader(drill.own))
                 self._inject_all(drill, timeline, load, taken, requests)
+                self._account.step(f"load to its end, at least {requests:,} requests")
                 taken.load = load.finish()
                 if reader is not None:
                     taken.own = reader.found()
                 if ledger is not None:
+                    self._account.step(f"reading {ledger.written():,} writes of the ledger back")
                     with timeline.span("read the ledger back"):
                         taken.book = ledger.close_book()
                 if drill.messages is not None and drill.limits.undelivered is not None:
+                    self._account.step("waiting for every message to be delivered")
                     with timeline.span("wait for every message"):
                         taken.undelivered = self._undelivered(drill.messages)
         except UnhealedError:
@@ -161,14 +179,18 @@ class Runner:
         """One after the other, spread over the load: more of its requests are then near a fault."""
         begin, apart = self._clock.steady(), requests / drill.plan.rate / drill.shape.times
         for number in range(drill.shape.times):
+            self._account.detail(f"load before fault {number + 1} of {drill.shape.times}")
             load.flow(begin + number * apart - self._clock.steady())
             load.check()
             fault = drill.next_fault(number)
+            self._account.step(f"fault {number + 1} of {drill.shape.times}: {fault.name}")
             taken.changed_at.append(self._clock.now().timestamp())
             with injected(fault, timeline):
                 if drill.shape.hold > 0:
+                    self._account.detail(f"{fault.name}, for {drill.shape.hold:g} s")
                     self._clock.wait(drill.shape.hold)
                     taken.changed_at.append(self._clock.now().timestamp())
+                self._account.detail(f"{fault.name}: undoing it")
             healed = self._clock.steady()
             try:
                 if drill.leads is not None:
@@ -183,6 +205,7 @@ class Runner:
             timeline.mark("ready again")
 
     def _until(self, drill: Drill, done: Callable[[], bool], what: str, every: float = _LOOK_EVERY) -> float:
+        self._account.detail(f"waiting for {what}")
         return wait_until(self._clock, done, what=what, within=drill.shape.recovered_within, every=every)
 
     def _undelivered(self, messages: Messages) -> int:
@@ -218,6 +241,7 @@ class Runner:
     def _load_control(self, drill: Drill, protection: Fault) -> Bar:
         """The same faults without protection, on as few requests as they take: failures must show."""
         what, timeline = f"failures show under {protection.name}", Timeline(self._clock)
+        self._account.step(f"control: {protection.name}")
         try:
             with injected(protection, timeline):
                 self._until(drill, drill.ready, "all to be ready for the control")
@@ -232,6 +256,7 @@ class Runner:
 
     def _ledger_control(self, connect: Callable[[], Records]) -> Bar:
         what = "a discarded acknowledged write is found lost"
+        self._account.step(f"control: {what}")
         try:
             finding = control(connect, self._clock)
         except Exception as error:  # noqa: BLE001 -- a control that breaks is a control without an answer
@@ -240,6 +265,7 @@ class Runner:
 
     def _own_control(self, drill: Drill, connect: Callable[[], OwnRecords]) -> Bar:
         what = "a read without its token misses the write"
+        self._account.step(f"control: {what}")
         try:
             found = read_without_token(connect, drill.next_fault(0), Timeline(self._clock))
             self._until(drill, drill.ready, "all to be ready after the control")

@@ -1,7 +1,6 @@
 """Drills of stateless parts, nodes, the control plane and the whole cluster. Bars are those of the design."""
 
 from dataclasses import replace
-from typing import Final
 
 from slipway.proof import certificate_drill, data_drills, member_drills
 from slipway.proof.bars import Limits
@@ -10,14 +9,15 @@ from slipway.proof.drill import Drill, Shape
 from slipway.proof.faults import DRAIN_WITHIN, DeletePod, Fault, KillContainer, Switch, drained
 from slipway.proof.surroundings import (
     ENOUGH,
+    LOST_FOR,
     Restart,
     Surroundings,
     all_back,
+    all_lead,
+    all_pods,
     busiest_node,
     victim,
 )
-
-_LOST_FOR: Final = 20.0  # seconds that connections may hang on a lost node, twice the answer limit
 
 
 def _pod_deleted(surroundings: Surroundings) -> Drill:
@@ -87,7 +87,7 @@ def _node_lost(surroundings: Surroundings) -> Drill:
     return Drill(
         name="node-lost",
         # Enough connections that some are free when the service is back: a lost one is held until the answer limit.
-        plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, _LOST_FOR), unkeyed_apart=True),
+        plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, LOST_FOR), unkeyed_apart=True),
         limits=Limits(
             requests=1, failed=None, unkeyed_failed=None, reads_stall=15.0, writes_stall=30.0, recovery=30.0, lost=0
         ),
@@ -113,15 +113,22 @@ def _control_plane(surroundings: Surroundings) -> Drill:
 
 
 def _cold_restart(surroundings: Surroundings) -> Drill:
-    nodes = surroundings.nodes
-    fault = Switch("kill every process of the cluster", nodes.stop_all, nodes.start_all)
+    """What the API says of pods after the restart is what it knew before, until each kubelet has told anew."""
+    kube, nodes = surroundings.kube, surroundings.nodes
+    restarted, back = Restart(kube), all_back(surroundings)
+    places = (surroundings.app, surroundings.ingress, *surroundings.others.values())
+
+    def next_fault(_number: int) -> Fault:
+        restarted.expect(*(pod for place in places for pod in all_pods(kube, place)))
+        return Switch("kill every process of the cluster", nodes.stop_all, nodes.start_all)
+
     return Drill(
         name="cold-restart",
-        plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, _LOST_FOR), unkeyed_apart=True),
+        plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, LOST_FOR), unkeyed_apart=True),
         limits=Limits(requests=1, failed=None, unkeyed_failed=None, lost=0),
         shape=Shape(recovered_within=900.0),
-        next_fault=lambda _number: fault,
-        ready=all_back(surroundings),
+        next_fault=next_fault,
+        ready=lambda: restarted.seen() and back() and all_lead(surroundings),
         connect=surroundings.connect,
     )
 

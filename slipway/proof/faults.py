@@ -8,10 +8,11 @@ from typing import Final, Protocol
 from slipway.proof.kube import Kube, OnMachine, OnNode, Pod
 from slipway.proof.timeline import Kind, Timeline
 
-# Every process whose cgroup path names the container, as lines of "pid parent". The id is an argument, never text.
+# Every process whose cgroup path names the container, as lines of "pid number", where the number is what the process is
+# called inside. The container's id is an argument, never text.
 _PROCESSES: Final = (
     'for p in $(grep -l "$1" /proc/[0-9]*/cgroup 2>/dev/null); do '
-    "awk '/^Pid:/{p=$2} /^PPid:/{print p, $2; exit}' \"${p%/cgroup}/status\" 2>/dev/null; done; true"
+    "awk '/^Pid:/{p=$2} /^NSpid:/{print p, (NF>2)?$3:$2; exit}' \"${p%/cgroup}/status\" 2>/dev/null; done; true"
 )
 # Their names, as lines of "pid name"; one that has ended meanwhile is passed over.
 _NAMES: Final = 'for p in "$@"; do printf "%s %s\\n" "$p" "$(cat /proc/$p/comm 2>/dev/null)"; done; true'
@@ -67,21 +68,23 @@ def injected(fault: Fault, timeline: Timeline) -> Generator[None]:
 
 
 def processes(text: str) -> dict[int, int]:
-    """Process ids and their parents from lines of `pid parent`."""
+    """Process ids, and what each is called inside of its container, from lines of `pid number`."""
     pairs = (line.split() for line in text.splitlines() if line.strip())
-    return {int(pid): int(parent) for pid, parent in pairs}
+    return {int(pid): int(number) for pid, number in pairs}
 
 
-def first_process(tree: Mapping[int, int]) -> int:
-    """The process that all others of a container descend from.
+def first_process(inside: Mapping[int, int]) -> int:
+    """The process that a container began with: number 1 inside.
+
+    Not the one without a parent among them: a probe that is run in the container at that moment has none either.
 
     Raises:
         FaultError: there is none, or more than one.
     """
-    roots = sorted(pid for pid, parent in tree.items() if parent not in tree)
-    if len(roots) != 1:
-        raise FaultError(f"expected one first process, found {roots or 'none'} among {dict(tree)}")
-    return roots[0]
+    first = sorted(pid for pid, number in inside.items() if number == 1)
+    if len(first) != 1:
+        raise FaultError(f"expected one first process, found {first or 'none'} among {dict(inside)}")
+    return first[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +102,32 @@ class DeletePod:
 
     def inject(self) -> None:
         """Delete it."""
-        self.kube.delete_pod(self.pod.namespace, self.pod.name, at_once=self.at_once)
+        self.kube.delete_pods(self.pod.namespace, [self.pod.name], at_once=self.at_once)
 
     def heal(self) -> None:
         """Nothing: a deleted pod is replaced by its controller, which is what is tested."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePods:
+    """Pods are deleted at once: with a command for each, the first would be back before the last is gone."""
+
+    kube: Kube
+    pods: tuple[Pod, ...]
+
+    @property
+    def name(self) -> str:
+        """What goes wrong."""
+        return f"delete pods {', '.join(pod.name for pod in self.pods)} at once"
+
+    def inject(self) -> None:
+        """Delete them, with a command for each namespace."""
+        for namespace in sorted({pod.namespace for pod in self.pods}):
+            names = [pod.name for pod in self.pods if pod.namespace == namespace]
+            self.kube.delete_pods(namespace, names, at_once=True)
+
+    def heal(self) -> None:
+        """Nothing: deleted pods are replaced by their controllers, which is what is tested."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,8 +52,8 @@ class Kube(Protocol):
         """All pods with the labels, by name."""
         ...
 
-    def delete_pod(self, namespace: str, name: str, *, at_once: bool = False) -> None:
-        """Delete a pod without waiting; `at_once` gives it no time to end."""
+    def delete_pods(self, namespace: str, names: Sequence[str], *, at_once: bool = False) -> None:
+        """Delete pods without waiting; `at_once` gives them no time to end."""
         ...
 
     def ready_nodes(self) -> frozenset[str]:
@@ -82,10 +82,10 @@ class Kubectl:
         found = json.loads(self._run("get", "pods", "-n", namespace, "-l", selector, "-o", "json"))
         return tuple(sorted((pod(item) for item in found["items"]), key=lambda one: one.name))
 
-    def delete_pod(self, namespace: str, name: str, *, at_once: bool = False) -> None:
-        """Delete a pod without waiting."""
+    def delete_pods(self, namespace: str, names: Sequence[str], *, at_once: bool = False) -> None:
+        """Delete pods without waiting."""
         force = ("--grace-period=0", "--force") if at_once else ()
-        self._run("delete", "pod", "-n", namespace, name, "--wait=false", *force)
+        self._run("delete", "pod", "-n", namespace, *names, "--wait=false", *force)
 
     def ready_nodes(self) -> frozenset[str]:
         """Names of the nodes that are Ready and take pods."""

@@ -6,16 +6,19 @@ from typing import Final
 from slipway.proof.bars import Limits
 from slipway.proof.catalogue import LEDGER_CONTROL, MESSAGES_CONTROL, OWN_CONTROL, DrillInfo
 from slipway.proof.drill import Drill, Shape
-from slipway.proof.faults import DeletePod, Fault, KillContainer, Switch, Together
+from slipway.proof.faults import DeletePods, Fault, KillContainer, Switch
 from slipway.proof.kube import Pod
 from slipway.proof.surroundings import (
     ENOUGH,
+    LOST_FOR,
     Database,
     NothingToBreakError,
     Place,
     Restart,
     Surroundings,
     all_back,
+    all_lead,
+    all_pods,
     leading_pod,
     steady_pods,
     victim,
@@ -97,9 +100,7 @@ def _postgres_operator(surroundings: Surroundings) -> Drill:
         plan=surroundings.plan,
         limits=Limits(requests=surroundings.requests, lost=0),
         shape=Shape(times=2),
-        next_fault=lambda _number: Together(
-            tuple(DeletePod(kube, pod, at_once=True) for pod in steady_pods(kube, place))
-        ),
+        next_fault=lambda _number: DeletePods(kube, all_pods(kube, place)),
         ready=back,
         connect=surroundings.connect,
     )
@@ -127,17 +128,15 @@ def _redis_sentinel(surroundings: Surroundings) -> Drill:
 
 def _data_at_once(surroundings: Surroundings) -> Drill:
     """Nobody is left to hand over to: everything comes back from its volumes, by itself."""
-    kube, (place, postgres) = surroundings.kube, _postgres(surroundings)
+    kube, (place, _) = surroundings.kube, _postgres(surroundings)
     places, back = (place, _place(surroundings, "redis")), all_back(surroundings)
     return Drill(
         name="data-at-once",
         plan=replace(surroundings.plan, unkeyed_apart=True),
         limits=Limits(requests=1, failed=None, unkeyed_failed=None, undelivered=0, lost=0),
         shape=Shape(recovered_within=_ALL_WITHIN),
-        next_fault=lambda _number: Together(
-            tuple(DeletePod(kube, pod, at_once=True) for one in places for pod in steady_pods(kube, one))
-        ),
-        ready=lambda: back() and postgres.leader() is not None,
+        next_fault=lambda _number: DeletePods(kube, tuple(pod for one in places for pod in all_pods(kube, one))),
+        ready=lambda: back() and all_lead(surroundings),
         connect=surroundings.connect,
         messages=surroundings.messages,
     )
@@ -155,11 +154,11 @@ def _node_removed(surroundings: Surroundings) -> Drill:
     fault, back = Switch(f"remove {node} with its disk", remove, lambda: nodes.start(node)), all_back(surroundings)
     return Drill(
         name="node-removed",
-        plan=replace(surroundings.plan, unkeyed_apart=True),
+        plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, LOST_FOR), unkeyed_apart=True),
         limits=Limits(requests=1, failed=None, unkeyed_failed=None, reads_stall=15.0, writes_stall=30.0, lost=0),
         shape=Shape(hold=30.0, recovered_within=_ALL_WITHIN),
         next_fault=lambda _number: fault,
-        ready=lambda: back() and postgres.leader() is not None,
+        ready=lambda: back() and all_lead(surroundings),
         connect=surroundings.connect,
     )
 

@@ -13,6 +13,8 @@ from slipway.proof.writer import Records
 
 #: Requests under which a failure rate of 1 in 4,000 shows with more than 99 % (1 - (1 - 1/4000)^20000).
 ENOUGH: Final = 20_000
+#: Seconds that connections may hang on a lost node, twice the answer limit.
+LOST_FOR: Final = 20.0
 
 
 class Nodes(Protocol):
@@ -179,6 +181,23 @@ def steady_pods(kube: Kube, place: Place) -> tuple[Pod, ...]:
     return tuple(pod for pod in kube.pods(place.namespace, place.labels) if pod.ready and not pod.leaving)
 
 
+def all_pods(kube: Kube, place: Place) -> tuple[Pod, ...]:
+    """The pods of a place that are ready and stay, to break all of them.
+
+    Raises:
+        NothingToBreakError: there is none: breaking it would prove nothing.
+    """
+    found = steady_pods(kube, place)
+    if not found:
+        raise NothingToBreakError(f"no ready pod in {place.namespace} with {dict(place.labels)}")
+    return found
+
+
+def present(kube: Kube, places: Mapping[str, Place]) -> dict[str, Place]:
+    """Those of the places that a platform has: with a part off or elsewhere there is nothing of it to break."""
+    return {name: place for name, place in places.items() if kube.pods(place.namespace, place.labels)}
+
+
 def leading_pod(kube: Kube, place: Place, leader: Leader | None) -> Pod:
     """The pod that leads.
 
@@ -198,9 +217,7 @@ def victim(kube: Kube, place: Place, number: int) -> Pod:
     Raises:
         NothingToBreakError: no pod of the place is ready.
     """
-    pods = steady_pods(kube, place)
-    if not pods:
-        raise NothingToBreakError(f"no ready pod in {place.namespace} with {dict(place.labels)}")
+    pods = all_pods(kube, place)
     return pods[number % len(pods)]
 
 
@@ -210,9 +227,7 @@ def busiest_node(kube: Kube, place: Place) -> str:
     Raises:
         NothingToBreakError: no pod of the place is ready.
     """
-    names = [pod.node for pod in steady_pods(kube, place)]
-    if not names:
-        raise NothingToBreakError(f"no ready pod in {place.namespace} with {dict(place.labels)}")
+    names = [pod.node for pod in all_pods(kube, place)]
     return max(sorted(set(names)), key=names.count)
 
 
@@ -236,24 +251,41 @@ def all_back(surroundings: Surroundings) -> Callable[[], bool]:
     return answer
 
 
+def all_lead(surroundings: Surroundings) -> bool:
+    """Whether somebody takes writes in each store that has members."""
+    stores = (surroundings.postgres, surroundings.redis)
+    return all(store.leader() is not None for store in stores if store is not None)
+
+
 class Restart:
-    """Waits for a killed container: the API still calls it ready just after it was killed."""
+    """Waits for killed containers: the API still calls them ready just after they were killed."""
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
-        self._killed: Pod | None = None
+        self._killed: tuple[Pod, ...] = ()
 
-    def expect(self, killed: Pod) -> None:
-        """The pod as it was before the kill."""
+    def expect(self, *killed: Pod) -> None:
+        """The pods as they were before the kill."""
         self._killed = killed
 
     def seen(self) -> bool:
-        """Whether a container of it was started again, or the pod is gone; or none is expected."""
-        killed = self._killed
-        if killed is None:
-            return True
-        now = [pod for pod in self._kube.pods(killed.namespace, killed.labels) if pod.uid == killed.uid]
-        return not now or _restarts(now[0]) > _restarts(killed)
+        """Whether of each a container was started again, or the pod is gone; true if none is expected.
+
+        While the API does not answer nothing is seen: it may have been killed too.
+        """
+        with contextlib.suppress(KubeError):
+            now = {
+                pod.uid: pod
+                for namespace in {pod.namespace for pod in self._killed}
+                for pod in self._kube.pods(namespace, self._shared(namespace))
+            }
+            return all(it.uid not in now or _restarts(now[it.uid]) > _restarts(it) for it in self._killed)
+        return False
+
+    def _shared(self, namespace: str) -> Mapping[str, str]:
+        """The labels that all killed pods of a namespace have."""
+        labels = [pod.labels.items() for pod in self._killed if pod.namespace == namespace]
+        return dict(set(labels[0]).intersection(*labels[1:]))
 
 
 def _restarts(pod: Pod) -> int:

@@ -153,11 +153,12 @@ class FakeKube:
             if pod.namespace == namespace and labels.items() <= pod.labels.items()
         )
 
-    def delete_pod(self, namespace, name, *, at_once=False):
-        self.calls.append(("delete", namespace, name, at_once))
-        old = next(pod for pod in self.all if (pod.namespace, pod.name) == (namespace, name))
-        self.all.remove(old)
-        self.all.append(replace(old, name=f"{name}x"))
+    def delete_pods(self, namespace, names, *, at_once=False):
+        self.calls.append(("delete", namespace, tuple(names), at_once))
+        for name in names:
+            old = next(pod for pod in self.all if (pod.namespace, pod.name) == (namespace, name))
+            self.all.remove(old)
+            self.all.append(replace(old, name=f"{name}x"))
 
     def ready_nodes(self):
         return frozenset(self.nodes)
@@ -169,6 +170,23 @@ class FakeKube:
     def uncordon(self, node):
         self.calls.append(("uncordon", node))
         self.nodes.add(node)
+
+
+class FakeAccount:
+    """What a person was told, in order."""
+
+    def __init__(self):
+        self.told = []
+
+    def step(self, text):
+        self.told.append(text)
+
+    detail = step
+
+
+@pytest.fixture
+def account():
+    return FakeAccount()
 
 
 @pytest.fixture

@@ -5,11 +5,12 @@ import pytest
 
 from slipway.proof import data_drills, member_drills
 from slipway.proof.bars import Limits
-from slipway.proof.catalogue import Catalogue, DrillInfo, UnknownDrillError
+from slipway.proof.catalogue import Catalogue, DrillInfo, UnknownDrillError, minutes
 from slipway.proof.drills import catalogue
 from slipway.proof.faults import FaultError, Switch
 from slipway.proof.kube import KubeError
 from slipway.proof.surroundings import (
+    ENOUGH,
     Leader,
     NothingToBreakError,
     Place,
@@ -17,6 +18,7 @@ from slipway.proof.surroundings import (
     Surroundings,
     all_back,
     busiest_node,
+    present,
     steady_pods,
     victim,
 )
@@ -165,7 +167,8 @@ def test_each_drill_can_be_built_and_broken_and_is_ready_again(info, surrounding
     fault = drill.next_fault(0)
     fault.inject()
     fault.heal()
-    if info.name in {"app-pod-killed", "redis-master", "postgres-primary", "postgres-replica", "redis-sentinel"}:
+    killed = {"app-pod-killed", "redis-master", "postgres-primary", "postgres-replica", "redis-sentinel"}
+    if info.name in {*killed, "cold-restart"}:
         assert not drill.ready()  # ready only when the container was started again
         kube.all = [replace(p, containers=(replace(p.containers[0], restarts=1),)) for p in kube.all]
     assert drill.ready()
@@ -319,8 +322,65 @@ def test_replicas_are_held_and_freed_and_own_writes_are_read_meanwhile(surroundi
 )
 def test_all_pods_of_a_kind_are_deleted_at_once(surroundings, kube, name, gone):
     catalogue().get(name).build(surroundings).next_fault(0).inject()
-    assert {call[2] for call in kube.calls} == gone
-    assert all(call[3] for call in kube.calls)
+    (call,) = kube.calls
+    assert set(call[2]) == gone
+    assert call[3]
+
+
+@pytest.mark.parametrize("name", ["postgres-operator", "data-at-once", "cold-restart"])
+def test_pods_that_are_not_there_are_not_all_deleted(surroundings, kube, name):
+    """A drill that breaks nothing would pass."""
+    drill = catalogue().get(name).build(surroundings)
+    kube.all = [pod for pod in kube.all if not pod.name.startswith(("operator", "redis"))]
+    with pytest.raises(NothingToBreakError, match="no ready pod in"):
+        drill.next_fault(0)
+
+
+def test_only_what_a_platform_has_is_looked_at(surroundings, kube):
+    kube.all = [pod for pod in kube.all if not pod.name.startswith("redis")]
+    assert present(kube, surroundings.others) == {"postgres": POSTGRES, "postgres-operator": OPERATOR}
+
+
+@pytest.mark.parametrize("name", ["cold-restart", "data-at-once", "node-removed"])
+def test_everything_is_back_only_when_somebody_takes_writes_in_each_store(surroundings, kube, name):
+    drill = catalogue().get(name).build(surroundings)
+    drill.next_fault(0)
+    kube.all = [replace(p, containers=(replace(p.containers[0], restarts=1),)) for p in kube.all]
+    assert drill.ready()
+    surroundings.redis.pods.clear()
+    assert not drill.ready()
+    assert catalogue().get(name).build(surroundings).plan.stall is not None or name == "data-at-once"
+
+
+def test_after_a_cold_restart_every_pod_must_have_been_started_anew(surroundings, kube):
+    """Just after it the API knows what it knew before: all were ready."""
+    drill = catalogue().get("cold-restart").build(surroundings)
+    drill.next_fault(0)
+    before = list(kube.all)
+    kube.all = [replace(p, containers=(replace(p.containers[0], restarts=1),)) for p in before]
+    assert drill.ready()
+    for number, pod in enumerate(before):
+        kept, kube.all[number] = kube.all[number], pod
+        assert not drill.ready()
+        kube.all[number] = kept
+
+
+def test_minutes_follow_the_rate_and_the_counts(surroundings):
+    def told(name, *, rate=200, requests=ENOUGH, times=None):
+        info = catalogue().get(name)
+        drill = made = info.build(replace(surroundings, requests=requests))
+        drill = replace(drill, plan=replace(drill.plan, rate=rate, min_requests=1))
+        shape = drill.shape if times is None else replace(drill.shape, times=times)
+        return minutes(info, made, replace(drill, shape=shape))
+
+    assert told("app-pod-killed") == catalogue().get("app-pod-killed").minutes
+    assert told("app-pod-killed", rate=50) > told("app-pod-killed", rate=100) > told("app-pod-killed")
+    assert told("app-pod-killed", rate=50, requests=1000) == told("app-pod-killed")
+    # Twenty kills take longer than 20,000 requests at 50 a second, and not than at 5.
+    assert told("postgres-primary", rate=50) == told("postgres-primary") < told("postgres-primary", rate=5)
+    assert told("postgres-primary", times=2) < told("postgres-primary") / 2
+    # What counts no requests takes as long at any rate.
+    assert told("control-plane", rate=1) == told("control-plane")
 
 
 def test_the_node_of_the_primary_is_lost_with_its_disk(surroundings):
@@ -402,6 +462,24 @@ def test_the_restart_of_what_was_killed_is_waited_for(kube):
     kube.all.clear()
     kube.add("a", restarts=4)
     assert restart.seen()
+
+
+def test_of_several_killed_pods_each_is_waited_for(kube, monkeypatch):
+    kube.add("a", labels={"app": "x", "number": "0"})
+    kube.add("b", labels={"app": "x", "number": "1"})
+    kube.add("c", namespace="data", labels={"app": "y"})
+    restart = Restart(kube)
+    restart.expect(*kube.all)
+    for number in range(3):
+        assert not restart.seen()
+        kube.all[number] = replace(kube.all[number], containers=(replace(kube.all[number].containers[0], restarts=1),))
+    assert restart.seen()
+
+    def silent(_namespace, _labels):
+        raise KubeError("connection refused")
+
+    monkeypatch.setattr(kube, "pods", silent)
+    assert not restart.seen()
 
 
 def test_a_killed_pod_that_was_replaced_is_not_waited_for(kube):

@@ -31,10 +31,9 @@ def test_without_a_control_that_failed_nothing_passes(answers, failed):
 class World:
     """A drill over fakes: what it turned off and on, and a service that is ready unless told otherwise."""
 
-    def __init__(self, plan, clock, runs, records, tmp_path):
+    def __init__(self, plan, records, runner):
         self.steps, self.ready, self.plan, self.records = [], True, plan, records
-        self.runner = Runner(clock, runs.begin, tmp_path / "journals")
-        self.clock = clock
+        self.runner = runner
 
     def fault(self, number):
         assert self.records.wrote.wait(10) if self.ledger else True
@@ -58,8 +57,27 @@ class World:
 
 
 @pytest.fixture
-def world(plan, clock, runs, records, tmp_path):
-    return World(plan, clock, runs, records, tmp_path)
+def runner(clock, runs, tmp_path, account):
+    return Runner(clock, runs.begin, tmp_path / "journals", account)
+
+
+@pytest.fixture
+def world(plan, records, runner):
+    return World(plan, records, runner)
+
+
+def test_it_is_told_what_is_done_and_what_is_waited_for(world, account):
+    def fault(number):
+        made = World.fault(world, number)
+        # What a fault tells of its own steps is followed by what the drill waits for.
+        return Switch(made.name, lambda: account.step("new certificates"), made.heal)
+
+    assert world.runner.run(replace(world.drill(protection=False), next_fault=fault)).report
+    told = account.told
+    assert "fault 1 of 2: fault 0" in told
+    assert told[told.index("new certificates") + 1] == "fault 0, for 3 s"
+    assert told[told.index("fault 0: undoing it") + 1] == "waiting for all to be ready after fault 0"
+    assert told[-1] == "control: a discarded acknowledged write is found lost"
 
 
 def failing(good, **changes):

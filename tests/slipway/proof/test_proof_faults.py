@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from slipway.proof.faults import (
     CutLink,
     DeletePod,
+    DeletePods,
     FaultError,
     FillDisk,
     KillContainer,
@@ -80,12 +82,22 @@ def test_a_heal_that_fails_says_what_is_left_to_undo(clock):
 
 def test_deleting_a_pod(kube, pod):
     DeletePod(kube, pod).inject()
-    assert kube.calls == [("delete", "dev", "web-1", False)]
+    assert kube.calls == [("delete", "dev", ("web-1",), False)]
     fault = DeletePod(kube, kube.all[0], at_once=True)
     fault.inject()
     fault.heal()
     assert kube.calls[-1][-1] is True
     assert fault.name == "delete pod web-1x at once"
+
+
+def test_many_pods_are_deleted_by_one_command_for_each_namespace(kube):
+    for namespace, name in (("dev", "web-1"), ("data", "db-1"), ("data", "db-2")):
+        kube.add(name, namespace=namespace)
+    fault = DeletePods(kube, tuple(kube.all))
+    assert fault.name == "delete pods web-1, db-1, db-2 at once"
+    fault.inject()
+    fault.heal()
+    assert kube.calls == [("delete", "data", ("db-1", "db-2"), True), ("delete", "dev", ("web-1",), True)]
 
 
 def test_the_first_process_of_the_container_is_killed_on_its_node(pod):
@@ -108,21 +120,22 @@ def test_what_to_kill_must_be_clear(pod, tree):
         KillContainer(Node(tree), pod, "web").inject()
 
 
-def test_the_tree_of_processes():
-    tree = processes("10 1\n\n11 10\n12 11\n")
-    assert tree == {10: 1, 11: 10, 12: 11}
-    assert first_process(tree) == 10
+def test_processes_and_their_numbers_inside():
+    inside = processes("10 1\n\n11 7\n12 31\n")
+    assert inside == {10: 1, 11: 7, 12: 31}
+    # 12 may be a probe that runs in the container just now: nothing in it has started that one.
+    assert first_process(inside) == 10
 
 
 def test_the_script_finds_real_processes_by_their_cgroup(kube):
-    # Our own group stands for a container's: each process in it is found with its true parent.
+    # Our own group stands for a container's: each process in it is found with its number in this namespace.
     group = Path("/proc/self/cgroup").read_text().splitlines()[0]
     node = Node()
     kube.add("web-1")
     KillContainer(node, kube.all[0], "web").inject()
     script = node.ran[0][1]
     found = processes(here("", [*script[:-1], group]))
-    assert found[os.getpid()] == os.getppid()
+    assert found[os.getpid()] == os.getpid()
 
 
 class Named(Node):
@@ -131,6 +144,24 @@ class Named(Node):
     def __call__(self, node, command):
         told = super().__call__(node, command)
         return "10 controller\n11 haproxy\n" if "comm" in " ".join(command) else told
+
+
+def test_the_first_of_a_namespace_of_its_own_is_number_one(kube):
+    """As in a container: `unshare` begins a namespace of processes, and what it starts is number 1 there."""
+    kube.add("web-1")
+    node = Node()
+    KillContainer(node, kube.all[0], "web").inject()
+    script = node.ran[0][1]
+    group = Path("/proc/self/cgroup").read_text().splitlines()[0]
+    with subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", "sleep", "60"]) as outer:
+        try:
+            deadline = time.monotonic() + 10
+            while not (children := Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert processes(here("", [*script[:-1], group]))[int(children[0])] == 1
+        finally:
+            outer.kill()
 
 
 def test_a_program_is_killed_wherever_it_stands_in_its_container(pod):

@@ -66,14 +66,14 @@ def test_the_twin_asks_and_reads(kubectl, tmp_path):
 
 def test_the_twin_acts(kubectl):
     made = kubectl()
-    made.delete_pod("dev", "web-1")
-    made.delete_pod("dev", "web-1", at_once=True)
+    made.delete_pods("dev", ["web-1"])
+    made.delete_pods("dev", ["web-1", "web-2"], at_once=True)
     made.drain("n1", within=60)
     made.uncordon("n1")
     words = [line.split("--request-timeout=30s ")[1] for line in kubectl.seen()]
     assert words == [
         "delete pod -n dev web-1 --wait=false",
-        "delete pod -n dev web-1 --wait=false --grace-period=0 --force",
+        "delete pod -n dev web-1 web-2 --wait=false --grace-period=0 --force",
         "drain n1 --ignore-daemonsets --delete-emptydir-data --timeout=60s",
         "uncordon n1",
     ]

@@ -110,8 +110,8 @@ def held(records):
 
 
 @pytest.fixture
-def runner(clock, runs, tmp_path):
-    return Runner(clock, runs.begin, tmp_path / "journals")
+def runner(clock, runs, tmp_path, account):
+    return Runner(clock, runs.begin, tmp_path / "journals", account)
 
 
 def test_a_drill_reads_its_own_writes_and_its_control_misses(runner, drill, held):
