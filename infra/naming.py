@@ -69,6 +69,7 @@ INGRESS_CERTIFICATE_SECRET: Final = "haproxy-default-tls"  # noqa: S105  # the n
 
 POSTGRES: Final = "postgres"
 POSTGRES_PORT: Final = 5432
+POSTGRES_TLS_SECRET: Final = "postgres-tls"  # noqa: S105  # the name of a Secret, not a secret
 REDIS: Final = "redis"
 REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379

@@ -91,6 +91,9 @@ class ExternalPostgres(BaseModel):
     replica_url_key: Annotated[str, AfterValidator(_key)] | None = Field(
         default=None, description="Its key with the address for reads; left out, reads go where writes go."
     )
+    ca_key: Annotated[str, AfterValidator(_key)] | None = Field(
+        default=None, description="Its key with the authority that signs for it, in PEM; left out, none is named."
+    )
     network: Annotated[str, AfterValidator(_range)] = Field(
         description="Addresses that services may connect to for it, such as 192.0.2.0/24."
     )
@@ -351,7 +354,7 @@ class Parts(BaseModel):
         postgres, redis = self.postgres_external, self.redis_external
         if postgres and redis and postgres.secret == redis.secret:
             keys = {postgres.url_key, postgres.replica_url_key}
-            shared = keys & {redis.url_key, redis.cache_url_key, redis.ca_key} - {None}
+            shared = keys & {redis.url_key, redis.cache_url_key} - {None}
             if shared:
                 raise ValueError(
                     f"postgresExternal and redisExternal both name the key {min(map(str, shared))} of {redis.secret}; "

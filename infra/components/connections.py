@@ -45,6 +45,8 @@ class Mount:
 CA_KEY: Final = "ca.crt"
 _PRIMARY = ("database-url", "SLIPWAY_DATABASE_URL_FILE")
 _REPLICA = ("replica-url", "SLIPWAY_REPLICA_URL_FILE")
+#: libpq's own variable: whom it trusts.
+_DATABASE_CA = ("database-ca.crt", "PGSSLROOTCERT")
 _REDIS = ("redis-url", "SLIPWAY_REDIS_URL_FILE")
 _CACHE = ("cache-url", "SLIPWAY_CACHE_URL_FILE")
 _REDIS_CA = ("redis-ca.crt", "SLIPWAY_REDIS_CA_FILE")
@@ -63,10 +65,13 @@ def mounts(parts: Parts) -> tuple[Mount, ...]:
     if parts.postgres is Store.MANAGED:
         add(DATABASE_SECRET, "url", _PRIMARY)
         add(DATABASE_SECRET, "replica-url", _REPLICA)
+        add(DATABASE_SECRET, CA_KEY, _DATABASE_CA)
     if (postgres := parts.postgres_external) is not None:
         add(postgres.secret, postgres.url_key, _PRIMARY)
         if postgres.replica_url_key is not None:
             add(postgres.secret, postgres.replica_url_key, _REPLICA)
+        if postgres.ca_key is not None:
+            add(postgres.secret, postgres.ca_key, _DATABASE_CA)
     if parts.redis is Store.MANAGED:
         add(REDIS_SECRET, "url", _REDIS)
         add(REDIS_SECRET, "cache-url", _CACHE)

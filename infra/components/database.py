@@ -112,8 +112,11 @@ class Database(Component):
 
 
 def connection_string(environment: Environment, host: str, password: pulumi.Input[str]) -> pulumi.Output[str]:
-    """A URL for SQLAlchemy with psycopg; encrypted on the wire. Generated passwords need no quoting in it."""
+    """A URL for SQLAlchemy with psycopg; Postgres has to show by a certificate that it has this name.
+
+    Whose certificate counts is told beside it, by a file. Generated passwords need no quoting in it.
+    """
     name = naming.database(environment)
     return pulumi.Output.concat(
-        f"postgresql+psycopg://{name}:", password, f"@{host}:{naming.POSTGRES_PORT}/{name}?sslmode=require"
+        f"postgresql+psycopg://{name}:", password, f"@{host}:{naming.POSTGRES_PORT}/{name}?sslmode=verify-full"
     )

@@ -108,6 +108,7 @@ def make_postgres(ground: Ground) -> ManagedPostgres | None:
             settings.postgres_timeouts,
             ground.capabilities.storage_class,
             ground.node_loss,
+            ground.authority,
             Archived(settings.backup_name, settings.restore_from) if archive else None,
         ),
         ground.child(depends_on=[operator, *(archive[1:] if archive else ())]),

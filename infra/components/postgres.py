@@ -3,6 +3,9 @@
 A commit is acknowledged only once a replica has it (`any 1`, required), and only a replica that is known to have all
 acknowledged commits may be promoted (`failoverQuorum`): no acknowledged write is lost with the primary. The price is
 that writes stop while two of the three are away.
+
+It shows a certificate of the platform's authority, by which services know it; those by which replicas log in to the
+primary are the operator's own (docs/adr/0105).
 """
 
 from dataclasses import dataclass
@@ -10,12 +13,23 @@ from typing import Any, Final, final
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.core.v1 import Secret
 
 from infra import manifests
 from infra.components.base import Component
+from infra.components.certificates import Authority, GeneratedCertificate
 from infra.components.metadata import metadata
 from infra.labels import HOSTNAME, WAIT_FOR, labels
-from infra.naming import BACKUP_PLUGIN, BACKUP_STORE, POSTGRES, Namespace, Priority
+from infra.naming import (
+    BACKUP_PLUGIN,
+    BACKUP_STORE,
+    CLUSTER_DOMAIN,
+    POSTGRES,
+    POSTGRES_PRIMARY_HOST,
+    POSTGRES_TLS_SECRET,
+    Namespace,
+    Priority,
+)
 from infra.parts import Restore
 from infra.profiles import POSTGRES_INSTANCES, Profile
 from infra.timeouts import PostgresTimeouts
@@ -24,6 +38,8 @@ API = "postgresql.cnpg.io/v1"
 #: After so long a log that is not full is archived all the same.
 ARCHIVED_WITHIN: Final = "60s"
 _ORIGIN: Final = "origin"
+#: Services that the operator makes: of the primary, of replicas, of all.
+_ENDS: Final = ("rw", "ro", "r")
 
 
 @dataclass(frozen=True)
@@ -50,6 +66,7 @@ class PostgresConfig:
         timeouts: Waits of a failover.
         storage_class: Class of its volumes.
         node_loss: Seconds that an instance stays bound to a lost node.
+        authority: Who signs its certificate.
         archived: How it is backed up; None: it is not.
     """
 
@@ -59,6 +76,7 @@ class PostgresConfig:
     timeouts: PostgresTimeouts
     storage_class: pulumi.Input[str]
     node_loss: int
+    authority: Authority
     archived: Archived | None = None
 
 
@@ -67,6 +85,8 @@ class PostgresConfig:
 class PostgresResources:
     """What was made."""
 
+    certificate: GeneratedCertificate
+    secret: Secret
     cluster: CustomResource
 
 
@@ -76,7 +96,26 @@ class Postgres(Component):
     def __init__(self, name: str, config: PostgresConfig, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make it."""
         super().__init__("Postgres", name, opts)
+        certificate = GeneratedCertificate("postgres", hosts(), config.authority, opts=self.child())
+        secret = Secret(
+            "postgres",
+            metadata=metadata(
+                POSTGRES_TLS_SECRET,
+                # Without this label the operator would not notice a new certificate; with it, Postgres reads it anew.
+                {**labels(POSTGRES, "database"), "cnpg.io/reload": "true"},
+                namespace=Namespace.DATA.value,
+            ),
+            type="kubernetes.io/tls",
+            string_data={
+                "ca.crt": config.authority.certificate,
+                "tls.crt": certificate.certificate,
+                "tls.key": certificate.private_key,
+            },
+            opts=self.child(depends_on=[config.namespace]),
+        )
         self.resources = PostgresResources(
+            certificate,
+            secret,
             CustomResource(
                 "postgres",
                 api_version=API,
@@ -88,10 +127,20 @@ class Postgres(Component):
                     annotations={WAIT_FOR: "condition=Ready"},
                 ),
                 spec=cluster_spec(config),
-                opts=self.child(depends_on=[config.namespace], timeout="15m"),
-            )
+                opts=self.child(depends_on=[config.namespace, secret], timeout="15m"),
+            ),
         )
         self.register_outputs({})
+
+
+def hosts() -> list[str]:
+    """By what Postgres is called inside the cluster, the primary's full name first."""
+    names = [
+        f"{POSTGRES}-{end}{rest}"
+        for end in _ENDS
+        for rest in ("", f".{Namespace.DATA}", f".{Namespace.DATA}.svc", f".{Namespace.DATA}.svc.{CLUSTER_DOMAIN}")
+    ]
+    return [POSTGRES_PRIMARY_HOST, *(it for it in names if it != POSTGRES_PRIMARY_HOST)]
 
 
 def cluster_spec(config: PostgresConfig) -> dict[str, Any]:
@@ -135,6 +184,7 @@ def cluster_spec(config: PostgresConfig) -> dict[str, Any]:
                 "failoverQuorum": True,
             },
         },
+        "certificates": {"serverCASecret": POSTGRES_TLS_SECRET, "serverTLSSecret": POSTGRES_TLS_SECRET},
         "primaryLease": {
             "leaseDurationSeconds": timeouts.lease,
             "renewDeadlineSeconds": timeouts.lease_renewal,

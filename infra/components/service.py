@@ -110,21 +110,20 @@ class Service(Component):
         where = config.environment.value
         namespace = Namespace("namespace", NamespaceConfig(where), self.child())
         parts, redis_password = config.platform.parts, config.platform.redis_password
+        ca = pulumi.Output.from_input(config.platform.ca_certificate)
         database = database_secret = redis_secret = None
         if parts.postgres is Store.MANAGED:
             database = Database("database", DatabaseConfig(config.environment), self.child())
-            database_secret = self._secret(
-                naming.DATABASE_SECRET, where, {"url": database.url, "replica-url": database.replica_url}, namespace
-            )
+            reached = {"url": database.url, "replica-url": database.replica_url, connections.CA_KEY: ca}
+            database_secret = self._secret(naming.DATABASE_SECRET, where, reached, namespace)
         if redis_password is not None:
             urls = pulumi.Output.from_input(redis_password).apply(connections.redis_urls)
-            ca = pulumi.Output.from_input(config.platform.ca_certificate)
             told = {"url": urls["url"], "cache-url": urls["cache-url"], connections.CA_KEY: ca}
             redis_secret = self._secret(naming.REDIS_SECRET, where, told, namespace)
         access_key = GeneratedPassword("access-key", opts=self.child())
         access = {"bootstrap-key": access_key.password}
         if parts.traces is Store.MANAGED:
-            access[connections.CA_KEY] = pulumi.Output.from_input(config.platform.ca_certificate)
+            access[connections.CA_KEY] = ca
         access_secret = self._secret(naming.ACCESS_SECRET, where, access, namespace)
         switches = self._flags(where, config.settings, namespace)
         chart = Chart(

@@ -69,8 +69,8 @@ def list_(cluster: str, *, as_json: bool) -> None:
 def rotate(names: tuple[str, ...], cluster: str) -> None:
     """Make the certificates NAMES anew, or all of them, with new keys; the authority stays.
 
-    HAProxy and Redis for state take theirs over while they serve. Parts that read theirs once (Elasticsearch, Jaeger,
-    the cache of Redis, the store of backups and the backup plug-in) get new pods.
+    HAProxy, Postgres and Redis for state take theirs over while they serve. Parts that read theirs once (Elasticsearch,
+    Jaeger, the cache of Redis, the store of backups and the backup plug-in) get new pods.
     """
     with Progress() as progress:
         made = renew(Tools(progress), cluster, names, progress)

@@ -107,6 +107,7 @@ def test_a_service_is_told_of_all_that_is_managed():
             "items": [
                 {"key": "url", "file": "database-url", "env": "SLIPWAY_DATABASE_URL_FILE"},
                 {"key": "replica-url", "file": "replica-url", "env": "SLIPWAY_REPLICA_URL_FILE"},
+                {"key": "ca.crt", "file": "database-ca.crt", "env": "PGSSLROOTCERT"},
             ],
         },
         {
@@ -133,7 +134,7 @@ def test_a_service_is_told_of_nothing_that_is_off():
 def test_a_service_is_told_of_what_is_elsewhere():
     parts = Parts(
         postgres=Store.EXTERNAL,
-        postgres_external=ExternalPostgres(**POSTGRES, replica_url_key="read"),
+        postgres_external=ExternalPostgres(**POSTGRES, replica_url_key="read", ca_key="authority"),
         redis=Store.EXTERNAL,
         redis_external=ExternalRedis(**REDIS, ca_key="authority"),
     )
@@ -143,6 +144,7 @@ def test_a_service_is_told_of_what_is_elsewhere():
             {
                 "url": (("database-url", "SLIPWAY_DATABASE_URL_FILE"),),
                 "read": (("replica-url", "SLIPWAY_REPLICA_URL_FILE"),),
+                "authority": (("database-ca.crt", "PGSSLROOTCERT"),),
             },
         ),
         Mount(

@@ -24,7 +24,7 @@ COMMON = {
     "kubernetes:apps/v1:StatefulSet": 1,
     "kubernetes:core/v1:ConfigMap": 5,
     "kubernetes:core/v1:Namespace": 3,
-    "kubernetes:core/v1:Secret": 5,
+    "kubernetes:core/v1:Secret": 6,
     "kubernetes:core/v1:Service": 7,
     "kubernetes:core/v1:ServiceAccount": 2,
     "kubernetes:networking.k8s.io/v1:IngressClass": 1,
@@ -37,7 +37,7 @@ COMMON = {
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": 1,
     "kubernetes:scheduling.k8s.io/v1:PriorityClass": 4,
     "pulumi-python:dynamic/slipway:GeneratedAuthority": 1,
-    "pulumi-python:dynamic/slipway:GeneratedCertificate": 3,
+    "pulumi-python:dynamic/slipway:GeneratedCertificate": 4,
     "pulumi-python:dynamic/slipway:GeneratedPassword": 3,
 }
 METALLB = {
@@ -304,3 +304,17 @@ def test_postgres_loses_no_acknowledged_write(platform):
     assert (spec["switchoverDelay"], spec["smartShutdownTimeout"], spec["stopDelay"]) == (15, 2, 30)
     assert spec["storage"] == {"size": PROFILES[ProfileName.SMALL].postgres_storage, "storageClass": "standard"}
     assert spec["enableSuperuserAccess"] is False
+
+
+def test_postgres_shows_a_certificate_for_what_services_call_it(platform):
+    run = platform()
+    spec = run.one("kubernetes:postgresql.cnpg.io/v1:Cluster").inputs["spec"]
+    assert spec["certificates"] == {"serverCASecret": "postgres-tls", "serverTLSSecret": "postgres-tls"}
+    secret = run.one("kubernetes:core/v1:Secret", "postgres").inputs
+    assert secret["metadata"]["name"] == "postgres-tls"
+    assert secret["metadata"]["labels"]["cnpg.io/reload"] == "true"
+    assert set(secret["stringData"]) == {"ca.crt", "tls.crt", "tls.key"}
+    names = run.one("pulumi-python:dynamic/slipway:GeneratedCertificate", "postgres").inputs["dns_names"]
+    assert names[0] == naming.POSTGRES_PRIMARY_HOST
+    assert {naming.POSTGRES_REPLICA_HOST, "postgres-rw", "postgres-r.data.svc"} <= set(names)
+    assert len(set(names)) == len(names) == 12

@@ -70,9 +70,10 @@ def test_the_service_is_told_where_its_database_is_by_files_only(run):
     password = "plain-password-of-password"
     assert secret["stringData"] == {
         "url": f"postgresql+psycopg://payload_dev:{password}@postgres-rw.data.svc.cluster.local:5432/payload_dev"
-        "?sslmode=require",
+        "?sslmode=verify-full",
         "replica-url": f"postgresql+psycopg://payload_dev:{password}@postgres-ro.data.svc.cluster.local:5432/payload_dev"
-        "?sslmode=require",
+        "?sslmode=verify-full",
+        "ca.crt": "certificate",
     }
     redis = run.one("kubernetes:core/v1:Secret", "payload-redis").inputs
     access = run.one("kubernetes:core/v1:Secret", "payload-access").inputs
