@@ -5,6 +5,7 @@ Every expression yields nothing on an idle platform. Each alert has a runbook of
 
 from typing import Final
 
+from dashboards.rules import certificates
 from dashboards.rules.groups import Alert, RuleGroup, Severity
 from dashboards.rules.present import Present
 
@@ -66,6 +67,26 @@ INGRESS: Final = (
         _TICKET,
         "The certificate of {{ $labels.domain }} ends in less than 14 days",
         "When it has ended, every client refuses to connect.",
+    ),
+)
+
+CERTIFICATES: Final = (
+    Alert(
+        "InternalCertificateExpires",
+        f"min by (certificate) ({certificates.ENDS}) - time() < 14 * 86400",
+        10 * _MINUTE,
+        _TICKET,
+        "The certificate {{ $labels.certificate }} inside the cluster ends in less than 14 days",
+        "When it has ended, who connects to that part refuses it: no logs, no traces, no backups, or no figures.",
+    ),
+    Alert(
+        "ClusterCertificateExpires",
+        # Prometheus 3 writes the bound with a fraction, the API server without.
+        'sum(increase(apiserver_client_certificate_expiration_seconds_bucket{le=~"604800([.]0)?"}[15m])) > 0',
+        10 * _MINUTE,
+        _TICKET,
+        "Someone asks the API server with a certificate that ends in less than 7 days",
+        "When it has ended the API server refuses it. A kubelet's takes its node away, a controller's stands still.",
     ),
 )
 
@@ -382,6 +403,7 @@ def groups(present: Present) -> tuple[RuleGroup, ...]:
         *((RuleGroup("slipway-redis-alerts", EVERY, REDIS),) if present.redis else ()),
         *((RuleGroup("slipway-logs-alerts", EVERY, LOGS),) if present.logs else ()),
         *((RuleGroup("slipway-traces-alerts", EVERY, TRACES),) if present.traces else ()),
+        RuleGroup("slipway-certificates-alerts", EVERY, CERTIFICATES),
         RuleGroup("slipway-cluster-alerts", EVERY, CLUSTER),
         RuleGroup("slipway-watching-alerts", EVERY, WATCHING),
     )

@@ -33,8 +33,11 @@ class _Provider(ResourceProvider):
         old = node.ClusterSpec.from_dict(_olds["spec"])
         new = node.ClusterSpec.from_dict(_news["spec"])
         replaces = ["spec"] if (old.name, _networks(old)) != (new.name, _networks(new)) or new.nodes < old.nodes else []
-        # A cluster whose processes are gone (the machine was restarted) is a difference too: `up` starts it again.
-        changes = old != new or not node.healthy(new) or _olds.get("made") != node.fingerprint(new, Stock())
+        # A cluster whose processes are gone (the machine was restarted) is a difference too: `up` starts it again. And
+        # so is one whose certificates are near their end: `up` makes them anew.
+        changes = (
+            old != new or not node.healthy(new) or _olds.get("made") != node.fingerprint(new, Stock()) or node.aged(new)
+        )
         return DiffResult(changes=changes, replaces=replaces, delete_before_replace=True)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:

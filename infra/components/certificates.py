@@ -7,9 +7,9 @@ keys are outputs only, and secret.
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, final
 
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
@@ -19,6 +19,8 @@ from infra.components.base import Component
 
 _AUTHORITY_DAYS: Final = 3650
 _SERVER_DAYS: Final = 398
+#: The one that users see; HAProxy's controller tells of its end itself.
+INGRESS_CERTIFICATE: Final = "ingress"
 
 
 @final
@@ -113,25 +115,23 @@ class GeneratedAuthority(Resource, module="slipway", name="GeneratedAuthority"):
 
 @final
 @dataclass(frozen=True)
-class GivenAuthority:
-    """An authority that others have made.
+class Authority:
+    """Who signs, whether made here or given.
 
     Attributes:
         certificate: In PEM, with those up to the root.
         private_key: In PEM, secret.
+        signed: Name -> what it has signed so far, so that none is forgotten where their ends are watched.
     """
 
     certificate: pulumi.Output[str]
     private_key: pulumi.Output[str]
+    signed: dict[str, "GeneratedCertificate"] = field(default_factory=dict[str, "GeneratedCertificate"])
 
     @classmethod
-    def of(cls, pair: tls.KeyPair) -> "GivenAuthority":
-        """The authority of a pair."""
+    def of(cls, pair: tls.KeyPair) -> "Authority":
+        """The authority of a pair that others have made."""
         return cls(pulumi.Output.from_input(pair.certificate), pulumi.Output.secret(pair.private_key))
-
-
-#: Who signs.
-Authority: TypeAlias = GeneratedAuthority | GivenAuthority
 
 
 class GeneratedCertificate(Resource, module="slipway", name="GeneratedCertificate"):
@@ -182,6 +182,7 @@ class GeneratedCertificate(Resource, module="slipway", name="GeneratedCertificat
                 opts, pulumi.ResourceOptions(additional_secret_outputs=["private_key", "authority_key"])
             ),
         )
+        authority.signed[name] = self
 
 
 @dataclass(frozen=True)
@@ -216,12 +217,12 @@ class Certificates(Component):
         if not config.hosts:
             raise ValueError("the ingress certificate needs at least one host name")
         super().__init__("Certificates", name, opts)
-        authority = (
-            GivenAuthority.of(config.given)
-            if config.given
-            else GeneratedAuthority("authority", config.authority_name, opts=self.child())
-        )
+        if config.given:
+            authority = Authority.of(config.given)
+        else:
+            own = GeneratedAuthority("authority", config.authority_name, opts=self.child())
+            authority = Authority(own.certificate, own.private_key)
         self.resources = CertificatesResources(
-            authority, GeneratedCertificate("ingress", config.hosts, authority, opts=self.child())
+            authority, GeneratedCertificate(INGRESS_CERTIFICATE, config.hosts, authority, opts=self.child())
         )
         self.register_outputs({"authority": authority.certificate})

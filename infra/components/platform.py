@@ -10,6 +10,7 @@ from dashboards.rules.present import Present
 from infra import naming, tls, versions
 from infra.components import connections, log_keeper
 from infra.components.base import Component
+from infra.components.certificate_ends import CertificateEnds, CertificateEndsConfig
 from infra.components.certificates import Authority, Certificates, CertificatesConfig
 from infra.components.elasticsearch import TRACER
 from infra.components.ingress import Ingress, IngressConfig
@@ -64,7 +65,7 @@ class PlatformResources:
     """What was made.
 
     `metallb` only where the cluster has no load balancer of its own, `observer` and `controller` only where their image
-    can be had, `database`, `cache`, `metrics`, `logs` and `traces` only if the platform brings them.
+    can be had, `database`, `cache`, `metrics`, `ends`, `logs` and `traces` only if the platform brings them.
     """
 
     images: Images
@@ -80,6 +81,7 @@ class PlatformResources:
     metrics: Metrics | None
     logs: Logs | None
     traces: Traces | None
+    ends: CertificateEnds | None
 
 
 class Platform(Component):
@@ -243,6 +245,9 @@ class Platform(Component):
                 self.child(depends_on=[priorities]),
             )
         traces = None if logs is None else self._traces(config, images.references, authority, logs)
+        ends = metrics and CertificateEnds(
+            "certificate-ends", CertificateEndsConfig(authority), self.child(depends_on=[metrics])
+        )
         return PlatformResources(
             images,
             priorities,
@@ -257,6 +262,7 @@ class Platform(Component):
             metrics,
             logs,
             traces,
+            ends,
         )
 
     def _traces(

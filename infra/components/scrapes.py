@@ -372,7 +372,8 @@ def cluster_scrapes() -> list[dict[str, Any]]:
                 {
                     "source_labels": ["__name__"],
                     "regex": "apiserver_(request_total|current_inflight_requests|storage_objects"
-                    "|request_terminations_total|request_duration_seconds_(sum|count))|process_.*",
+                    "|request_terminations_total|request_duration_seconds_(sum|count)"
+                    "|client_certificate_expiration_seconds_(bucket|count))|process_.*",
                     "action": "keep",
                 }
             ],

@@ -10,10 +10,13 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, ParamSpec, TypeVar, final
 
 from google.protobuf import json_format
 from pulumi.runtime import mocks, settings
+
+from infra import tls
 
 _SECRET: Final = "4dabf18193072939515e22adb298388d"  # noqa: S105  # how the wire format marks a special value
 _ROOT: Final = "pulumi:pulumi:Stack"
@@ -72,10 +75,16 @@ def deep() -> Generator[None]:
 class _Answers(mocks.Mocks):
     """Gives resources the outputs that other resources are made from."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        # A real one: programs read its end.
+        self._certificate = tls.authority(_PLACEHOLDER, days=1, now=datetime.now(UTC)).certificate
+
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         outputs = {key: value for key, value in args.inputs.items() if key != "__provider"}
         if args.typ.startswith("pulumi-python:dynamic"):
-            outputs |= dict.fromkeys(("password", "certificate", "private_key"), f"{_PLACEHOLDER}-{args.name}")
+            outputs |= dict.fromkeys(("password", "private_key"), f"{_PLACEHOLDER}-{args.name}")
+            outputs |= {"certificate": self._certificate}
             outputs |= {"digest": _DIGEST, "reference": f"{_PLACEHOLDER}/{args.name}@{_DIGEST}"}
         if args.inputs.get("spec", {}).get("type") == "LoadBalancer":
             outputs["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}

@@ -14,6 +14,7 @@ from infra.naming import Project
 from slipway.cli.context import Tools, cluster_option
 from slipway.cli.progress import Progress
 from slipway.cli.screen import console
+from slipway.node import cluster as embedded
 
 #: Type of a certificate in Pulumi's state (infra/components/certificates.py).
 TYPE: Final = "pulumi-python:dynamic/slipway:GeneratedCertificate"
@@ -22,11 +23,11 @@ TYPE: Final = "pulumi-python:dynamic/slipway:GeneratedCertificate"
 @final
 @dataclass(frozen=True)
 class Issued:
-    """A certificate of the platform.
+    """A certificate of the platform, or of the cluster below it.
 
     Attributes:
         name: What it is called on the command line.
-        urn: What Pulumi calls it.
+        urn: What Pulumi calls it; empty if it made none of it.
         hosts: Whom it is for.
         end: When its life ends.
         due: Whether the next `up` makes it anew by itself.
@@ -46,11 +47,22 @@ def command() -> None:
 
 @command.command("list")
 @cluster_option
+@click.option(
+    "--of",
+    "whose",
+    type=click.Choice(["platform", "cluster"]),
+    default="platform",
+    show_default=True,
+    help="Those that the platform made, or those of an embedded cluster's own control plane and nodes.",
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def list_(cluster: str, *, as_json: bool) -> None:
+def list_(cluster: str, whose: str, *, as_json: bool) -> None:
     """Show every certificate, for whom it is, and until when."""
-    with Progress() as progress:
-        known = issued(Tools(progress).engine.resources(Project.PLATFORM, cluster), datetime.now(UTC))
+    if whose == "cluster":
+        known = own(cluster)
+    else:
+        with Progress() as progress:
+            known = issued(Tools(progress).engine.resources(Project.PLATFORM, cluster), datetime.now(UTC))
     if as_json:
         click.echo(json.dumps([_described(it) for it in known], indent=2))
         return
@@ -96,6 +108,16 @@ def issued(resources: Iterable[Mapping[str, Any]], now: datetime) -> list[Issued
         if it["type"] == TYPE and not it.get("delete")
     ]
     return sorted(found, key=lambda it: it.name)
+
+
+def own(cluster: str) -> list[Issued]:
+    """The certificates of an embedded cluster's own; no command but `up` makes them anew.
+
+    Raises:
+        NodeError: There is no embedded cluster of that name on this machine.
+    """
+    found = embedded.certificates(embedded.load(cluster))
+    return [Issued(it.name, "", it.hosts, it.end, it.due) for it in found]
 
 
 def chosen(known: list[Issued], names: Collection[str]) -> list[Issued]:

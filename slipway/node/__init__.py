@@ -5,7 +5,7 @@ namespace and a control group of their own too, so that stopping one is as final
 kept by one supervisord. The package knows nothing of Pulumi: `infra/clusters/embedded.py` is the thin provider.
 """
 
-from slipway.node.cluster import Access, access, create, destroy, exists, fingerprint, healthy
+from slipway.node.cluster import Access, access, aged, create, destroy, exists, fingerprint, healthy
 from slipway.node.errors import NodeError
 from slipway.node.spec import ClusterSpec, NodeTimeouts
 
@@ -15,6 +15,7 @@ __all__ = [
     "NodeError",
     "NodeTimeouts",
     "access",
+    "aged",
     "create",
     "destroy",
     "exists",

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import final
 
@@ -122,6 +123,40 @@ def load(name: str) -> ClusterSpec:
     if not path.exists():
         raise NodeError(f"there is no cluster {name!r} on this machine ({path} is missing); `slipway up` makes one")
     return ClusterSpec.from_dict(json.loads(path.read_text()))
+
+
+@final
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate of a cluster's own, which is no part of the platform's.
+
+    Args:
+        name: of its file.
+        hosts: whom it is for, as a server; for clients, the user.
+        end: when its life ends.
+        due: whether `create` makes it anew.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    end: datetime
+    due: bool
+
+
+def certificates(spec: ClusterSpec) -> list[Certificate]:
+    """Those of the control plane and of the nodes, and their authorities, which live as long as the cluster may."""
+    folder = spec.home / "pki"
+    signed = [
+        Certificate(it.file, it.hosts or (it.common_name,), pki.end(folder, it.file), pki.due(folder, it))
+        for it in config.leaves(spec)
+        if (folder / f"{it.file}.crt").exists()
+    ]
+    return [*(Certificate(it, (), pki.end(folder, it), due=False) for it in config.AUTHORITIES), *signed]
+
+
+def aged(spec: ClusterSpec) -> bool:
+    """Whether a certificate of the control plane or of a node is to be made anew."""
+    return any(pki.due(spec.home / "pki", leaf) for leaf in config.leaves(spec))
 
 
 def healthy(spec: ClusterSpec) -> bool:
@@ -244,7 +279,7 @@ def _prepare(spec: ClusterSpec, supplies: Supplies) -> None:
     for folder in (home, secrets, home / "log", home / "run", home / "control-plane" / "registry"):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _write(home / "spec.json", json.dumps(spec.to_dict(), indent=2))
-    for name in ("ca", "front-proxy-ca", "etcd-ca"):
+    for name in config.AUTHORITIES:
         pki.ensure_ca(secrets, name, f"slipway {spec.name} {name}")
     pki.ensure_service_account_keys(secrets)
     for leaf in config.leaves(spec):

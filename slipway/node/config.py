@@ -5,12 +5,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import yaml
 
 from slipway.node.pki import Leaf
 from slipway.node.spec import CLUSTER_DOMAIN, REGISTRY_HOST, ClusterSpec, Node
+
+#: Each signs for another circle of readers; all live ten years.
+AUTHORITIES: Final = ("ca", "front-proxy-ca", "etcd-ca")
 
 
 @final

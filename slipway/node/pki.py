@@ -1,7 +1,7 @@
 """Certificates of the cluster: one CA, one front-proxy CA, and a leaf for every part (RFC 5280 by `cryptography`).
 
-Existing files are kept, so that making the cluster again changes nothing; leaves are made anew when fewer than
-`RENEW_BEFORE` are left, when their addresses changed, or when their CA did.
+Existing files are kept, so that making the cluster again changes nothing; leaves are made anew when less than
+`RENEW_BEFORE` is left, when their addresses changed, or when their CA did.
 """
 
 import datetime as dt
@@ -104,6 +104,17 @@ def ensure_leaf(folder: Path, leaf: Leaf, now: dt.datetime | None = None) -> boo
         builder = builder.add_extension(x509.SubjectAlternativeName(_general_names(leaf.hosts)), critical=False)
     _write_pair(folder, leaf.file, key, builder.sign(ca_key, hashes.SHA256()))
     return True
+
+
+def due(folder: Path, leaf: Leaf, now: dt.datetime | None = None) -> bool:
+    """Whether `ensure_leaf` would make a leaf anew."""
+    ca = x509.load_pem_x509_certificate((folder / f"{leaf.ca}.crt").read_bytes())
+    return not _still_good(folder, leaf, ca, now or dt.datetime.now(dt.UTC))
+
+
+def end(folder: Path, name: str) -> dt.datetime:
+    """When the life of a certificate that is there ends."""
+    return x509.load_pem_x509_certificate((folder / f"{name}.crt").read_bytes()).not_valid_after_utc
 
 
 def ensure_service_account_keys(folder: Path) -> None:

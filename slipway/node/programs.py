@@ -23,6 +23,8 @@ class Program:
         netns: the network namespace it runs in.
         mount_namespace: file of the mount namespace it runs in, if it has one.
         cgroup: the control group that counts its processes.
+        reads: the files that it reads once, or makes connections by for as long as they last: another content of one
+            starts it anew.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Program:
     netns: str
     mount_namespace: Path | None
     cgroup: str
+    reads: tuple[Path, ...]
 
 
 def programs(spec: ClusterSpec, binary: Binary) -> list[Program]:
@@ -42,37 +45,52 @@ def _control_plane(spec: ClusterSpec, binary: Binary) -> list[Program]:
     pki, home = spec.home / "pki", spec.home / "control-plane"
     machine = spec.control_plane
 
-    def program(name: str, *arguments: str) -> Program:
-        return Program(name, machine.name, arguments, machine.netns, None, f"{spec.cgroup}/{machine.name}")
+    def program(name: str, arguments: Sequence[str], *certificates: str, config: str = "") -> Program:
+        reads = (*(pki / f"{it}.crt" for it in certificates), *((home / config,) if config else ()))
+        command = (str(binary(name)), *arguments)
+        return Program(
+            name.removeprefix("docker-"),
+            machine.name,
+            command,
+            machine.netns,
+            None,
+            f"{spec.cgroup}/{machine.name}",
+            reads,
+        )
 
+    own = ("apiserver", "apiserver-etcd", "apiserver-kubelet", "front-proxy")
+    authorities = ("ca", "etcd-ca", "front-proxy-ca")
+    controllers, scheduler = (f"{it}.kubeconfig" for it in ("controller-manager", "scheduler"))
     return [
-        program("registry", str(binary("docker-registry")), "serve", f"{home}/registry.yml"),
-        program("etcd", str(binary("etcd")), *_etcd(home, pki)),
-        program("kube-apiserver", str(binary("kube-apiserver")), *_apiserver(spec, pki, home)),
-        program("kube-controller-manager", str(binary("kube-controller-manager")), *_controllers(spec, pki, home)),
-        program("kube-scheduler", str(binary("kube-scheduler")), *_by_kubeconfig(home, "scheduler")),
+        program("docker-registry", ("serve", f"{home}/registry.yml"), "registry", "ca", config="registry.yml"),
+        program("etcd", _etcd(home, pki), "etcd", "etcd-ca"),
+        program("kube-apiserver", _apiserver(spec, pki, home), *own, *authorities),
+        program("kube-controller-manager", _controllers(spec, pki, home), "ca", config=controllers),
+        program("kube-scheduler", _by_kubeconfig(home, "scheduler"), config=scheduler),
     ]
 
 
 def _node(spec: ClusterSpec, node: Node, binary: Binary) -> list[Program]:
-    def program(name: str, *arguments: str) -> Program:
-        namespace = spec.home / "run" / f"{node.name}.mnt"
-        return Program(f"{name}-{node.name}", node.name, arguments, node.netns, namespace, f"{node.cgroup}/system")
-
     etc = node.home / "etc"
+
+    def program(name: str, arguments: Sequence[str], *reads: Path) -> Program:
+        namespace = spec.home / "run" / f"{node.name}.mnt"
+        command = (str(binary(name)), *arguments)
+        return Program(f"{name}-{node.name}", node.name, command, node.netns, namespace, f"{node.cgroup}/system", reads)
+
+    kubelet = (
+        f"--config={etc}/kubelet.yaml",
+        f"--kubeconfig={etc}/kubelet.kubeconfig",
+        f"--root-dir={node.home}/kubelet",
+        f"--cert-dir={node.home}/kubelet-pki",
+        f"--hostname-override={node.name}",
+        f"--node-ip={node.address}",
+    )
+    serving = spec.home / "pki" / f"kubelet-{node.name}.crt"
     return [
-        program("containerd", str(binary("containerd")), "--config", f"{etc}/containerd.toml"),
-        program(
-            "kubelet",
-            str(binary("kubelet")),
-            f"--config={etc}/kubelet.yaml",
-            f"--kubeconfig={etc}/kubelet.kubeconfig",
-            f"--root-dir={node.home}/kubelet",
-            f"--cert-dir={node.home}/kubelet-pki",
-            f"--hostname-override={node.name}",
-            f"--node-ip={node.address}",
-        ),
-        program("kube-proxy", str(binary("kube-proxy")), f"--config={etc}/proxy.yaml"),
+        program("containerd", ("--config", f"{etc}/containerd.toml"), etc / "containerd.toml"),
+        program("kubelet", kubelet, etc / "kubelet.yaml", etc / "kubelet.kubeconfig", serving),
+        program("kube-proxy", (f"--config={etc}/proxy.yaml",), etc / "proxy.yaml", etc / "proxy.kubeconfig"),
     ]
 
 

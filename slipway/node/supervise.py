@@ -20,7 +20,7 @@ FOREVER = 1_000_000
 
 
 def render(spec: ClusterSpec, programs: Sequence[Program]) -> str:
-    """Supervisord's configuration."""
+    """Supervisord's configuration, for what the files that programs read hold now."""
     folder = spec.home / "run"
     parts = [
         f"""[supervisord]
@@ -48,8 +48,8 @@ serverurl=unix://{folder}/supervisor.sock
         parts.append(
             f"""[program:{program.name}]
 command=/bin/sh {launcher(spec, program)}
-; A changed launcher must look like a changed program, or an upgrade would not start it anew.
-environment=SLIPWAY_LAUNCHER="{_digest(render_launcher(program))}"
+; A changed launcher or file must look like a changed program, or an upgrade or a renewal would not start it anew.
+environment=SLIPWAY_LAUNCHER="{_digest(render_launcher(program).encode())}",SLIPWAY_READS="{_digest(_contents(program))}"
 autostart=false
 autorestart=true
 startsecs=1
@@ -80,8 +80,15 @@ def render_launcher(program: Program) -> str:
     return f"set -eu\necho 0 > {shlex.quote(str(cgroups.procs_file(program.cgroup)))}\nexec {command}\n"
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _contents(program: Program) -> bytes:
+    """Of every file that it reads, in a form in which no two sets of them are alike; none while it is not there."""
+    return b"".join(
+        hashlib.sha256(path.read_bytes()).digest() if path.exists() else bytes(32) for path in program.reads
+    )
 
 
 def start(spec: ClusterSpec) -> None:

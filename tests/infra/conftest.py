@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime import set_all_config, settings
 
-from infra import releases, versions
+from infra import releases, tls, versions
 from infra.footprint.rehearsal import deep
 from infra.images import image
 
@@ -28,6 +29,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
 SIGNATURE_KEY = "4dabf18193072939515e22adb298388d"
 ADDRESS = "10.123.0.200"
+#: When every certificate ends that stands for one that was made.
+END = datetime(2030, 1, 1, tzinfo=UTC)
+CERTIFICATE = tls.authority("stand-in", days=30, now=END - timedelta(days=30)).certificate
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,11 @@ class Cloud(pulumi_mocks.Mocks):
             case "GeneratedPassword":
                 return {"password": f"plain-password-of-{args.name}"}
             case "GeneratedAuthority" | "GeneratedCertificate":
-                return {"certificate": f"certificate-of-{args.name}", "private_key": f"plain-key-of-{args.name}"}
+                # What stands before a certificate in PEM is read over; the certificate is real: programs ask its end.
+                return {
+                    "certificate": f"certificate-of-{args.name}\n{CERTIFICATE}",
+                    "private_key": f"plain-key-of-{args.name}",
+                }
             case "LocalImage":
                 digest = f"sha256:{args.inputs['name'].encode().hex():0<64.64}"
                 entry = image(args.inputs["name"])

@@ -63,6 +63,7 @@ HAPROXY = 'slipway_ingress_up{pod="%s"}'
 MEMORY = 'namespace="dev", pod="a", container="c"'
 PHASES = 'namespace="dev", pod="a"'
 DNS = 'coredns_dns_responses_total{rcode="%s"}'
+CLIENT_CERTIFICATES = 'apiserver_client_certificate_expiration_seconds_bucket{le="%s"}'
 API = 'apiserver_request_total{code="%s"}'
 REFUSED = 'slipway_rollout_ended_total{namespace="dev", rollout="payload", result="RolledBack", reason="%s"}'
 
@@ -88,6 +89,15 @@ CASES = {
     "CertificateExpires": Case(
         steady('haproxyingress_cert_expire_date_epoch{domain="a.test"}', 86_400),
         steady('haproxyingress_cert_expire_date_epoch{domain="a.test"}', 30 * 86_400),
+    ),
+    "InternalCertificateExpires": Case(
+        steady('certificate:expires:timestamp_seconds{certificate="jaeger"}', 86_400),
+        steady('certificate:expires:timestamp_seconds{certificate="jaeger"}', 30 * 86_400),
+    ),
+    "ClusterCertificateExpires": Case(
+        rising(CLIENT_CERTIFICATES % "604800", 1) | rising(CLIENT_CERTIFICATES % "+Inf", 9),
+        # One did so in the past; all the others have months.
+        steady(CLIENT_CERTIFICATES % "604800.0", 3) | rising(CLIENT_CERTIFICATES % "2592000.0", 9),
     ),
     "RolloutControllerDown": Case(
         steady('slipway_rollout_leading{pod="a"}', 0),

@@ -23,6 +23,7 @@ class Stage:
         self.asked = []
         self.alive = True
         self.digest = "one"
+        self.old = False
 
     def create(self, spec, _supplies, _progress):
         self.asked.append(("create", spec))
@@ -39,6 +40,7 @@ def stage(monkeypatch):
     monkeypatch.setattr(embedded.node, "destroy", it.destroy)
     monkeypatch.setattr(embedded.node, "healthy", lambda _spec: it.alive)
     monkeypatch.setattr(embedded.node, "fingerprint", lambda _spec, _stock: it.digest)
+    monkeypatch.setattr(embedded.node, "aged", lambda _spec: it.old)
     monkeypatch.setattr(embedded.node, "exists", lambda _name: it.alive)
     return it
 
@@ -72,6 +74,12 @@ def test_a_dead_cluster_is_a_change_so_that_up_starts_it_again(stage, made):
 
 def test_other_programs_or_add_ons_are_a_change_in_place(stage, made):
     stage.digest = "two"
+    found = embedded._Provider().diff(made.id, made.outs, {"spec": SPEC.to_dict()})
+    assert (found.changes, found.replaces) == (True, [])
+
+
+def test_certificates_near_their_end_are_a_change_in_place(stage, made):
+    stage.old = True
     found = embedded._Provider().diff(made.id, made.outs, {"spec": SPEC.to_dict()})
     assert (found.changes, found.replaces) == (True, [])
 

@@ -232,7 +232,13 @@ def test_a_client_is_certified_as_a_client_and_nothing_else(client, usage):
 def test_the_store_starts_anew_with_a_new_certificate(platform):
     run = platform(backups=Store.MANAGED)
     template = run.one("kubernetes:apps/v1:StatefulSet", "object-store").inputs["spec"]["template"]
-    assert template["metadata"]["annotations"] == {CONTENT_HASH: content_hash("certificate-of-object-store")}
+    (served,) = [
+        it["stringData"]["tls.crt"]
+        for it in run.objects()
+        if it["kind"] == "Secret" and it["metadata"]["name"] == "object-store"
+    ]
+    assert served.startswith("certificate-of-object-store\n")
+    assert template["metadata"]["annotations"] == {CONTENT_HASH: content_hash(served)}
 
 
 def test_only_databases_reach_the_store(platform):

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from infra_stand_ins import CLOUD, SHARED
 
+from dashboards.rules import certificates
 from dashboards.rules.present import Present
 from infra import naming
 from infra.components import scrapes
@@ -30,7 +31,7 @@ METRICS = {
     "kubernetes:monitoring.coreos.com/v1:Alertmanager": 1,
     "kubernetes:monitoring.coreos.com/v1:PodMonitor": 15,
     "kubernetes:monitoring.coreos.com/v1:Prometheus": 1,
-    "kubernetes:monitoring.coreos.com/v1:PrometheusRule": 5,
+    "kubernetes:monitoring.coreos.com/v1:PrometheusRule": 6,
     "kubernetes:networking.k8s.io/v1:NetworkPolicy": 5,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": 5,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": 5,
@@ -260,7 +261,7 @@ def test_who_reads_the_observer_has_its_token_and_authority(platform):
     assert {it["metadata"]["namespace"] for it in readers} == {"monitoring", "slipway-system"}
     for reader in readers:
         assert own["stringData"]["token"] == reader["stringData"]["token"]
-        assert reader["stringData"]["ca.crt"] == "certificate-of-authority"
+        assert reader["stringData"]["ca.crt"].startswith("certificate-of-authority\n")
     endpoint = monitors(run)[naming.INGRESS_OBSERVER]["podMetricsEndpoints"][0]
     assert endpoint["scheme"] == "https"
     assert endpoint["tlsConfig"]["serverName"] == "ingress-observer.ingress.svc"
@@ -309,3 +310,21 @@ def test_two_targets_of_one_name_are_refused():
 
 def test_images_of_what_measures_are_in_the_catalogue():
     assert set(METRICS_IMAGES) <= set(CATALOGUE)
+
+
+@pytest.mark.parametrize("present", [{}, {"backups": Store.MANAGED}])
+def test_prometheus_knows_the_end_of_every_certificate_inside_the_cluster(platform, present):
+    """The authority's and what it signed, but for the ingress' own, whose end its controller tells as it serves it."""
+    run = platform(**present)
+    signed = {it.name for it in run.of("pulumi-python:dynamic/slipway:GeneratedCertificate")}
+    assert {"metrics-server", "ingress-observer", "ingress"} <= signed
+    assert ("object-store" in signed) is bool(present)
+    (group,) = next(
+        it["spec"]["groups"]
+        for it in run.objects()
+        if it["kind"] == "PrometheusRule" and it["metadata"]["name"] == "certificates"
+    )
+    ends = {rule["labels"]["certificate"]: rule["expr"] for rule in group["rules"]}
+    assert set(ends) == signed - {"ingress"} | {"authority"}
+    assert set(ends.values()) == {"vector(1893456000)"}  # 2030-01-01, as conftest.py says
+    assert {rule["record"] for rule in group["rules"]} == {certificates.ENDS}

@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from infra import tls
 from infra.naming import Project
 from slipway.cli import certificates
 from slipway.cli.certificates import TYPE, chosen, issued, renew
+from slipway.node import ClusterSpec, NodeError, pki
+from slipway.node.config import AUTHORITIES, leaves
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 AUTHORITY = tls.authority("Slipway test", days=3650, now=NOW)
@@ -98,3 +101,32 @@ def test_without_a_platform_nothing_is_brought_up():
     with pytest.raises(click.ClickException, match="no platform with certificates"):
         renew(tools, "main", (), Progress())
     assert not tools.engine.ups
+
+
+def test_an_embedded_clusters_own_are_read_from_its_folder(monkeypatch, tmp_path):
+    """The real files of one, whose control plane was made 380 days before its node joined."""
+    monkeypatch.setattr("slipway.node.cluster.STATE_ROOT", tmp_path)
+    monkeypatch.setattr("slipway.node.spec.STATE_ROOT", tmp_path)
+    spec = ClusterSpec(name="main", nodes=1)
+    folder = spec.home / "pki"
+    folder.mkdir(parents=True)
+    (spec.home / "spec.json").write_text(json.dumps(spec.to_dict()))
+    for name in AUTHORITIES:
+        pki.ensure_ca(folder, name, name)
+    now = datetime.now(UTC)
+    for leaf in leaves(spec):
+        joined = leaf.file.startswith("kubelet-")
+        pki.ensure_leaf(folder, leaf, now if joined else now - timedelta(days=380))
+
+    result = CliRunner().invoke(certificates.command, ["list", "--of", "cluster", "--cluster", "main", "--json"])
+    assert result.exit_code == 0, result.output
+    listed = {it["name"]: it for it in json.loads(result.output)}
+    assert set(listed) == {*AUTHORITIES, *(leaf.file for leaf in leaves(spec))}
+    assert {name for name, it in listed.items() if not it["due"]} == {*AUTHORITIES, f"kubelet-{spec.workers[0].name}"}
+    assert listed["scheduler"]["hosts"] == ["system:kube-scheduler"]
+
+
+def test_where_no_cluster_is_embedded_the_list_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr("slipway.node.cluster.STATE_ROOT", tmp_path)
+    with pytest.raises(NodeError, match="there is no cluster 'other' on this machine"):
+        certificates.own("other")

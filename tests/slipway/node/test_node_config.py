@@ -1,4 +1,6 @@
+import datetime as dt
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.node import config, supervise
+from slipway.node import config, pki, supervise
 from slipway.node.programs import programs
 from slipway.node.spec import REGISTRY_HOST, ClusterSpec
 
@@ -111,3 +113,45 @@ def test_a_launcher_quotes_and_becomes_the_program(monkeypatch):
         assert f"'/with space/{Path(it.arguments[0]).name}'" in script
         assert "exec nsenter" in script
         assert f"echo 0 > /cg/{it.cgroup}/cgroup.procs" in script
+
+
+def digests(spec):
+    """Program -> how supervisord is told of its launcher and of what it reads."""
+    text = supervise.render(spec, programs(spec, Path))
+    return dict(re.findall(r"^\[program:(.+)\]\n(?:.*\n)*?environment=(.+)$", text, re.MULTILINE))
+
+
+def test_a_new_certificate_starts_anew_whoever_reads_it_and_nobody_else(monkeypatch, tmp_path):
+    monkeypatch.setattr("slipway.node.spec.STATE_ROOT", tmp_path)
+    spec = ClusterSpec(nodes=2)
+    secrets, now = spec.home / "pki", dt.datetime.now(dt.UTC)
+    for folder in (secrets, spec.home / "control-plane", *(node.home / "etc" for node in spec.workers)):
+        folder.mkdir(parents=True)
+    for name in config.AUTHORITIES:
+        pki.ensure_ca(secrets, name, name)
+
+    def write(at):
+        made = {leaf.file for leaf in config.leaves(spec) if pki.ensure_leaf(secrets, leaf, at)}
+        for name in ("controller-manager", "scheduler"):
+            (spec.home / "control-plane" / f"{name}.kubeconfig").write_text(config.kubeconfig(spec, secrets, name))
+        for node in spec.workers:
+            for name, leaf in (("kubelet", f"kubelet-{node.name}"), ("proxy", "proxy")):
+                (node.home / "etc" / f"{name}.kubeconfig").write_text(config.kubeconfig(spec, secrets, leaf))
+        return made
+
+    everyone = {leaf.file for leaf in config.leaves(spec)}
+    assert write(now) == everyone
+    before = digests(spec)
+    assert set(before) == {it.name for it in programs(spec, Path)}
+    assert write(now + dt.timedelta(days=300)) == set()
+    assert digests(spec) == before
+
+    (secrets / "kubelet-node2.crt").unlink()
+    assert write(now) == {"kubelet-node2"}
+    second = digests(spec)
+    assert {name for name in before if second[name] != before[name]} == {"kubelet-node2"}
+
+    # A year later all are near their end. Containerd alone goes on: it reads the registry's certificate at each pull.
+    assert write(now + dt.timedelta(days=370)) == everyone
+    third = digests(spec)
+    assert {name for name in second if third[name] == second[name]} == {"containerd-node1", "containerd-node2"}
