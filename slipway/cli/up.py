@@ -21,7 +21,7 @@ from infra.profiles import ProfileName
 from infra.settings import Target
 from loadtests.k6 import LoadResult
 from slipway import reports
-from slipway.cli import requirements, smoke
+from slipway.cli import requirements, settling, smoke
 from slipway.cli.context import Tools, cluster_option, environment_option, state_folder
 from slipway.cli.progress import Progress
 from slipway.cli.screen import console
@@ -71,14 +71,19 @@ def command(
         tools = Tools(progress)
         embedded = {k: v for k, v in (("nodes", nodes), ("network", network)) if v is not None}
         wanted = _Wanted(cluster, Environment(environment), target, embedded, profile, by_project(settings))
-        outputs, service = _bring_up(tools, wanted, steps)
+        made, outputs, service = _bring_up(tools, wanted, steps)
+        kubeconfig = made["kubeconfig"]
+        settling.see(kubeconfig, lambda api: settling.settle(api, progress.step))
         progress.step("proving it: k6 through HAProxy")
         proof = smoke.run(outputs, service, Environment(environment))
+        news = settling.see(kubeconfig, lambda api: settling.news(api, Environment(environment)))
         steps["all"] = progress.elapsed
     report = _report(started, steps, proof)
     path = reports.write(report)
     ca = smoke.write_ca(outputs, FOLDER)
     console().print(_table(outputs, Environment(environment), path))
+    for line in news:
+        click.secho(f"  {line}", fg="yellow")
     for line in _to_copy(outputs, Environment(environment), ca):
         click.echo(f"  {line}")
     sys.exit(report.verdict.exit_code)
@@ -113,8 +118,10 @@ def by_project(settings: Iterable[tuple[str, str]]) -> dict[Project, dict[str, s
     return found
 
 
-def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The three projects in their order, while the toolchain builds ahead what the next one needs."""
+def _bring_up(
+    tools: Tools, wanted: _Wanted, steps: dict[str, float]
+) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
+    """The three projects in their order, while the toolchain builds ahead what the next one needs; their outputs."""
     progress, here = tools.progress, wanted.target in {"auto", Target.EMBEDDED}
     if here:
         debian.ensure((*requirements.EMBEDDED_PACKAGES, *requirements.IMAGE_PACKAGES), progress.step)
@@ -148,7 +155,7 @@ def _bring_up(tools: Tools, wanted: _Wanted, steps: dict[str, float]) -> tuple[M
     steps["service"] = progress.elapsed
     if ahead:
         ahead.wait()
-    return outputs, service
+    return made, outputs, service
 
 
 def _report(started: dt.datetime, steps: Mapping[str, float], proof: LoadResult) -> reports.Report:

@@ -1,0 +1,121 @@
+"""What `up` still has to see when Pulumi is through: pods that are being replaced, and a version that waits.
+
+Pulumi takes a changed StatefulSet for done as soon as it reads it, before the cluster has begun: its provider compares
+the revisions of a status that is about the object as it was. And a change of the service's pods is only handed to the
+rollout controller, which may need a person.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+import yaml
+from lightkube import KubeConfig
+
+from infra.engine import EngineError
+from infra.naming import SERVICE, Environment
+from slipway.rollout import resource
+from slipway.rollout.api import APPS, ROLLOUTS, Api, Refused, path_of
+from slipway.rollout.loop import Unavailable
+from slipway.rollout.observation import Rollout
+from slipway.rollout.status import UNDER_TEST, Phase
+
+PATIENCE: Final = 600.0
+
+Result = TypeVar("Result")
+
+
+def unsettled(stateful_sets: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Those whose pods are not all as wanted, with how many are, by name. One that nobody replaces is left out.
+
+    Args:
+        stateful_sets: Objects as the cluster has them.
+    """
+    found: list[str] = []
+    for it in stateful_sets:
+        spec, status, name = it["spec"], it.get("status", {}), f"{it['metadata']['namespace']}/{it['metadata']['name']}"
+        if spec.get("updateStrategy", {}).get("type") == "OnDelete":
+            continue
+        wanted = spec.get("replicas", 1)
+        seen = status.get("observedGeneration", 0) >= it["metadata"]["generation"]
+        # The cluster leaves `updatedReplicas` out of a status without an update.
+        whole = status.get("updateRevision", "") == status.get("currentRevision", "")
+        updated = wanted if whole and seen else status.get("updatedReplicas", 0) if seen else 0
+        done = min(updated, status.get("readyReplicas", 0))
+        if done < wanted:
+            found.append(f"{name} ({done} of {wanted})")
+    return sorted(found)
+
+
+def see(kubeconfig: str, work: Callable[[Api], Coroutine[None, None, Result]]) -> Result:
+    """Look into a cluster whose kubeconfig is only a text; kubectl is not needed, which not every target has built.
+
+    Raises:
+        EngineError: The API server does not answer, or refuses.
+    """
+
+    async def go() -> Result:
+        async with Api(KubeConfig.from_dict(yaml.safe_load(kubeconfig)), timeout=10) as api:
+            return await work(api)
+
+    try:
+        return asyncio.run(go())
+    except (Refused, Unavailable) as error:
+        raise EngineError(f"everything is made, but the cluster cannot be asked how it is: {error}") from error
+
+
+async def settle(api: Api, tell: Callable[[str], None], patience: float = PATIENCE, poll: float = 2.0) -> None:
+    """Wait until the pods of every StatefulSet are as wanted, and ready.
+
+    Args:
+        api: A connection that may read them everywhere.
+        tell: Shows what is waited for.
+        patience: Seconds.
+        poll: Seconds between two looks.
+
+    Raises:
+        EngineError: They are not in time; names them.
+    """
+    deadline, said = time.monotonic() + patience, ""
+    while missing := unsettled(await api.list(f"{APPS}/statefulsets")):
+        if time.monotonic() > deadline:
+            raise EngineError(
+                f"waited {patience:g} s for pods to be replaced: {', '.join(missing)}; `slipway status` shows what is "
+                "not ready, `kubectl describe pod` why. Mend it and run the same again."
+            )
+        if (text := f"pods that are replaced: {', '.join(missing)}") != said:
+            tell(text)
+            said = text
+        await asyncio.sleep(poll)
+
+
+async def news(api: Api, environment: Environment) -> list[str]:
+    """What somebody who changed a service should know of its rollout; nothing if the wanted version serves."""
+    found = await api.list(path_of(ROLLOUTS, environment.value, "rollouts"))
+    return [line for it in found if it.get("status") for line in told(resource.parse(it))]
+
+
+def told(rollout: Rollout) -> list[str]:
+    """What there is to say of a rollout, with the command that helps."""
+    status, name = rollout.status, f"{rollout.namespace}/{rollout.name}"
+    options = f"--environment {rollout.namespace}" + ("" if rollout.name == SERVICE else f" --service {rollout.name}")
+    if status.phase in {Phase.PAUSED, Phase.APPROVAL}:
+        why = f" ({status.reason.value})" if status.reason else ""
+        return [
+            f"the rollout of {name} waits for a person{why}: {status.message}",
+            f"look:      slipway rollout status {options}",
+            f"let it on: slipway rollout approve {options}",
+            f"take back: slipway rollout abort {options}",
+        ]
+    if status.phase is Phase.ROLLED_BACK:
+        return [
+            f"the new version of {name} was taken back ({status.reason.value}): {status.message}",
+            f"look:      slipway rollout status {options}",
+        ]
+    if status.phase in UNDER_TEST or status.phase is Phase.ROLLING_BACK:
+        return [
+            f"a new version of {name} is on its way ({status.phase.value}); until it is promoted, the old one serves on",
+            f"follow it: slipway rollout watch {options}",
+        ]
+    return []
