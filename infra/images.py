@@ -140,13 +140,14 @@ PLATFORM_IMAGES: Final = (
     "python",
 )
 
-#: What the platform runs besides if it keeps metrics.
+#: What the platform runs besides if it is scraped from elsewhere, and if it keeps metrics.
+EXPORTER_IMAGES: Final = ("redis-exporter",)
 METRICS_IMAGES: Final = (
     "prometheus-operator",
     "prometheus-config-reloader",
     "prometheus",
     "alertmanager",
-    "redis-exporter",
+    *EXPORTER_IMAGES,
     "node-exporter",
     "metrics-server",
     "kube-state-metrics",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from infra.model import MODEL
-from infra.naming import DNS_LABEL_LIMIT, POSTGRES_PORT, REDIS_PORT, SERVICE_SECRETS, dns_label
+from infra.naming import DNS_LABEL_LIMIT, POSTGRES_PORT, REDIS_PORT, SERVICE_SECRETS, Namespace, dns_label
 
 _OBJECT_PATH: Final = re.compile(r"s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](/[-._a-zA-Z0-9]+)*")
 _ENDPOINT: Final = re.compile(r"https://[-.a-zA-Z0-9]+(:[0-9]{1,5})?")
@@ -22,15 +22,8 @@ _PORTS: Final = {"http": 80, "https": 443}
 _KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 
 
-class Part(StrEnum):
-    """Whether the platform brings a part along."""
-
-    MANAGED = "managed"
-    OFF = "off"
-
-
 class Store(StrEnum):
-    """Where a service's data is: brought along by the platform, elsewhere, or nowhere."""
+    """Where a part is: brought along by the platform, elsewhere, or nowhere."""
 
     MANAGED = "managed"
     EXTERNAL = "external"
@@ -55,6 +48,10 @@ def _secret(value: str) -> str:
             f"must be another name than {', '.join(SERVICE_SECRETS)}: Slipway makes Secrets of these names"
         )
     return value
+
+
+def _namespace(value: str) -> str:
+    return dns_label("the namespace", value, limit=DNS_LABEL_LIMIT)
 
 
 def _key(value: str) -> str:
@@ -173,6 +170,29 @@ def _receiver(value: str) -> str:
     if urlsplit(value).port == 0:
         raise ValueError("must have a port from 1 to 65535, or none")
     return value
+
+
+class ExternalMetrics(BaseModel):
+    """A Prometheus that is there already, or what answers as one: it scrapes, and rollouts are judged by it."""
+
+    model_config = MODEL
+
+    secret: Annotated[str, AfterValidator(_secret)] = Field(
+        description="Secret in the namespace `slipway-system`, made by you, with the key `url`: its address up to "
+        "`/api/v1`. The keys `token` (sent as `Bearer`) and `ca.crt` (the authority of its certificate) may be there."
+    )
+    namespace: Annotated[str, AfterValidator(_namespace)] = Field(
+        description="Namespace of this cluster from which it scrapes, itself or by an agent: ports are opened to it."
+    )
+    objects: bool = Field(
+        default=True,
+        description="Whether PodMonitors and PrometheusRules are made, in `slipway-system`; the cluster must know "
+        "these kinds. If not, `slipway dashboards build` writes the rules to a file, and "
+        "docs/reference/metrics.md says what to scrape.",
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict[str, str], description="Labels by which your operator finds those objects."
+    )
 
 
 class ExternalLogs(BaseModel):
@@ -300,9 +320,13 @@ class Parts(BaseModel):
 
     model_config = MODEL
 
-    metrics: Part = Field(
-        default=Part.MANAGED,
-        description="Prometheus with its operator and exporters, and metrics-server; `off` installs none of them.",
+    metrics: Store = Field(
+        default=Store.MANAGED,
+        description="Prometheus with its operator and exporters, and metrics-server; `external` installs none of them "
+        "and lets the one that `metricsExternal` names scrape and judge; with `off` nothing is scraped.",
+    )
+    metrics_external: ExternalMetrics | None = Field(
+        default=None, description="Only if `metrics` is `external`, and required there."
     )
     logs: Store = Field(
         default=Store.MANAGED,
@@ -343,6 +367,7 @@ class Parts(BaseModel):
         stores = (
             ("postgres", self.postgres, self.postgres_external, "secret and network"),
             ("redis", self.redis, self.redis_external, "secret and network"),
+            ("metrics", self.metrics, self.metrics_external, "secret and namespace"),
             ("logs", self.logs, self.logs_external, "secret"),
             ("traces", self.traces, self.traces_external, "endpoint and network"),
         )
@@ -361,6 +386,13 @@ class Parts(BaseModel):
                     "one of them needs another key, since it cannot be the address of both"
                 )
         return self
+
+    @property
+    def scraped_from(self) -> str | None:
+        """The namespace of whoever scrapes; None if nobody does."""
+        if self.metrics_external is not None:
+            return self.metrics_external.namespace
+        return Namespace.MONITORING.value if self.metrics is Store.MANAGED else None
 
     @property
     def keeps_data(self) -> bool:

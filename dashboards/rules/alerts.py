@@ -404,6 +404,6 @@ def groups(present: Present) -> tuple[RuleGroup, ...]:
         *((RuleGroup("slipway-logs-alerts", EVERY, LOGS),) if present.logs else ()),
         *((RuleGroup("slipway-traces-alerts", EVERY, TRACES),) if present.traces else ()),
         RuleGroup("slipway-certificates-alerts", EVERY, CERTIFICATES),
-        RuleGroup("slipway-cluster-alerts", EVERY, CLUSTER),
-        RuleGroup("slipway-watching-alerts", EVERY, WATCHING),
+        *((RuleGroup("slipway-cluster-alerts", EVERY, CLUSTER),) if present.cluster else ()),
+        *((RuleGroup("slipway-watching-alerts", EVERY, WATCHING),) if present.cluster else ()),
     )

@@ -15,6 +15,7 @@ class Present:
         redis: Whether it brings Redis along.
         logs: Whether it keeps logs.
         traces: Whether it keeps traces.
+        cluster: Whether it is the platform that watches the cluster itself and the Prometheus that scrapes it.
     """
 
     observed: bool = True
@@ -24,3 +25,4 @@ class Present:
     redis: bool = True
     logs: bool = True
     traces: bool = True
+    cluster: bool = True

@@ -14,7 +14,7 @@ from infra.components.certificates import INGRESS_CERTIFICATE, Authority
 from infra.components.metadata import metadata
 from infra.components.prometheus import API
 from infra.labels import labels
-from infra.naming import PROMETHEUS, Namespace
+from infra.naming import PROMETHEUS
 
 #: The authority itself, beside what it signed.
 AUTHORITY = "authority"
@@ -26,9 +26,13 @@ class CertificateEndsConfig:
 
     Attributes:
         authority: Who has signed everything by now.
+        namespace: Where rules are.
+        labels: Labels by which they are found, besides our own.
     """
 
     authority: Authority
+    namespace: str
+    labels: Mapping[str, str]
 
 
 @final
@@ -52,7 +56,9 @@ class CertificateEnds(Component):
                 "rules",
                 api_version=API,
                 kind="PrometheusRule",
-                metadata=metadata("certificates", labels(PROMETHEUS, "metrics"), namespace=Namespace.MONITORING.value),
+                metadata=metadata(
+                    "certificates", {**labels(PROMETHEUS, "metrics"), **config.labels}, namespace=config.namespace
+                ),
                 spec={"groups": every.apply(manifests)},
                 opts=self.child(),
             )

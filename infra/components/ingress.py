@@ -68,7 +68,7 @@ class IngressConfig:
         certificate: Default certificate with its authority, in PEM.
         private_key: Its key, in PEM, secret.
         observer: Reference of the image `ingress-observer`; without it nothing tells colours apart.
-        measured: Whether there is a Prometheus that reads its numbers.
+        scraper: Namespace of whoever scrapes; None if nobody does.
         rolled_out: Whether there is a rollout controller that reads the observer.
         annotations: What the Service must say to get its address on this cluster.
     """
@@ -80,7 +80,7 @@ class IngressConfig:
     certificate: pulumi.Input[str]
     private_key: pulumi.Input[str]
     observer: pulumi.Input[str] | None = None
-    measured: bool = True
+    scraper: str | None = Namespace.MONITORING.value
     rolled_out: bool = True
     annotations: Mapping[str, str] | None = None
 
@@ -238,7 +238,7 @@ def grace_period(timeouts: TrafficTimeouts) -> int:
 
 def openings(config: IngressConfig) -> list[NetworkPolicyIngressRuleArgsDict]:
     """Who may reach what of HAProxy: users its doors, and only what is there the numbers."""
-    watching = [Namespace.MONITORING.value] if config.measured else []
+    watching = [] if config.scraper is None else [config.scraper]
     reading = [*watching, *([Namespace.ROLLOUT.value] if config.rolled_out else [])] if config.observer else []
     rules = [network.from_anywhere([HTTP_PORT, HTTPS_PORT])]
     if watching:

@@ -65,14 +65,14 @@ class LogCollectorConfig:
         image: Reference of the image `otel-collector`.
         profile: Sizes.
         target: The Elasticsearch that it sends to.
-        measured: Whether there is a Prometheus.
+        scraper: Namespace of whoever scrapes; None if nobody does.
     """
 
     namespace: pulumi.Resource
     image: pulumi.Input[str]
     profile: Profile
     target: OwnTarget | ExternalLogs
-    measured: bool
+    scraper: str | None
 
 
 @final
@@ -112,7 +112,7 @@ class LogCollector(Component):
         policy = NetworkPolicy(
             "collector",
             metadata=_named(),
-            spec=network.reached_by(LOG_COLLECTOR, network.measured([METRICS_PORT], measured=config.measured)),
+            spec=network.reached_by(LOG_COLLECTOR, network.scraped([METRICS_PORT], config.scraper)),
             opts=options,
         )
         daemon_set = DaemonSet(

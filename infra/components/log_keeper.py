@@ -38,7 +38,7 @@ class LogKeeperConfig:
         profile: Sizes, and how long lines are kept.
         certificate: Authority of Elasticsearch's certificate, in PEM.
         password: Of the user `keeper`, secret.
-        measured: Whether there is a Prometheus.
+        scraper: Namespace of whoever scrapes; None if nobody does.
         node_loss: Seconds that it stays bound to a lost node.
     """
 
@@ -47,7 +47,7 @@ class LogKeeperConfig:
     profile: Profile
     certificate: pulumi.Input[str]
     password: pulumi.Input[str]
-    measured: bool
+    scraper: str | None
     node_loss: int
 
 
@@ -84,7 +84,7 @@ class LogKeeper(Component):
         policy = NetworkPolicy(
             "keeper",
             metadata=_named(),
-            spec=network.reached_by(LOG_KEEPER, network.measured([keeper.PORT], measured=config.measured)),
+            spec=network.reached_by(LOG_KEEPER, network.scraped([keeper.PORT], config.scraper)),
             opts=options,
         )
         deployment = Deployment(

@@ -31,7 +31,7 @@ class LogsConfig:
         storage_class: Class of Elasticsearch's volumes.
         authority: Who signs certificates.
         traced: Whether spans are kept in the same place.
-        measured: Whether there is a Prometheus.
+        scraper: Namespace of whoever scrapes; None if nobody does.
         node_loss: Seconds that a pod stays bound to a lost node.
         external: The Elasticsearch that they are sent to, instead of one of our own.
     """
@@ -41,7 +41,7 @@ class LogsConfig:
     storage_class: pulumi.Input[str]
     authority: Authority
     traced: bool
-    measured: bool
+    scraper: str | None
     node_loss: int
     external: ExternalLogs | None = None
 
@@ -89,9 +89,7 @@ class Logs(Component):
             target = OwnTarget(config.authority.certificate, own.elasticsearch.passwords["collector"])
         collector = LogCollector(
             "log-collector",
-            LogCollectorConfig(
-                node_namespace, config.images["otel-collector"], config.profile, target, config.measured
-            ),
+            LogCollectorConfig(node_namespace, config.images["otel-collector"], config.profile, target, config.scraper),
             # Not before the template is there: an index that is made without it would have other types for ever.
             self.child(depends_on=[own.keeper] if own else []),
         )
@@ -121,7 +119,7 @@ class Logs(Component):
                 profile,
                 certificate,
                 elasticsearch.passwords["keeper"],
-                config.measured,
+                config.scraper,
                 config.node_loss,
             ),
             self.child(depends_on=[elasticsearch]),

@@ -143,6 +143,7 @@ def targets(capabilities: Capabilities, present: Present) -> tuple[scrapes.PodTa
     """What is scraped on a cluster: only parts that are there, so that an absent target is always a fault."""
     return (
         *scrapes.POD_TARGETS,
+        *(scrapes.CLUSTER_TARGETS if present.cluster else ()),
         *(scrapes.POSTGRES_TARGETS if present.postgres else ()),
         *(scrapes.REDIS_TARGETS if present.redis else ()),
         *(scrapes.LOGS_TARGETS if present.logs else ()),

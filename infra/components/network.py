@@ -11,7 +11,6 @@ from pulumi_kubernetes.networking.v1 import (
 )
 
 from infra.labels import selector
-from infra.naming import Namespace
 
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
@@ -30,9 +29,14 @@ def reached_by(workload: str, rules: Sequence[NetworkPolicyIngressRuleArgsDict])
     }
 
 
-def measured(ports: Sequence[int], *, measured: bool) -> list[NetworkPolicyIngressRuleArgsDict]:
-    """Prometheus may reach these TCP ports, if there is one."""
-    return [from_namespaces([Namespace.MONITORING.value], ports)] if measured else []
+def scraped(ports: Sequence[int], scraper: str | None) -> list[NetworkPolicyIngressRuleArgsDict]:
+    """Whoever scrapes may reach these TCP ports.
+
+    Args:
+        ports: Which.
+        scraper: Its namespace; None if nobody does.
+    """
+    return [] if scraper is None else [from_namespaces([scraper], ports)]
 
 
 def from_anywhere(ports: Sequence[int]) -> NetworkPolicyIngressRuleArgsDict:

@@ -8,11 +8,12 @@ import pulumi
 
 from dashboards.rules.present import Present
 from infra import naming, tls, versions
-from infra.components import connections, log_keeper
+from infra.components import log_keeper
 from infra.components.base import Component
 from infra.components.certificate_ends import CertificateEnds, CertificateEndsConfig
 from infra.components.certificates import Authority, Certificates, CertificatesConfig
 from infra.components.elasticsearch import TRACER
+from infra.components.external_metrics import ExternalMetrics, ExternalMetricsConfig
 from infra.components.ingress import Ingress, IngressConfig
 from infra.components.ingress_observer import IngressObserver, IngressObserverConfig
 from infra.components.local_images import Images, ImagesConfig
@@ -35,7 +36,7 @@ from infra.components.traces import Traces, TracesConfig
 from infra.handover import Capabilities
 from infra.handover import Platform as PlatformHandover
 from infra.labels import PodSecurity
-from infra.parts import Part, Store
+from infra.parts import Store
 from infra.profiles import PROFILES
 from infra.settings import PlatformSettings
 
@@ -65,7 +66,8 @@ class PlatformResources:
     """What was made.
 
     `metallb` only where the cluster has no load balancer of its own, `observer` and `controller` only where their image
-    can be had, `database`, `cache`, `metrics`, `ends`, `logs` and `traces` only if the platform brings them.
+    can be had, `database`, `cache`, `metrics`, `logs` and `traces` only if the platform brings them,
+    `external` only if another Prometheus finds what it scrapes by objects, `ends` only if one of the two is there.
     """
 
     images: Images
@@ -79,6 +81,7 @@ class PlatformResources:
     observer: IngressObserver | None
     controller: RolloutController | None
     metrics: Metrics | None
+    external: ExternalMetrics | None
     logs: Logs | None
     traces: Traces | None
     ends: CertificateEnds | None
@@ -171,7 +174,7 @@ class Platform(Component):
                 certificates.resources.ingress.certificate,
                 certificates.resources.ingress.private_key,
                 observer_image,
-                settings.metrics is Part.MANAGED,
+                settings.scraped_from,
                 bool(controller_image),
                 config.capabilities.load_balancer_annotations,
             ),
@@ -196,14 +199,23 @@ class Platform(Component):
                     namespaces[naming.Namespace.ROLLOUT],
                     controller_image,
                     observer,
-                    settings.metrics is Part.MANAGED,
+                    settings.parts,
                     node_loss,
-                    connections.secrets(settings.parts),
                 ),
                 self.child(depends_on=[priorities]),
             )
+        present = Present(
+            observed=observer is not None,
+            rolled_out=controller is not None,
+            postgres=database is not None,
+            backups=database is not None and database.backups is not None,
+            redis=cache is not None,
+            logs=settings.logs is Store.MANAGED,
+            traces=settings.traces is Store.MANAGED,
+            cluster=settings.metrics is Store.MANAGED,
+        )
         metrics = None
-        if settings.metrics is Part.MANAGED:
+        if settings.metrics is Store.MANAGED:
             metrics = Metrics(
                 "metrics",
                 MetricsConfig(
@@ -213,20 +225,19 @@ class Platform(Component):
                     profile,
                     capabilities,
                     authority,
-                    Present(
-                        observed=observer is not None,
-                        rolled_out=controller is not None,
-                        postgres=database is not None,
-                        backups=database is not None and database.backups is not None,
-                        redis=cache is not None,
-                        logs=settings.logs is Store.MANAGED,
-                        traces=settings.traces is Store.MANAGED,
-                    ),
+                    present,
                     settings.alert_receiver,
                     node_loss,
                     settings.metrics_receiver,
                 ),
                 self.child(depends_on=[priorities]),
+            )
+        external = None
+        if (elsewhere := settings.metrics_external) and elsewhere.objects:
+            external = ExternalMetrics(
+                "external-metrics",
+                ExternalMetricsConfig(namespaces[naming.Namespace.ROLLOUT], elsewhere, capabilities, present),
+                self.child(depends_on=[it for it in (observer,) if it]),
             )
         logs = None
         if settings.logs is not Store.OFF:
@@ -238,16 +249,14 @@ class Platform(Component):
                     capabilities.storage_class,
                     authority,
                     settings.traces is Store.MANAGED,
-                    settings.metrics is Part.MANAGED,
+                    settings.scraped_from,
                     node_loss,
                     settings.logs_external,
                 ),
                 self.child(depends_on=[priorities]),
             )
         traces = None if logs is None else self._traces(config, images.references, authority, logs)
-        ends = metrics and CertificateEnds(
-            "certificate-ends", CertificateEndsConfig(authority), self.child(depends_on=[metrics])
-        )
+        ends = self._ends(settings, authority, metrics or external)
         return PlatformResources(
             images,
             priorities,
@@ -260,10 +269,22 @@ class Platform(Component):
             observer,
             controller,
             metrics,
+            external,
             logs,
             traces,
             ends,
         )
+
+    def _ends(
+        self, settings: PlatformSettings, authority: Authority, measuring: Metrics | ExternalMetrics | None
+    ) -> CertificateEnds | None:
+        """When everything that is signed ends, where somebody looks at it."""
+        if measuring is None:
+            return None
+        elsewhere = settings.metrics_external
+        where = naming.Namespace.ROLLOUT if elsewhere else naming.Namespace.MONITORING
+        config = CertificateEndsConfig(authority, where.value, elsewhere.labels if elsewhere else {})
+        return CertificateEnds("certificate-ends", config, self.child(depends_on=[measuring]))
 
     def _traces(
         self,
@@ -285,7 +306,7 @@ class Platform(Component):
                 authority,
                 own.elasticsearch.passwords[TRACER],
                 log_keeper.copies(profile),
-                settings.metrics is Part.MANAGED,
+                settings.scraped_from,
                 settings.timeouts.node_loss,
             ),
             self.child(depends_on=[own.elasticsearch]),
@@ -306,13 +327,14 @@ class Platform(Component):
         }
         if settings.backed_up is not Store.MANAGED:
             del levels[naming.Namespace.BACKUPS]
-        if not rolled_out:
+        # A Prometheus of others finds what it scrapes there too.
+        if not rolled_out and settings.metrics is not Store.EXTERNAL:
             del levels[naming.Namespace.ROLLOUT]
         if settings.postgres is not Store.MANAGED:
             del levels[naming.Namespace.POSTGRES_OPERATOR]
         if not settings.parts.keeps_data:
             del levels[naming.Namespace.DATA]
-        if settings.metrics is Part.OFF:
+        if settings.metrics is not Store.MANAGED:
             del levels[naming.Namespace.MONITORING]
         if capabilities.load_balancer:
             del levels[naming.Namespace.METALLB]

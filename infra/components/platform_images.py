@@ -5,13 +5,14 @@ from infra.handover import Capabilities
 from infra.images import (
     BACKUPS_IMAGES,
     COLLECTOR_IMAGES,
+    EXPORTER_IMAGES,
     LOGS_IMAGES,
     METRICS_IMAGES,
     PLATFORM_IMAGES,
     TRACES_IMAGES,
     ImageSource,
 )
-from infra.parts import Part, Store
+from infra.parts import Store
 from infra.settings import PlatformSettings
 
 OBSERVER_IMAGE = "ingress-observer"
@@ -39,8 +40,9 @@ def image_names(settings: PlatformSettings, capabilities: Capabilities) -> list[
         names.append(OBSERVER_IMAGE)
     if source is ImageSource.LOCAL and settings.rollout_controller_image is None:
         names.append(CONTROLLER_IMAGE)
-    if settings.metrics is Part.MANAGED:
-        names += [it for it in METRICS_IMAGES if it not in away]
+    if settings.metrics is not Store.OFF:
+        wanted = METRICS_IMAGES if settings.metrics is Store.MANAGED else EXPORTER_IMAGES
+        names += [it for it in wanted if it not in away]
     if settings.logs is not Store.OFF:
         names += LOGS_IMAGES if settings.logs is Store.MANAGED else COLLECTOR_IMAGES
     if settings.traces is Store.MANAGED:

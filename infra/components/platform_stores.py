@@ -122,7 +122,8 @@ def make_postgres(ground: Ground) -> ManagedPostgres | None:
 
 def make_redis(ground: Ground) -> ManagedRedis | None:
     """Make Redis; None if the platform does not bring it."""
-    if ground.settings.redis is not Store.MANAGED:
+    settings = ground.settings
+    if settings.redis is not Store.MANAGED:
         return None
     password = GeneratedPassword("redis-password", opts=ground.child())
     others = [GeneratedPassword(f"redis-{user}-password", opts=ground.child()) for user in ("keeper", "metrics")]
@@ -138,6 +139,7 @@ def make_redis(ground: Ground) -> ManagedRedis | None:
             ground.authority,
             ground.node_loss,
             ground.images.get("redis-exporter"),
+            settings.scraped_from,
         ),
         ground.child(depends_on=[ground.priorities]),
     )

@@ -5,7 +5,6 @@ from typing import Any
 from infra import naming
 from infra.handover import Platform
 from infra.naming import Environment, Priority
-from infra.parts import Part
 
 
 def platform_values(environment: Environment, platform: Platform) -> dict[str, Any]:
@@ -26,8 +25,6 @@ def platform_values(environment: Environment, platform: Platform) -> dict[str, A
         "scheduling": {"nodeLossSeconds": platform.node_loss_timeout, "dnsTimeoutSeconds": platform.dns_timeout},
         "networkPolicy": {
             "ingressNamespace": naming.Namespace.INGRESS.value,
-            "monitoringNamespace": (
-                naming.Namespace.MONITORING.value if platform.parts.metrics is Part.MANAGED else ""
-            ),
+            "monitoringNamespace": platform.parts.scraped_from or "",
         },
     }

@@ -4,7 +4,7 @@ It finds PodMonitors, ServiceMonitors and rules in all namespaces, whatever thei
 to see none, and software that is installed beside the platform would wait in vain.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -104,28 +104,8 @@ class Prometheus(Component):
             string_data={_SCRAPES_KEY: yaml.safe_dump(scrapes.cluster_scrapes(), sort_keys=False)},
             opts=in_namespace,
         )
-        monitors = tuple(
-            CustomResource(
-                f"monitor-{target.name}",
-                api_version=API,
-                kind="PodMonitor",
-                metadata=_named(target.name),
-                spec=scrapes.pod_monitor_spec(target),
-                opts=in_namespace,
-            )
-            for target in config.targets
-        )
-        rules = tuple(
-            CustomResource(
-                f"rules-{name}",
-                api_version=API,
-                kind="PrometheusRule",
-                metadata=_named(name),
-                spec={"groups": [group.to_manifest() for group in groups]},
-                opts=in_namespace,
-            )
-            for name, groups in config.rules.items()
-        )
+        monitors = pod_monitors(config.targets, _named, in_namespace)
+        rules = prometheus_rules(config.rules, _named, in_namespace)
         prometheus = CustomResource(
             "prometheus",
             api_version=API,
@@ -170,6 +150,54 @@ class Prometheus(Component):
         return PrometheusResources(
             account, role, binding, cluster_scrapes, monitors, rules, prometheus, service, network_policy, budget
         )
+
+
+def pod_monitors(
+    targets: Sequence[scrapes.PodTarget], named: Callable[[str], ObjectMetaArgsDict], opts: pulumi.ResourceOptions
+) -> tuple[CustomResource, ...]:
+    """An object for each kind of pod that is scraped.
+
+    Args:
+        targets: Kinds of pods.
+        named: Name -> metadata of an object.
+        opts: Options of each.
+    """
+    return tuple(
+        CustomResource(
+            f"monitor-{target.name}",
+            api_version=API,
+            kind="PodMonitor",
+            metadata=named(target.name),
+            spec=scrapes.pod_monitor_spec(target),
+            opts=opts,
+        )
+        for target in targets
+    )
+
+
+def prometheus_rules(
+    rules: Mapping[str, Sequence[RuleGroup]],
+    named: Callable[[str], ObjectMetaArgsDict],
+    opts: pulumi.ResourceOptions,
+) -> tuple[CustomResource, ...]:
+    """An object for each set of rules.
+
+    Args:
+        rules: Name -> groups.
+        named: Name -> metadata of an object.
+        opts: Options of each.
+    """
+    return tuple(
+        CustomResource(
+            f"rules-{name}",
+            api_version=API,
+            kind="PrometheusRule",
+            metadata=named(name),
+            spec={"groups": [group.to_manifest() for group in groups]},
+            opts=opts,
+        )
+        for name, groups in rules.items()
+    )
 
 
 def check(targets: Sequence[scrapes.PodTarget]) -> None:

@@ -228,7 +228,7 @@ class Redis(Component):
         rules = [network.from_namespaces(services, ports)]
         if name == REDIS:
             rules.append(network.from_workload(REDIS, ports))
-        rules += network.measured([REDIS_METRICS_PORT], measured=config.exporter_image is not None)
+        rules += network.scraped([REDIS_METRICS_PORT], config.scraper)
         return NetworkPolicy(name, metadata=_metadata(name), spec=network.reached_by(name, rules), opts=options)
 
 

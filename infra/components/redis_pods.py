@@ -77,6 +77,7 @@ class RedisConfig:
         authority: Who signs its certificates.
         node_loss: Seconds that a pod stays bound to a lost node.
         exporter_image: Reference of the image `redis-exporter`; None where nobody measures.
+        scraper: Namespace of whoever scrapes; None if nobody does.
     """
 
     namespace: pulumi.Resource
@@ -88,6 +89,7 @@ class RedisConfig:
     authority: Authority
     node_loss: int
     exporter_image: pulumi.Input[str] | None = None
+    scraper: str | None = None
 
 
 def state_pod_spec(config: RedisConfig) -> PodSpecArgsDict:

@@ -12,13 +12,14 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.rbac.v1 import RoleBinding
 
 from infra import manifests, naming
-from infra.components import network
+from infra.components import connections, network
 from infra.components.base import Component
 from infra.components.metadata import metadata
 from infra.components.release import Release, ReleaseConfig
 from infra.components.scrapes import OBSERVER_SECRET
 from infra.labels import NEEDS_API, labels
 from infra.naming import Environment, Namespace, Priority
+from infra.parts import Parts, Store
 from slipway.rollout.manifests import LABELS, NAME, Installation, everything
 from slipway.rollout.resource import GROUP, KIND, VERSION
 
@@ -38,17 +39,16 @@ class RolloutControllerConfig:
         namespace: The namespace to put it into.
         image: Reference of the image `controller`.
         observer: Access to the observers beside HAProxy, which must be there first.
-        measured: Whether there is a Prometheus to ask; without it the routers' counts alone are judged.
+        parts: Where each part is: whom it asks for numbers, and what scrapes it. Without metrics the routers' counts
+            alone are judged.
         node_loss: Seconds that its pods stay bound to a lost node.
-        secrets: Secrets in environments that services read.
     """
 
     namespace: pulumi.Resource
     image: pulumi.Input[str]
     observer: pulumi.Resource
-    measured: bool
+    parts: Parts
     node_loss: int
-    secrets: tuple[str, ...] = naming.SERVICE_SECRETS
 
 
 @final
@@ -76,7 +76,7 @@ class RolloutController(Component):
             spec={
                 "pod_selector": {"match_labels": {"app.kubernetes.io/name": NAME}},
                 "policy_types": ["Ingress"],
-                "ingress": network.measured([PORT], measured=config.measured),
+                "ingress": network.scraped([PORT], config.parts.scraped_from),
             },
             opts=self.child(depends_on=[config.namespace]),
         )
@@ -90,14 +90,16 @@ class RolloutController(Component):
 
 def documents(config: RolloutControllerConfig) -> list[dict[str, Any]]:
     """The objects of the installation, with what the platform adds."""
+    external = config.parts.metrics_external
     installation = Installation(
         image="",  # set below: it is known only when it was pushed
         environments=(),  # an environment's namespace belongs to its service, which binds the rights there
         namespace=Namespace.ROLLOUT.value,
         ingress_namespace=Namespace.INGRESS.value,
         haproxy_selector=f"app.kubernetes.io/name={naming.INGRESS}",
-        secrets=config.secrets,
-        prometheus=naming.PROMETHEUS_URL if config.measured else None,
+        secrets=connections.secrets(config.parts),
+        prometheus=naming.PROMETHEUS_URL if config.parts.metrics is Store.MANAGED else None,
+        prometheus_secret=external.secret if external else None,
         reader_secret=OBSERVER_SECRET,
         # What it moves are users' requests, and it must not wait for a place while it does.
         priority_class=Priority.TRAFFIC.value,

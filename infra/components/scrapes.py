@@ -134,9 +134,10 @@ SERVICES: Final = PodTarget(
 )
 
 #: Parts that there are whatever the settings.
-POD_TARGETS: Final = (
-    HAPROXY,
-    SERVICES,
+POD_TARGETS: Final = (HAPROXY, SERVICES)
+
+#: Where the platform watches the cluster itself.
+CLUSTER_TARGETS: Final = (
     PodTarget(
         "coredns",
         labels={"k8s-app": "kube-dns"},

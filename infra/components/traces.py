@@ -61,7 +61,7 @@ class TracesConfig:
         authority: Who signs certificates.
         password: Of Elasticsearch's user for traces, secret.
         copies: Copies of each index besides the first.
-        measured: Whether there is a Prometheus.
+        scraper: Namespace of whoever scrapes; None if nobody does.
         node_loss: Seconds that a pod stays bound to a lost node.
     """
 
@@ -71,7 +71,7 @@ class TracesConfig:
     authority: Authority
     password: pulumi.Input[str]
     copies: int
-    measured: bool
+    scraper: str | None
     node_loss: int
 
 
@@ -137,7 +137,7 @@ class Traces(Component):
                 JAEGER,
                 [
                     network.from_namespaces(environments, [OTLP_PORT]),
-                    *network.measured([METRICS_PORT], measured=config.measured),
+                    *network.scraped([METRICS_PORT], config.scraper),
                 ],
             ),
             opts=options,

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from infra.authority import AuthoritySettings
 from infra.images import ImageSource
 from infra.naming import DOMAIN, POSTGRES
-from infra.parts import ExternalObjectStore, Part, Parts, Restore, Store
+from infra.parts import ExternalObjectStore, Parts, Restore, Store
 from infra.profiles import ProfileName
 from infra.settings.values import ArchiveName, Domain, PinnedImage
 from infra.timeouts import PostgresTimeouts, TrafficTimeouts
@@ -110,10 +110,14 @@ class PlatformSettings(Parts):
     def _everything_is_read(self) -> Self:
         if self.image_mirror and self.image_source is ImageSource.LOCAL:
             raise ValueError("imageMirror must be left out if imageSource is local: nothing would read it")
-        if self.alert_receiver and self.metrics is Part.OFF:
-            raise ValueError("alertReceiver must be left out if metrics is off: nothing would read it")
-        if self.metrics_receiver and self.metrics is Part.OFF:
-            raise ValueError("metricsReceiver must be left out if metrics is off: nothing would read it")
+        if self.alert_receiver and self.metrics is not Store.MANAGED:
+            raise ValueError(
+                f"alertReceiver must be left out if metrics is {self.metrics.value}: nothing would read it"
+            )
+        if self.metrics_receiver and self.metrics is not Store.MANAGED:
+            raise ValueError(
+                f"metricsReceiver must be left out if metrics is {self.metrics.value}: nothing would read it"
+            )
         if self.postgres is not Store.MANAGED and "postgres_timeouts" in self.model_fields_set:
             raise ValueError(f"postgresTimeouts must be left out if postgres is {self.postgres.value}")
         return self

@@ -1,4 +1,4 @@
-"""Renders docs/reference/settings.md from the models: `python -m infra.settings_reference` writes it."""
+"""Renders docs/reference/settings.md from the models: `python -m infra.settings.reference` writes it."""
 
 import json
 import typing
@@ -21,7 +21,7 @@ _HEAD: Final = """\
 # Settings
 
 Every setting of the three Pulumi projects. This page is generated from the models in `infra/settings` by
-`python -m infra.settings_reference`; a test fails if it is not up to date.
+`python -m infra.settings.reference`; a test fails if it is not up to date.
 
 A setting belongs to a stack: `pulumi config set KEY VALUE` in the project's folder, or `--path KEY.INNER VALUE` for a
 value inside an object. A wrong value, and a key that is not on this page, stop the program before anything is made.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import yaml
 from flask import Flask, abort, redirect, request
 from werkzeug import Response
 from werkzeug.serving import run_simple
@@ -19,11 +20,14 @@ from dashboards.grafana.model import VARIABLES, Dashboard
 from dashboards.kibana import boards as kibana
 from dashboards.kibana import emit as kibana_emit
 from dashboards.live import Drawn, Prometheus, drawn
-from infra.naming import PROMETHEUS, PROMETHEUS_PORT, SERVICE, Namespace
+from dashboards.rules.present import Present
+from infra.components.metrics import rules
+from infra.naming import SERVICE, Namespace
 from slipway import reports
 from slipway.cli.context import cluster_option, environment_option
 from slipway.cli.kube import namespaces, reached
 from slipway.cli.log_panels import bars_of_logs
+from slipway.cli.measuring import prometheus_of
 from slipway.node.kube import Kubectl
 from slipway.reports import Bar, Report, derive
 
@@ -42,8 +46,12 @@ def command() -> None:
 
 @command.command("build")
 def build() -> None:
-    """Write Grafana's JSON for each dashboard to build/dashboards, and Kibana's payloads to build/dashboards/kibana."""
-    for path in (*emit.write(boards(traces=True), FOLDER), *kibana_emit.write(kibana.ALL, FOLDER / "kibana")):
+    """Write to build/dashboards: Grafana's JSON of each dashboard, Kibana's payloads, the rules of Prometheus."""
+    for path in (
+        *emit.write(boards(traces=True), FOLDER),
+        *kibana_emit.write(kibana.ALL, FOLDER / "kibana"),
+        _write_rules(FOLDER / "rules.yaml"),
+    ):
         click.echo(path)
 
 
@@ -137,6 +145,13 @@ def application(prometheus: Prometheus, environment: str, shown: Sequence[Dashbo
     return app
 
 
+def _write_rules(path: Path) -> Path:
+    """All rules as Prometheus reads them from a file, for one that knows no objects."""
+    groups = [group.to_manifest() for each in rules(Present()).values() for group in each]
+    path.write_text(yaml.safe_dump({"groups": groups}, sort_keys=False), encoding="utf-8")
+    return path
+
+
 def _bars(board: Dashboard, found: Sequence[Drawn]) -> list[Bar]:
     return [
         Bar(
@@ -155,9 +170,3 @@ def _shown(kubectl: Kubectl) -> tuple[Dashboard, ...]:
 
 def _values(environment: str) -> dict[str, str]:
     return {**VARIABLES, "namespace": environment, "service": SERVICE}
-
-
-def prometheus_of(kubectl: Kubectl) -> Prometheus:
-    """Through the API server, as whoever may look into the cluster; nothing has to be opened for it."""
-    where = f"/api/v1/namespaces/{Namespace.MONITORING.value}/services/{PROMETHEUS}:{PROMETHEUS_PORT}/proxy/api/v1"
-    return Prometheus(lambda path: kubectl("get", "--raw", f"{where}/{path}"))

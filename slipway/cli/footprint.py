@@ -18,8 +18,8 @@ from infra.settings import PlatformSettings, ServiceSettings, Target
 from slipway import node, reports
 from slipway.cli import idle
 from slipway.cli.context import Tools, cluster_option
-from slipway.cli.dashboards import prometheus_of
 from slipway.cli.kube import kubectl_for, reached
+from slipway.cli.measuring import prometheus_of
 from slipway.cli.progress import Progress
 from slipway.cli.screen import console
 from slipway.node import usage

@@ -115,7 +115,7 @@ def told(rollout: Rollout) -> list[str]:
         ]
     if status.phase in UNDER_TEST or status.phase is Phase.ROLLING_BACK:
         return [
-            f"a new version of {name} is on its way ({status.phase.value}); until it is promoted, the old one serves on",
+            f"a new version of {name} is on its way ({status.phase.value}); the old one serves until then",
             f"follow it: slipway rollout watch {options}",
         ]
     return []

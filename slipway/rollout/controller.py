@@ -55,6 +55,7 @@ class Settings:
     identity: str = field(default_factory=lambda: f"controller-{uuid.uuid4().hex[:8]}")
     kubeconfig: str | None = None
     prometheus: str | None = None
+    prometheus_url_file: Path | None = None
     haproxy_namespace: str = "ingress"
     haproxy_selector: str = "app.kubernetes.io/name=haproxy"
     reader: str = "observer"
@@ -215,6 +216,27 @@ def reader_of(settings: Settings) -> Reader:
     raise ValueError(f"--reader {settings.reader!r} is not known: write observer or statistics")
 
 
+def prometheus_of(settings: Settings) -> Prometheus | None:
+    """Return who is asked for numbers, if anybody.
+
+    Raises:
+        ValueError: the file with its address holds none.
+    """
+    if settings.prometheus:
+        return Prometheus(settings.prometheus)
+    if settings.prometheus_url_file is None:
+        return None
+    file = settings.prometheus_url_file
+    address = file.read_text(encoding="utf-8").strip()
+    if not address.startswith(("http://", "https://")):
+        raise ValueError(
+            f"{file} must hold the address of a Prometheus, such as https://metrics.example: "
+            "mend the key `url` of its Secret"
+        )
+    token, ca = file.with_name("token"), file.with_name("ca.crt")
+    return Prometheus(address, token=token if token.exists() else None, ca=ca if ca.exists() else None)
+
+
 async def serve(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> None:
     """Run the controller until SIGTERM or SIGINT."""
     log_as_json(settings.log_level)
@@ -224,7 +246,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[], None] = lambda: No
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     reader = reader_of(settings)
-    prometheus = Prometheus(settings.prometheus) if settings.prometheus else None
+    prometheus = prometheus_of(settings)
     async with Api(connect(settings.kubeconfig)) as api:
         router = HAProxyRouter(api, reader, namespace=settings.haproxy_namespace, selector=settings.haproxy_selector)
         telemetry.tallies = router.tallies

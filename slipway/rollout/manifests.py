@@ -19,6 +19,8 @@ NAME: Final = "slipway-rollout"
 LABELS: Final = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "slipway"}
 ORDERS: Final = ("approve", "abort")
 USER: Final = 10001
+PROMETHEUS_VOLUME: Final = "prometheus"
+_PROMETHEUS: Final = f"/run/secrets/{PROMETHEUS_VOLUME}"
 
 Manifest = dict[str, Any]
 
@@ -34,7 +36,9 @@ class Installation:
         ingress_namespace: of the HAProxy pods.
         haproxy_selector: labels of the HAProxy pods.
         secrets: names of Secrets that Rollouts name in `spec.config`; the controller reads no others.
-        prometheus: address of Prometheus; None judges by the routers' counts alone.
+        prometheus: address of Prometheus; None judges by the routers' counts alone, unless a Secret has it.
+        prometheus_secret: Secret with `url` and maybe `token` and `ca.crt` of a Prometheus of others, in the
+            controller's namespace.
         reader_secret: Secret with `token` and `ca.crt` of the observers, in the controller's namespace.
         priority_class: of the controller's pods.
     """
@@ -46,6 +50,7 @@ class Installation:
     haproxy_selector: str = "app.kubernetes.io/name=haproxy"
     secrets: Sequence[str] = ()
     prometheus: str | None = None
+    prometheus_secret: str | None = None
     reader_secret: str = "ingress-observer-reader"  # noqa: S105 - the name of a Secret
     priority_class: str | None = None
 
@@ -227,12 +232,17 @@ def arguments(installation: Installation) -> list[str]:
     ]
     if installation.prometheus is not None:
         found.append(f"--prometheus={installation.prometheus}")
+    if installation.prometheus_secret is not None:
+        found.append(f"--prometheus-url-file={_PROMETHEUS}/url")
     return found
 
 
 def deployment(installation: Installation) -> list[Manifest]:
     """Return the two controllers, their budget for disruptions, and the Service their metrics are scraped by."""
     labels = dict(LABELS)
+    secrets = [("reader", installation.reader_secret)]
+    if installation.prometheus_secret is not None:
+        secrets.append((PROMETHEUS_VOLUME, installation.prometheus_secret))
     container: Manifest = {
         "name": "controller",
         "image": installation.image,
@@ -247,7 +257,7 @@ def deployment(installation: Installation) -> list[Manifest]:
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
-        "volumeMounts": [{"name": "reader", "mountPath": "/run/secrets/reader", "readOnly": True}],
+        "volumeMounts": [{"name": name, "mountPath": f"/run/secrets/{name}", "readOnly": True} for name, _ in secrets],
     }
     pod: Manifest = {
         "serviceAccountName": NAME,
@@ -269,7 +279,7 @@ def deployment(installation: Installation) -> list[Manifest]:
             },
         ],
         "containers": [container],
-        "volumes": [{"name": "reader", "secret": {"secretName": installation.reader_secret, "defaultMode": 0o440}}],
+        "volumes": [{"name": name, "secret": {"secretName": it, "defaultMode": 0o440}} for name, it in secrets],
     }
     if installation.priority_class is not None:
         pod["priorityClassName"] = installation.priority_class

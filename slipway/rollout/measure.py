@@ -1,10 +1,12 @@
 """Asking for numbers: Prometheus, or the controller's own counts of what the routers say. `analysis.py` judges them."""
 
 import math
+import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -83,21 +85,47 @@ def single_number(answer: Mapping[str, Any]) -> float | None:
     return number if math.isfinite(number) else None
 
 
-class Prometheus:
-    """A Prometheus server. Errors become measurements that say so; nothing is ever taken for zero."""
+class _Bearer(httpx.Auth):
+    """A token out of a file, which may be replaced while this process runs."""
 
-    def __init__(self, address: str, *, timeout: float = 3.0) -> None:
-        self._http = httpx.AsyncClient(base_url=address, timeout=timeout, trust_env=False)
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        request.headers["Authorization"] = f"Bearer {self._file.read_text(encoding='utf-8').strip()}"
+        yield request
+
+
+class Prometheus:
+    """A Prometheus server, or what answers as one. Errors become measurements; nothing is ever taken for zero.
+
+    Args:
+        address: where it is, up to `/api/v1`.
+        timeout: seconds for one question.
+        token: file with what it wants to see of whoever asks.
+        ca: file with the authority of its certificate; the system's if left out.
+    """
+
+    def __init__(
+        self, address: str, *, timeout: float = 3.0, token: Path | None = None, ca: Path | None = None
+    ) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=address,
+            timeout=timeout,
+            trust_env=False,
+            auth=None if token is None else _Bearer(token),
+            verify=True if ca is None else ssl.create_default_context(cafile=str(ca)),
+        )
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
     async def answers(self) -> bool:
-        """Return whether the server is ready to be asked."""
+        """Return whether the server answers a question; that it is ready would not say whether we may ask."""
         try:
-            return (await self._http.get("/-/ready")).is_success
-        except httpx.HTTPError:
+            return (await self._http.get("/api/v1/query", params={"query": "vector(1)"})).is_success
+        except (httpx.HTTPError, OSError):
             return False
 
     async def ask(self, query: str) -> float | None:
@@ -109,7 +137,7 @@ class Prometheus:
         try:
             answer = await self._http.get("/api/v1/query", params={"query": query})
             return single_number(answer.json())
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError) as error:
             raise ValueError(f"the metrics source does not answer: {error or type(error).__name__}") from error
 
     async def measure(self, metric: Metric, values: Mapping[str, str]) -> Measurement:

@@ -11,11 +11,12 @@ from infra.components import connections
 from infra.components.connections import Mount
 from infra.handover import Outputs, Platform
 from infra.naming import Project
-from infra.parts import ExternalPostgres, ExternalRedis, Part, Parts, Store
+from infra.parts import ExternalMetrics, ExternalPostgres, ExternalRedis, Parts, Store
 from infra.profiles import ProfileName
 from infra.settings import PlatformSettings, SettingsError, parse
 
 POSTGRES = {"secret": "main-database", "network": "192.0.2.0/24"}
+METRICS = {"secret": "main-metrics", "namespace": "observability"}
 TRACES = {"endpoint": "https://collector.example:4318/v1/traces", "network": "192.0.2.0/24"}
 REDIS = {"secret": "main-redis", "network": "198.51.100.7/32", "port": 6380}
 
@@ -28,7 +29,7 @@ def settings(**values):
 def test_settings_carry_where_each_part_is():
     parts = settings(postgres="external", postgresExternal=POSTGRES, redis="off", metrics="off").parts
     assert parts == Parts(
-        metrics=Part.OFF,
+        metrics=Store.OFF,
         postgres=Store.EXTERNAL,
         postgres_external=ExternalPostgres(secret="main-database", network="192.0.2.0/24"),
         redis=Store.OFF,
@@ -72,6 +73,19 @@ def test_settings_carry_where_each_part_is():
                 "postgresExternal": POSTGRES,
             },
             "both name the key url of main-database",
+        ),
+        (
+            {"metrics": "external"},
+            "metricsExternal is required if metrics is external: at least secret and namespace",
+        ),
+        ({"metricsExternal": METRICS}, "metricsExternal must be left out if metrics is managed"),
+        (
+            {"metrics": "external", "metricsExternal": {**METRICS, "namespace": "Observability"}},
+            "metricsExternal.namespace is 'Observability'",
+        ),
+        (
+            {"metrics": "external", "metricsExternal": METRICS, "alertReceiver": "on-call"},
+            "alertReceiver must be left out if metrics is external",
         ),
         ({"logs": "external"}, "logsExternal is required if logs is external: at least secret"),
         ({"logsExternal": {"secret": "a"}}, "logsExternal must be left out if logs is managed"),
@@ -186,8 +200,9 @@ def test_without_an_address_for_reads_there_is_no_such_file():
     "parts",
     [
         Parts(),
-        Parts(redis=Store.OFF, metrics=Part.OFF),
+        Parts(redis=Store.OFF, metrics=Store.OFF),
         Parts(redis=Store.EXTERNAL, redis_external=ExternalRedis(**REDIS)),
+        Parts(metrics=Store.EXTERNAL, metrics_external=ExternalMetrics(**METRICS, labels={"release": "a"})),
     ],
 )
 def test_the_handover_tells_services_where_parts_are(deploy, parts):

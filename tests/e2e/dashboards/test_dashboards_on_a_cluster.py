@@ -15,9 +15,10 @@ from dashboards.kibana.live import asked
 from dashboards.kibana.model import Only
 from dashboards.live import drawn
 from loadtests import k6
-from slipway.cli.dashboards import FOLDER, prometheus_of
+from slipway.cli.dashboards import FOLDER
 from slipway.cli.log_panels import search_of
 from slipway.cli.logs import reader
+from slipway.cli.measuring import prometheus_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 

@@ -11,7 +11,7 @@ import pytest
 from dashboards.grafana.boards import TRACES
 from dashboards.live import drawn
 from infra.naming import JAEGER, Environment, Namespace, Project, live_host
-from slipway.cli.dashboards import prometheus_of
+from slipway.cli.measuring import prometheus_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 

@@ -10,7 +10,7 @@ from infra.components.metrics import rules
 from infra.components.platform import Platform, PlatformConfig
 from infra.images import repository
 from infra.naming import ALERTMANAGER, Namespace
-from infra.parts import Part, Store
+from infra.parts import Store
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import PlatformSettings
 
@@ -84,12 +84,12 @@ def test_what_is_not_there_is_not_missed():
 
 
 def test_only_metrics_bring_it_along(platform):
-    run = platform(metrics=Part.OFF)
+    run = platform(metrics=Store.OFF)
     assert not run.of("kubernetes:monitoring.coreos.com/v1:Alertmanager")
 
 
 def test_a_receiver_without_metrics_and_a_name_that_is_none_are_refused():
     with pytest.raises(ValueError, match="alertReceiver must be left out if metrics is off"):
-        PlatformSettings(metrics=Part.OFF, alert_receiver="on-call")
+        PlatformSettings(metrics=Store.OFF, alert_receiver="on-call")
     with pytest.raises(ValueError, match="alert_receiver"):
         PlatformSettings(alert_receiver="https://hooks.test/secret")

@@ -19,7 +19,7 @@ from infra.footprint.rehearsal import rehearse
 from infra.images import BACKUPS_IMAGES
 from infra.labels import CONTENT_HASH, content_hash
 from infra.manifests import ManifestError
-from infra.parts import ExternalObjectStore, Part, Restore, Store
+from infra.parts import ExternalObjectStore, Restore, Store
 from infra.profiles import PROFILES, ProfileName
 from infra.quantities import octets
 from infra.settings import PlatformSettings, SettingsError, parse
@@ -62,7 +62,7 @@ NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
 
 
 def chosen(**values):
-    return PlatformSettings(metrics=Part.OFF, logs=Store.OFF, **values)
+    return PlatformSettings(metrics=Store.OFF, logs=Store.OFF, **values)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from infra.components import elasticsearch, log_collector, log_keeper
 from infra.components.platform import Platform, PlatformConfig
 from infra.images import LOGS_IMAGES, PLATFORM_IMAGES, ImageSource
 from infra.labels import content_hash
-from infra.parts import ExternalLogs, Part, Store
+from infra.parts import ExternalLogs, Store
 from infra.profiles import PROFILES, ProfileName
 from infra.quantities import octets
 from infra.settings import PlatformSettings
@@ -51,7 +51,7 @@ def platform(deploy, release, runs):
     def run(**settings):
         key = tuple(sorted(settings.items()))
         if key not in runs:
-            chosen = PlatformSettings(metrics=Part.OFF, **settings)
+            chosen = PlatformSettings(metrics=Store.OFF, **settings)
             runs[key] = deploy(lambda: Platform("platform", PlatformConfig("test", BALANCED, chosen, release)))
         return runs[key]
 

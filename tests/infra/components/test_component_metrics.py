@@ -14,7 +14,7 @@ from infra.components.metrics import targets
 from infra.components.platform import Platform, PlatformConfig
 from infra.components.prometheus import check
 from infra.images import CATALOGUE, METRICS_IMAGES, repository
-from infra.parts import Part, Store
+from infra.parts import ExternalMetrics, Store
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import PlatformSettings
 
@@ -71,13 +71,13 @@ def prometheus(run):
 
 
 def test_these_resources_measure_and_no_others(platform):
-    with_metrics, without = platform().counts(), platform(metrics=Part.OFF).counts()
+    with_metrics, without = platform().counts(), platform(metrics=Store.OFF).counts()
     added = {kind: count - without.get(kind, 0) for kind, count in with_metrics.items()}
     assert {kind: count for kind, count in added.items() if count} == METRICS
 
 
 def test_off_leaves_nothing_behind(platform):
-    run = platform(metrics=Part.OFF)
+    run = platform(metrics=Store.OFF)
     assert not [it.name for it in run.resources if "monitoring" in it.type or "apiregistration" in it.type]
     namespaces = {it["metadata"].get("namespace") for it in run.objects()}
     assert not namespaces & {naming.Namespace.MONITORING, naming.Namespace.NODE_METRICS}
@@ -88,7 +88,7 @@ def test_off_leaves_nothing_behind(platform):
 
 
 def test_off_keeps_the_observer_because_rollouts_read_it(platform):
-    pod = dict(platform(metrics=Part.OFF).pods())["Deployment/haproxy"]
+    pod = dict(platform(metrics=Store.OFF).pods())["Deployment/haproxy"]
     assert [it["name"] for it in pod["initContainers"]] == [naming.INGRESS_OBSERVER]
 
 
@@ -328,3 +328,55 @@ def test_prometheus_knows_the_end_of_every_certificate_inside_the_cluster(platfo
     assert set(ends) == signed - {"ingress"} | {"authority"}
     assert set(ends.values()) == {"vector(1893456000)"}  # 2030-01-01, as conftest.py says
     assert {rule["record"] for rule in group["rules"]} == {certificates.ENDS}
+
+
+ELSEWHERE = {
+    "metrics": Store.EXTERNAL,
+    "metrics_external": ExternalMetrics(
+        secret="main-metrics", namespace="observability", labels={"release": "kube-prometheus"}
+    ),
+}
+
+
+def test_a_prometheus_of_others_finds_the_platforms_own_and_nothing_of_the_cluster(deploy, release):
+    settings = PlatformSettings(logs=Store.OFF, **ELSEWHERE)
+    run = deploy(lambda: Platform("platform", PlatformConfig("test", SHARED, settings, release)))
+    found = [it for it in run.objects() if it["kind"] in {"PodMonitor", "PrometheusRule"}]
+    assert {it["metadata"]["namespace"] for it in found} == {"slipway-system"}
+    assert {it["metadata"]["labels"]["release"] for it in found} == {"kube-prometheus"}
+    assert set(monitors(run)) == {
+        "haproxy", "services", "ingress-observer", "rollout-controller", "metallb", "redis", "redis-cache", "postgres",
+        "postgres-operator",
+    }  # fmt: skip
+    groups = {group["name"] for it in found if it["kind"] == "PrometheusRule" for group in it["spec"]["groups"]}
+    assert {"slipway-ingress-alerts", "slipway-certificates"} <= groups
+    assert not groups & {"slipway-cluster-alerts", "slipway-watching-alerts"}
+    kinds = {it["kind"] for it in run.objects()}
+    assert not kinds & {"Prometheus", "Alertmanager", "APIService"}
+    # What the PodMonitor of the observers names lies where the PodMonitor is.
+    (reader,) = [it for it in run.objects() if it["metadata"]["name"] == scrapes.OBSERVER_SECRET]
+    assert reader["metadata"]["namespace"] == "slipway-system"
+    for it in run.objects():
+        if it["kind"] == "NetworkPolicy":
+            assert "monitoring" not in str(it), it["metadata"]
+
+
+def test_the_controller_asks_a_prometheus_of_others_by_its_secret(deploy, release):
+    settings = PlatformSettings(logs=Store.OFF, **ELSEWHERE)
+    run = deploy(lambda: Platform("platform", PlatformConfig("test", SHARED, settings, release)))
+    pod = dict(run.pods())["Deployment/slipway-rollout"]
+    (container,) = pod["containers"]
+    assert "--prometheus-url-file=/run/secrets/prometheus/url" in container["args"]
+    assert not [it for it in container["args"] if it.startswith("--prometheus=")]
+    mounts = {it["name"]: it["mountPath"] for it in container["volumeMounts"]}
+    volumes = {it["name"]: it["secret"]["secretName"] for it in pod["volumes"]}
+    assert mounts["prometheus"] == "/run/secrets/prometheus"
+    assert volumes["prometheus"] == "main-metrics"
+
+
+def test_without_the_kinds_of_an_operator_no_object_is_made_and_all_else_stays(deploy, release):
+    elsewhere = ELSEWHERE["metrics_external"].model_copy(update={"objects": False})
+    settings = PlatformSettings(logs=Store.OFF, metrics=Store.EXTERNAL, metrics_external=elsewhere)
+    run = deploy(lambda: Platform("platform", PlatformConfig("test", SHARED, settings, release)))
+    assert not [it for it in run.objects() if it["kind"] in {"PodMonitor", "PrometheusRule"}]
+    assert "prometheus" in {it["name"] for it in dict(run.pods())["Deployment/slipway-rollout"]["volumes"]}

@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from infra_stand_ins import OWN_REGISTRY
@@ -14,11 +14,11 @@ from infra.components.service import Service, ServiceConfig
 from infra.footprint.rehearsal import rehearse
 from infra.parts import (
     ExternalLogs,
+    ExternalMetrics,
     ExternalObjectStore,
     ExternalPostgres,
     ExternalRedis,
     ExternalTraces,
-    Part,
     Store,
 )
 from infra.policy.rules import evaluate
@@ -30,6 +30,7 @@ POSTGRES = ExternalPostgres(secret="main-database", network="192.0.2.0/24", repl
 BACKUPS = ExternalObjectStore(path="s3://backups/main", secret="main-store")
 LOGS = ExternalLogs(secret="main-logs")
 TRACES = ExternalTraces(endpoint="https://collector.example:4318/v1/traces", network="192.0.2.0/24")
+METRICS = ExternalMetrics(secret="main-metrics", namespace="observability", labels={"release": "kube-prometheus"})
 REDIS = ExternalRedis(secret="main-redis", network="192.0.2.0/24")
 #: What a cluster has by itself.
 GIVEN = {"kube-system", "default"}
@@ -50,7 +51,7 @@ KEPT = (
 
 def combinations() -> Iterator[tuple[Any, ...]]:
     """Every combination of parts that differs in what is made; where backups go and the profiles take turns."""
-    for number, (postgres, redis, metrics, place) in enumerate(itertools.product(Store, Store, Part, range(5))):
+    for number, (postgres, redis, metrics, place) in enumerate(itertools.product(Store, Store, Store, range(5))):
         backups = list(Store)[number // 3 % 3] if postgres is Store.MANAGED else Store.OFF
         kept = KEPT[(number // 5 + number // 10) % 2][place]
         yield (postgres, backups), redis, metrics, kept, list(ProfileName)[number % 3]
@@ -66,7 +67,7 @@ def test_the_turns_meet_every_place_of_every_part():
         it for it in itertools.product(Store, Store) if it[1] is not Store.MANAGED or it[0] is Store.MANAGED
     }
     assert {(it[0][1], it[4]) for it in COMBINATIONS} == set(itertools.product(Store, ProfileName))
-    assert len(COMBINATIONS) == len(set(COMBINATIONS)) == 90
+    assert len(COMBINATIONS) == len(set(COMBINATIONS)) == 135
 
 
 def named(combination):
@@ -82,6 +83,7 @@ def chosen(stored, redis, metrics, kept, profile):
         backups=backups,
         backups_external=BACKUPS if backups is Store.EXTERNAL else None,
         metrics=metrics,
+        metrics_external=METRICS if metrics is Store.EXTERNAL else None,
         logs=logs,
         traces=traces,
         logs_external=LOGS if logs is Store.EXTERNAL else None,
@@ -138,15 +140,27 @@ def named_namespaces(value: Any) -> Iterator[str]:
             yield from named_namespaces(inner)
 
 
-def dangling(objects: list[dict[str, Any]]) -> list[str]:
+class Given(NamedTuple):
+    """What is there by others: namespaces, and groups of kinds."""
+
+    namespaces: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+
+NOBODY = Given()
+#: The namespace of a Prometheus of others, and the kinds of its operator.
+MEASURED = Given(frozenset({METRICS.namespace}), frozenset({"monitoring.coreos.com"}))
+
+
+def dangling(objects: list[dict[str, Any]], given: Given = NOBODY) -> list[str]:
     """Every reference to something that nobody makes."""
     namespaces = {it["metadata"]["name"] for it in objects if it["kind"] == "Namespace"}
-    known = namespaces | GIVEN | {it.value for it in naming.Environment}
+    known = namespaces | GIVEN | given.namespaces | {it.value for it in naming.Environment}
     services = {(it["metadata"]["namespace"], it["metadata"]["name"]) for it in objects if it["kind"] == "Service"}
     services.add(("default", "kubernetes"))
     if any(it["kind"] == "Cluster" for it in objects):
         services |= {(naming.Namespace.DATA.value, name) for name in OF_POSTGRES}
-    groups = {it["spec"]["group"] for it in objects if it["kind"] == "CustomResourceDefinition"}
+    groups = {it["spec"]["group"] for it in objects if it["kind"] == "CustomResourceDefinition"} | given.groups
     found = []
     for it in objects:
         if it["kind"] == "CustomResourceDefinition":
@@ -177,7 +191,7 @@ def test_nothing_refers_to_what_is_not_there(release, combination):
     (postgres, backups), redis, metrics, (logs, traces), _ = combination
     settings = chosen(*combination)
     objects = made(settings, release)
-    assert dangling(objects) == []
+    assert dangling(objects, MEASURED if metrics is Store.EXTERNAL else NOBODY) == []
     secrets = {it["metadata"]["name"] for it in objects if it["kind"] == "Secret"} | {"main-database", "main-redis"}
     (chart,) = [it for it in objects if it["kind"] == "Chart"]
     (rollout,) = [it for it in objects if it["kind"] == "Rollout"]
@@ -194,8 +208,8 @@ def test_nothing_refers_to_what_is_not_there(release, combination):
     assert set(mounted) <= readable
     kinds = {it["kind"] for it in objects}
     assert ({"Cluster", "Database", "DatabaseRole"} & kinds != set()) == (postgres is Store.MANAGED)
-    assert ("Prometheus" in kinds) == ("PodMonitor" in kinds) == ("PrometheusRule" in kinds)
-    assert ("Prometheus" in kinds) == (metrics is Part.MANAGED)
+    assert ("PodMonitor" in kinds) == ("PrometheusRule" in kinds) == (metrics is not Store.OFF)
+    assert ("Prometheus" in kinds) == ("Alertmanager" in kinds) == (metrics is Store.MANAGED)
     words = service_words(objects)
     assert ("SLIPWAY_DATABASE_URL_FILE" in words) == (postgres is not Store.OFF)
     assert ("SLIPWAY_REDIS_URL_FILE" in words) == (redis is not Store.OFF)
@@ -221,12 +235,12 @@ def test_nothing_refers_to_what_is_not_there(release, combination):
     assert (naming.JAEGER in names) == (traces is Store.MANAGED)
     assert ("SLIPWAY_TRACES_ENDPOINT" in chart["values"]["env"]) == (traces is not Store.OFF)
     assert (TRACES.endpoint in everything) == (traces is Store.EXTERNAL)
-    if metrics is Part.OFF:
-        assert naming.PROMETHEUS_URL not in everything
+    assert (naming.PROMETHEUS_URL in everything) == (metrics is Store.MANAGED)
+    assert ("main-metrics" in everything) == ("observability" in everything) == (metrics is Store.EXTERNAL)
 
 
 def test_policies_hold_when_everything_is_away(release):
-    objects = made(chosen((Store.OFF, Store.OFF), Store.OFF, Part.OFF, NOTHING, ProfileName.SMALL), release)
+    objects = made(chosen((Store.OFF, Store.OFF), Store.OFF, Store.OFF, NOTHING, ProfileName.SMALL), release)
     assert [str(it) for it in evaluate([it for it in objects if it["kind"] != "Chart"])] == []
 
 
@@ -246,7 +260,7 @@ def test_policies_hold_when_everything_is_away(release):
     ],
 )
 def test_what_refers_to_nothing_is_found(release, planted, complaint):
-    objects = made(chosen((Store.OFF, Store.OFF), Store.OFF, Part.OFF, NOTHING, ProfileName.SMALL), release)
+    objects = made(chosen((Store.OFF, Store.OFF), Store.OFF, Store.OFF, NOTHING, ProfileName.SMALL), release)
     assert dangling(objects) == []
     found = dangling([*objects, {"kind": "Planted", **planted}])
     assert len(found) == 1

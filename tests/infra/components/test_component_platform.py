@@ -11,7 +11,7 @@ from infra_stand_ins import CLOUD, OWN_REGISTRY
 from infra import images, naming
 from infra.components.platform import Platform, PlatformConfig
 from infra.images import CATALOGUE, ImageSource
-from infra.parts import Part, Store
+from infra.parts import Store
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import PlatformSettings
 from infra.timeouts import TrafficTimeouts
@@ -92,7 +92,7 @@ def runs():
 def platform(deploy, release, runs):
     def run(settings=None, capabilities=OWN_REGISTRY, *, preview=False):
         # What measures and what keeps logs are tested apart, in test_component_metrics.py and test_component_logs.py.
-        chosen = settings or PlatformSettings(metrics=Part.OFF, logs=Store.OFF)
+        chosen = settings or PlatformSettings(metrics=Store.OFF, logs=Store.OFF)
         key = (chosen, capabilities, preview)
         if key not in runs:
             config = PlatformConfig("test", capabilities, chosen, release)
@@ -116,7 +116,7 @@ def test_a_cluster_with_a_load_balancer_gets_no_metallb_and_pulls_from_upstream(
 
 def test_haproxys_address_is_asked_for_as_the_cluster_wants(deploy, release):
     capabilities = replace(CLOUD, load_balancer_annotations={"cloud.test/kind": "network"})
-    chosen = PlatformSettings(metrics=Part.OFF, logs=Store.OFF, postgres=Store.OFF, redis=Store.OFF)
+    chosen = PlatformSettings(metrics=Store.OFF, logs=Store.OFF, postgres=Store.OFF, redis=Store.OFF)
     run = deploy(lambda: Platform("platform", PlatformConfig("test", capabilities, chosen, release)))
     services = {it.inputs["metadata"]["name"]: it.inputs for it in run.of("kubernetes:core/v1:Service")}
     assert services["haproxy"]["metadata"]["annotations"] == {"cloud.test/kind": "network"}

@@ -10,7 +10,7 @@ from infra_stand_ins import BALANCED
 from infra import naming
 from infra.components import elasticsearch, traces
 from infra.components.platform import Platform, PlatformConfig
-from infra.parts import Part, Store
+from infra.parts import Store
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import PlatformSettings
 
@@ -30,7 +30,7 @@ TRACES = {
 @pytest.fixture
 def platform(deploy, release):
     def run(**settings):
-        chosen = PlatformSettings(metrics=Part.OFF, **settings)
+        chosen = PlatformSettings(metrics=Store.OFF, **settings)
         return deploy(lambda: Platform("platform", PlatformConfig("test", BALANCED, chosen, release)))
 
     return run

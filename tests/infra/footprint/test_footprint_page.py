@@ -7,7 +7,7 @@ import pytest
 
 from infra.footprint import Total, footprint
 from infra.footprint.report import NODES, PAGE, render
-from infra.parts import Part
+from infra.parts import Store
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import PlatformSettings, ServiceSettings
 
@@ -49,7 +49,7 @@ def test_the_small_profile_fits_a_small_machine(counted):
     assert total.memory <= 4 * 2**30
 
 
-@pytest.mark.parametrize("settings", [PlatformSettings(), PlatformSettings(metrics=Part.OFF)], ids=["on", "off"])
+@pytest.mark.parametrize("settings", [PlatformSettings(), PlatformSettings(metrics=Store.OFF)], ids=["on", "off"])
 def test_profiles_only_grow_part_by_part(counted, settings):
     found = [counted(settings.model_copy(update={"profile": name})).parts() for name in ProfileName]
     for smaller, bigger in itertools.pairwise(found):
@@ -61,7 +61,7 @@ def test_profiles_only_grow_part_by_part(counted, settings):
 
 
 def test_what_is_off_requests_nothing(counted):
-    everything, without = counted(PlatformSettings()), counted(PlatformSettings(metrics=Part.OFF))
+    everything, without = counted(PlatformSettings()), counted(PlatformSettings(metrics=Store.OFF))
     assert set(everything.parts()) - set(without.parts()) == {"metrics"}
     redis, bare = everything.parts()["redis"][1], without.parts()["redis"][1]
     assert bare.cpu < redis.cpu  # its exporters go with who reads them

@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import parse_qs, urlparse
 
 import pytest
 
+from infra import tls
 from slipway.rollout.analysis import Measurement
+from slipway.rollout.controller import Settings, prometheus_of
 from slipway.rollout.haproxy import Tally
 from slipway.rollout.measure import QUERIES, Prometheus, Recent, fill, of_job, single_number
 from slipway.rollout.observation import JobView
@@ -81,12 +85,17 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     answers: dict[str, dict[str, object]]
     asked: list[str]
+    wanted: str
+    """Header `Authorization` that is let in."""
 
 
 class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
+        if self.headers.get("Authorization", "") != self.server.wanted:
+            self.send_error(401)
+            return
         query = parse_qs(urlparse(self.path).query).get("query", [""])[0]
         self.server.asked.append(query)
         body = json.dumps(self.server.answers.get(query, vector())).encode()
@@ -102,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     found = Server(("127.0.0.1", 0), Handler)
-    found.answers, found.asked = {}, []
+    found.answers, found.asked, found.wanted = {}, [], ""
     thread = Thread(target=found.serve_forever)
     thread.start()
     yield found
@@ -139,6 +148,77 @@ def test_an_empty_answer_is_no_number_and_a_dead_server_is_an_error(server):
     metric = Metric(name="m", source=Source.ERROR_RATIO, maximum=0.01)
     assert measure(server, metric) == Measurement(None, None, None)
     assert "does not answer" in measure(None, metric).error
+
+
+METRIC = Metric(name="m", prometheus=PrometheusQuery(query="one"), maximum=1)
+
+
+def of_secret(settings: Settings) -> tuple[bool, Measurement]:
+    async def go() -> tuple[bool, Measurement]:
+        prometheus = prometheus_of(settings)
+        assert prometheus is not None
+        try:
+            return await prometheus.answers(), await prometheus.measure(METRIC, VALUES)
+        finally:
+            await prometheus.close()
+
+    return asyncio.run(go())
+
+
+def test_a_prometheus_of_others_is_asked_as_its_secret_says(server, tmp_path):
+    server.answers, server.wanted = {"one": vector("1")}, "Bearer second"
+    file, token = tmp_path / "url", tmp_path / "token"
+    file.write_text(f"http://127.0.0.1:{server.server_address[1]}/prometheus\n")
+    settings = Settings(prometheus_url_file=file)
+    answers, measured = of_secret(settings)
+    assert not answers
+    assert measured.error
+    token.write_text("second\n")
+    assert of_secret(settings) == (True, Measurement(1.0))
+
+
+def test_a_token_that_is_replaced_needs_no_new_process(server, tmp_path):
+    (tmp_path / "url").write_text(f"http://127.0.0.1:{server.server_address[1]}")
+    token = tmp_path / "token"
+    token.write_text("first")
+    prometheus = prometheus_of(Settings(prometheus_url_file=tmp_path / "url"))
+    assert prometheus is not None
+
+    async def go() -> list[bool]:
+        found: list[bool] = []
+        for wanted, word in (("first", "first"), ("second", "first"), ("second", "second")):
+            server.wanted = f"Bearer {wanted}"
+            token.write_text(word)
+            found.append(await prometheus.answers())
+        await prometheus.close()
+        return found
+
+    assert asyncio.run(go()) == [True, False, True]
+
+
+def test_its_certificate_must_be_of_the_authority_that_the_secret_names(server, tmp_path):
+    now = datetime.now(UTC)
+    authority, other = (tls.authority(name, days=2, now=now) for name in ("theirs", "another"))
+    pair = tls.server(["127.0.0.1"], authority, days=1, now=now)
+    for name, text in (("tls.crt", pair.certificate), ("tls.key", pair.private_key)):
+        (tmp_path / name).write_text(text)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    (tmp_path / "url").write_text(f"https://127.0.0.1:{server.server_address[1]}")
+    settings = Settings(prometheus_url_file=tmp_path / "url")
+    for signer, trusted in ((authority, True), (other, False)):
+        (tmp_path / "ca.crt").write_text(signer.certificate)
+        answers, measured = of_secret(settings)
+        assert answers is trusted
+        assert bool(measured.error) is not trusted
+
+
+def test_a_secret_without_an_address_says_which_key_to_mend(tmp_path):
+    (tmp_path / "url").write_text("prometheus.observability.svc:9090")
+    with pytest.raises(ValueError, match="mend the key `url` of its Secret"):
+        prometheus_of(Settings(prometheus_url_file=tmp_path / "url"))
+    assert prometheus_of(Settings()) is None
 
 
 def test_the_controllers_own_counts_over_the_last_seconds():
