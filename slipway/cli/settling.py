@@ -14,7 +14,7 @@ import yaml
 from lightkube import KubeConfig
 
 from infra.engine import EngineError
-from infra.naming import SERVICE, Environment
+from infra.naming import SERVICE, Environment, Namespace
 from slipway.rollout import resource
 from slipway.rollout.api import APPS, ROLLOUTS, Api, Refused, path_of
 from slipway.rollout.loop import Unavailable
@@ -22,12 +22,15 @@ from slipway.rollout.observation import Rollout
 from slipway.rollout.status import UNDER_TEST, Phase
 
 PATIENCE: Final = 600.0
+_OURS: Final = frozenset(it.value for it in Namespace)
 
 Result = TypeVar("Result")
 
 
 def unsettled(stateful_sets: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Those whose pods are not all as wanted, with how many are, by name. One that nobody replaces is left out.
+    """Those of the platform whose pods are not all as wanted, with how many are, by name.
+
+    One that nobody replaces is left out, and so are those of others on the same cluster: they are not ours to wait for.
 
     Args:
         stateful_sets: Objects as the cluster has them.
@@ -35,7 +38,7 @@ def unsettled(stateful_sets: Iterable[Mapping[str, Any]]) -> list[str]:
     found: list[str] = []
     for it in stateful_sets:
         spec, status, name = it["spec"], it.get("status", {}), f"{it['metadata']['namespace']}/{it['metadata']['name']}"
-        if spec.get("updateStrategy", {}).get("type") == "OnDelete":
+        if it["metadata"]["namespace"] not in _OURS or spec.get("updateStrategy", {}).get("type") == "OnDelete":
             continue
         wanted = spec.get("replicas", 1)
         seen = status.get("observedGeneration", 0) >= it["metadata"]["generation"]
@@ -66,7 +69,7 @@ def see(kubeconfig: str, work: Callable[[Api], Coroutine[None, None, Result]]) -
 
 
 async def settle(api: Api, tell: Callable[[str], None], patience: float = PATIENCE, poll: float = 2.0) -> None:
-    """Wait until the pods of every StatefulSet are as wanted, and ready.
+    """Wait until the pods of every StatefulSet of the platform are as wanted, and ready.
 
     Args:
         api: A connection that may read them everywhere.

@@ -50,6 +50,12 @@ def test_a_stateful_set_is_done_when_every_pod_is_new_and_ready(it, done):
     assert bool(settling.unsettled([it])) is not done
 
 
+def test_what_others_run_on_the_same_cluster_is_not_waited_for():
+    theirs = stateful_set(ready=0)
+    theirs["metadata"]["namespace"] = "theirs"
+    assert settling.unsettled([theirs]) == []
+
+
 class Api:
     """Gives a list after the other."""
 
