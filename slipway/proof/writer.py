@@ -15,7 +15,7 @@ from slipway.proof.ledger import Entry, Finding, Journal, State, judge, latest
 _CREATED: Final = 201
 _CLIENT_ERRORS: Final = range(400, 500)
 _UNSETTLED: Final = {408, 409, 425, 429}  # "not now" and "still at it" are no refusal
-_READ_BACK_TRIES: Final = 50
+_CATCH_UP_SECONDS: Final = 10.0
 _TRY_EVERY: Final = 0.2
 
 
@@ -186,15 +186,15 @@ def read_back(entries: Iterable[Entry], records: Records, prefix: str, clock: Cl
     known = tuple(entries)
     promised = [entry for entry in latest(known).values() if entry.state is State.ACKNOWLEDGED]
     found: set[str] = set()
-    for attempt in range(_READ_BACK_TRIES):
+    deadline = clock.steady() + _CATCH_UP_SECONDS
+    while True:
         missing = [entry for entry in promised if entry.identity not in found]
         found.update(entry.identity for entry in missing if records.exists(entry.identity, entry.mark))
         marks = list(records.marks(prefix))
         finding = judge(known, marks, found)
-        if not finding.lost or attempt == _READ_BACK_TRIES - 1:
+        if not finding.lost or clock.steady() >= deadline:
             return finding
         clock.wait(_TRY_EVERY)
-    raise AssertionError("unreachable: the last try returns")
 
 
 def control(connect: Callable[[], Records], clock: Clock, *, writes: int = 3) -> Finding:
