@@ -1,5 +1,6 @@
 """Draws dashboards without a Grafana: a page each, the same panels from the same queries."""
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,16 +15,22 @@ from dashboards.live import Drawn
 from slipway.reports.plots import VERSIONS, Line, Plot, draw
 from slipway.reports.plots import Panel as Axes
 
-#: Unit -> what stands beside the axis, and what values are multiplied by.
-_SHOWN: Final[dict[Unit, tuple[str, float]]] = {
-    Unit.PER_SECOND: ("per second", 1.0),
-    Unit.SHARE: ("%", 100.0),
-    Unit.SECONDS: ("ms", 1000.0),
-    Unit.BYTES: ("MiB", 1 / 2**20),
-    Unit.CORES: ("cores", 1.0),
-    Unit.COUNT: ("", 1.0),
+#: Unit -> up to which highest value, what stands beside the axis, what values are multiplied by, and the lowest top of
+#: the axis.
+_SHOWN: Final[dict[Unit, tuple[tuple[float, tuple[str, float, float]], ...]]] = {
+    Unit.PER_SECOND: ((math.inf, ("per second", 1.0, 1.0)),),
+    Unit.SHARE: ((math.inf, ("%", 100.0, 1.0)),),
+    Unit.SECONDS: (
+        (2, ("ms", 1000.0, 5.0)),
+        (120, ("s", 1.0, 1.0)),
+        (7200, ("min", 1 / 60, 1.0)),
+        (172_800, ("h", 1 / 3600, 1.0)),
+        (math.inf, ("days", 1 / 86_400, 1.0)),
+    ),
+    Unit.BYTES: ((2**31, ("MiB", 1 / 2**20, 1.0)), (math.inf, ("GiB", 1 / 2**30, 1.0))),
+    Unit.CORES: ((math.inf, ("cores", 1.0, 0.05)),),
+    Unit.COUNT: ((math.inf, ("", 1.0, 1.0)),),
 }
-_FLOORS: Final[dict[Unit, float]] = {Unit.SHARE: 1.0, Unit.SECONDS: 5.0, Unit.CORES: 0.05}
 #: More lines than this cannot be told apart; those with the highest last value are drawn.
 MOST_LINES: Final = 12
 #: Minutes back that a served page offers.
@@ -34,9 +41,15 @@ _PLACES: Final = re.compile(r' (?:d|x|y)="[^"]*"')
 _FRACTION: Final = re.compile(r"(\d\.\d)\d+")
 
 
+def _scale(found: Drawn) -> tuple[str, float, float]:
+    """What stands beside the axis, what values are multiplied by, and the lowest top: a lead time is not read in ms."""
+    highest = max((value for _, series in found.lines for _, value in series.values), default=0.0)
+    return next(shown for most, shown in _SHOWN[found.panel.unit] if highest < most or most == math.inf)
+
+
 def number(found: Drawn) -> str:
     """The last values of a panel, as text."""
-    unit, factor = _SHOWN[found.panel.unit]
+    unit, factor, _ = _scale(found)
     return " · ".join(f"{name}: {it.values[-1][1] * factor:.4g} {unit}".strip() for name, it in found.lines)
 
 
@@ -48,7 +61,8 @@ def axes(found: Drawn, start: float, seconds: float = 60.0) -> Axes:
         start: Unix time at which the time axis begins.
         seconds: of one unit of the time axis.
     """
-    unit, factor = _SHOWN[found.panel.unit]
+    unit, factor, floor = _scale(found)
+    limit = None if found.panel.limit is None else found.panel.limit * factor
     shown = sorted(found.lines, key=lambda it: it[1].values[-1][1], reverse=True)[:MOST_LINES]
     lines = [
         Line(
@@ -59,7 +73,7 @@ def axes(found: Drawn, start: float, seconds: float = 60.0) -> Axes:
         )
         for name, series in sorted(shown, key=lambda it: it[0])
     ]
-    return Axes(found.panel.title, unit, lines, floor=_FLOORS.get(found.panel.unit, 1.0))
+    return Axes(found.panel.title, unit, lines, floor=floor, limit=limit)
 
 
 def picture(found: Sequence[Drawn], start: float) -> str:

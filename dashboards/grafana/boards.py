@@ -3,6 +3,7 @@
 from typing import Final
 
 from dashboards.grafana.model import Dashboard, Kind, Panel, Query, Row, Unit
+from dashboards.rules import certificates
 
 _HERE: Final = 'namespace="$namespace", service="$service"'
 _PODS: Final = 'namespace="$namespace"'
@@ -147,7 +148,7 @@ ROLLOUT: Final = Dashboard(
                 Panel(
                     "Turns of the controller",
                     "Looks at the rollout per second; zero means that nobody leads.",
-                    Unit.COUNT,
+                    Unit.PER_SECOND,
                     (Query(f"sum by (outcome) (rate(slipway_rollout_turns_total{{{_PODS}}}[1m]))", "{{outcome}}"),),
                     "slipway prove --only kill-controllers-analysis",
                 ),
@@ -349,7 +350,7 @@ DATA: Final = Dashboard(
                 Panel(
                     "Transactions",
                     "Committed and rolled back, per second.",
-                    Unit.COUNT,
+                    Unit.PER_SECOND,
                     (
                         Query("sum by (pod) (rate(cnpg_pg_stat_database_xact_commit[1m]))", "{{pod}} committed"),
                         Query("sum by (pod) (rate(cnpg_pg_stat_database_xact_rollback[1m]))", "{{pod}} rolled back"),
@@ -490,6 +491,13 @@ KUBERNETES: Final = Dashboard(
                     Unit.PER_SECOND,
                     (Query("sum by (rcode) (rate(coredns_dns_responses_total[1m]))", "{{rcode}}"),),
                     _LOAD,
+                ),
+                Panel(
+                    "Certificates inside the cluster",
+                    "Days until each ends; renewed by the first `up` after two thirds of 398.",
+                    Unit.COUNT,
+                    (Query(f"({certificates.ENDS} - time()) / 86400", "{{certificate}}"),),
+                    "slipway certificates rotate",
                 ),
                 Panel(
                     "Targets that cannot be scraped",

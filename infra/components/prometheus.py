@@ -19,7 +19,7 @@ from pulumi_kubernetes.rbac.v1 import ClusterRole, ClusterRoleBinding, PolicyRul
 
 from dashboards.rules.groups import RuleGroup
 from infra import manifests, versions
-from infra.components import network, scrapes
+from infra.components import cluster_scrapes, network, scrapes
 from infra.components.base import Component
 from infra.components.metadata import metadata
 from infra.labels import HOSTNAME, WAIT_FOR, labels, selector
@@ -98,10 +98,10 @@ class Prometheus(Component):
             subjects=[{"kind": "ServiceAccount", "name": PROMETHEUS, "namespace": Namespace.MONITORING.value}],
             opts=self.child(),
         )
-        cluster_scrapes = Secret(
+        not_pods = Secret(
             "cluster-scrapes",
             metadata=_named(_SCRAPES),
-            string_data={_SCRAPES_KEY: yaml.safe_dump(scrapes.cluster_scrapes(), sort_keys=False)},
+            string_data={_SCRAPES_KEY: yaml.safe_dump(cluster_scrapes.cluster_scrapes(), sort_keys=False)},
             opts=in_namespace,
         )
         monitors = pod_monitors(config.targets, _named, in_namespace)
@@ -117,7 +117,7 @@ class Prometheus(Component):
                 annotations={WAIT_FOR: "condition=Available"},
             ),
             spec=prometheus_spec(config),
-            opts=self.child(depends_on=[config.namespace, account, binding, cluster_scrapes], timeout="10m"),
+            opts=self.child(depends_on=[config.namespace, account, binding, not_pods], timeout="10m"),
         )
         service = Service(
             "prometheus",
@@ -148,7 +148,7 @@ class Prometheus(Component):
                 opts=in_namespace,
             )
         return PrometheusResources(
-            account, role, binding, cluster_scrapes, monitors, rules, prometheus, service, network_policy, budget
+            account, role, binding, not_pods, monitors, rules, prometheus, service, network_policy, budget
         )
 
 

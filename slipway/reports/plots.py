@@ -28,6 +28,9 @@ _SALT: Final[dict[Any, Any]] = {
 }
 _NAMES_ROOM: Final = 1.45  # of the highest value: the names of what happened stand above the lines
 _HEIGHTS: Final = 3  # at which names may stand
+_STYLES: Final = ("-", "--", ":")
+_NEAR: Final = 0.5  # of a limit: from there on it is drawn
+_OVER: Final = 1.05  # of a limit: up to where the axis goes at least
 _LETTER: Final = 0.0068  # width of a letter of a name, as a share of the axis
 _LOCK = threading.Lock()  # rc_context changes settings of the whole process while it is open
 
@@ -63,6 +66,7 @@ class Panel:
         lines: drawn in order, colours from `PALETTE` unless they name their own.
         stacked: draw the lines as areas on top of each other.
         floor: lowest top of the y axis, so that nothing looks like a lot.
+        limit: from where on it is bad: a line, as soon as values come near it; before, it would flatten them.
     """
 
     title: str
@@ -70,6 +74,7 @@ class Panel:
     lines: Sequence[Line]
     stacked: bool = False
     floor: float = 1.0
+    limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +128,24 @@ def _panel(axis: Axes, panel: Panel, *, headroom: float) -> None:
         labels = [line.label for line in panel.lines]
         axis.stackplot(panel.lines[0].x, values, labels=labels, colors=colours, linewidth=0)
     else:
-        for line, colour in zip(panel.lines, colours, strict=True):
+        for index, (line, colour) in enumerate(zip(panel.lines, colours, strict=True)):
             values_of = [float("nan") if value is None else value for value in line.y]
             axis.plot(
-                line.x, values_of, label=line.label, color=colour, linewidth=1.5, marker="o" if len(line.x) == 1 else ""
+                line.x,
+                values_of,
+                label=line.label,
+                color=colour,
+                # Lines of one colour must still be told apart.
+                linestyle=_STYLES[index // len(PALETTE) % len(_STYLES)],
+                linewidth=1.5,
+                marker="o" if len(line.x) == 1 else "",
             )
             if line.filled:
                 axis.fill_between(line.x, values_of, color=colour, alpha=0.15, linewidth=0)
     top = axis.get_ylim()[1]
+    if panel.limit is not None and top >= _NEAR * panel.limit:
+        axis.axhline(panel.limit, label="limit", color=FAILED, linewidth=1.0, linestyle="--")
+        top = max(top, panel.limit * _OVER)
     axis.set_ylim(bottom=0, top=max(top, panel.floor) * headroom)
     axis.margins(x=0.01)
     if panel.lines:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from urllib.parse import parse_qs
 from xml.etree import ElementTree as ET
 
@@ -9,8 +10,8 @@ import pytest
 
 from dashboards import render
 from dashboards.grafana.boards import ALL, OVERVIEW, ROLLOUT, boards
-from dashboards.grafana.model import Kind
-from dashboards.live import Prometheus, PrometheusError, drawn, legend
+from dashboards.grafana.model import Kind, Unit
+from dashboards.live import Drawn, Prometheus, PrometheusError, Series, drawn, legend
 from slipway.cli.dashboards import application
 
 START, END = 1000.0, 1600.0
@@ -64,6 +65,35 @@ def test_each_dashboard_has_a_picture_that_stands_by_itself(board, prometheus):
     assert "color:#1d2026" in root.attrib["style"]
     assert not [it for it in re.findall(r' d="([^"]*)"', svg) if re.search(r"\.\d\d", it)], "it stays small"
     assert render.picture([], START) == ""
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "shown"),
+    [
+        (Unit.SECONDS, 0.25, "250 ms"),
+        (Unit.SECONDS, 30, "30 s"),
+        (Unit.SECONDS, 600, "10 min"),
+        (Unit.SECONDS, 90 * 60, "90 min"),
+        (Unit.SECONDS, 36 * 3600, "36 h"),
+        (Unit.SECONDS, 30 * 86_400, "30 days"),
+        (Unit.BYTES, 3 * 2**20, "3 MiB"),
+        (Unit.BYTES, 6 * 2**30, "6 GiB"),
+        (Unit.SHARE, 0.5, "50 %"),
+        (Unit.COUNT, 7, "7"),
+    ],
+)
+def test_values_are_shown_in_a_unit_that_people_read(unit, value, shown):
+    found = Drawn(replace(OVERVIEW.panels[0], unit=unit), (("a", Series({}, ((END, value),))),), "")
+    assert render.number(found) == f"a: {shown}"
+    assert render.axes(found, START).unit == shown.partition(" ")[2]
+
+
+@pytest.mark.parametrize(("highest", "drawn_"), [(0.004, False), (0.006, True), (0.02, True)])
+def test_a_limit_is_drawn_as_soon_as_values_come_near_it(highest, drawn_):
+    panel = next(it for it in OVERVIEW.panels if it.limit == 0.01)
+    found = Drawn(panel, (("blue", Series({}, ((START, highest), (END, highest)))),), "")
+    texts = {it.text for it in ET.fromstring(render.picture([found], START)).iter()}  # noqa: S314 - drawn by us
+    assert ("limit" in texts) is drawn_
 
 
 def test_a_query_that_gives_nothing_makes_its_panel_dead(prometheus, answers):

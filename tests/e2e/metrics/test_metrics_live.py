@@ -9,7 +9,7 @@ from e2e_waiting import until
 
 from dashboards.rules import colours
 from dashboards.rules.present import Present
-from infra.components import scrapes
+from infra.components import cluster_scrapes
 from infra.components.metrics import rules, targets
 from infra.handover import Capabilities
 from infra.naming import PROMETHEUS, PROMETHEUS_PORT, SERVICE, Environment, Namespace
@@ -47,7 +47,7 @@ def query(ask):
 
 def test_every_target_is_there_and_up(ask):
     wanted = {endpoint.job for target in targets(EMBEDDED, Present(traces=False)) for endpoint in target.endpoints}
-    wanted |= {it["job_name"] for it in scrapes.cluster_scrapes()}
+    wanted |= {it["job_name"] for it in cluster_scrapes.cluster_scrapes()}
 
     def wrong():
         active = ask("targets?state=active")["activeTargets"]
