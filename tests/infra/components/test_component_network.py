@@ -2,8 +2,9 @@
 
 import pulumi
 
+from infra import tls
 from infra.components import network
-from infra.components.certificates import GivenAuthority
+from infra.components.certificates import Authority
 from infra.components.redis import Redis
 from infra.components.redis_pods import RedisConfig, RedisPasswords
 from infra.labels import selector
@@ -29,7 +30,7 @@ def test_redis_is_reached_by_services_and_by_its_own_members_and_by_nobody_else(
         namespace = pulumi.CustomResource("kubernetes:core/v1:Namespace", "data", {})
         small = PROFILES[ProfileName.SMALL]
         passwords = RedisPasswords("service", "keeper", "metrics")
-        authority = GivenAuthority("authority", "key")
+        authority = Authority.of(tls.KeyPair("authority", "key"))
         Redis(
             "redis",
             RedisConfig(namespace, "redis@sha256:0", "python@sha256:0", small, "standard", passwords, authority, 10),

@@ -10,8 +10,9 @@ from pathlib import Path
 import pulumi
 import pytest
 
+from infra import tls
 from infra.components import redis, redis_files, redis_pods
-from infra.components.certificates import GivenAuthority
+from infra.components.certificates import Authority
 from infra.components.redis import Redis
 from infra.components.redis_pods import RedisConfig, RedisPasswords
 from infra.labels import selector
@@ -19,8 +20,8 @@ from infra.profiles import PROFILES, ProfileName
 
 PROFILE = PROFILES[ProfileName.SMALL]
 PASSWORDS = RedisPasswords("plain-service", "plain-keeper", "plain-metrics")
-AUTHORITY = GivenAuthority("authority", "plain-authority-key")
-CONFIG = RedisConfig(None, "redis@sha256:0", "python@sha256:0", PROFILE, "standard", PASSWORDS, AUTHORITY, 10)
+AUTHORITY = tls.KeyPair("authority", "plain-authority-key")
+CONFIG = RedisConfig(None, "redis@sha256:0", "python@sha256:0", PROFILE, "standard", PASSWORDS, None, 10)
 SECRET_PASSWORDS = ("plain-service", "plain-keeper", "plain-metrics")
 
 
@@ -29,7 +30,9 @@ def run(deploy):
     def program():
         namespace = pulumi.CustomResource("kubernetes:core/v1:Namespace", "data", {})
         passwords = RedisPasswords(*map(pulumi.Output.secret, SECRET_PASSWORDS))
-        return Redis("redis", replace(CONFIG, namespace=namespace, passwords=passwords))
+        return Redis(
+            "redis", replace(CONFIG, namespace=namespace, passwords=passwords, authority=Authority.of(AUTHORITY))
+        )
 
     return deploy(program)
 
