@@ -163,6 +163,18 @@ class Engine:
             result = it.up(on_event=on_event, on_output=_silent, color="never", replace=list(anew) or None)
         return {key: output.value for key, output in result.outputs.items()}
 
+    def settings(self, project: Project, stack: str) -> Mapping[str, str]:
+        """What a stack has set, by key without the project's name; none if there is no such stack.
+
+        Secret ones are in plain text: keep them out of logs.
+        """
+        if stack not in self.stacks(project):
+            return {}
+        with _told(project):
+            found = self._stack(project, stack).get_all_config()
+        prefix = f"{project.value}:"
+        return {key.removeprefix(prefix): it.value for key, it in found.items() if key.startswith(prefix)}
+
     def outputs(self, project: Project, stack: str) -> Mapping[str, Any]:
         """A stack's outputs in plain text; none if there is no such stack."""
         if stack not in self.stacks(project):
@@ -203,17 +215,23 @@ class Engine:
         return {str.__str__(kind): count for kind, count in found.change_summary.items()}
 
     def destroy(self, project: Project, stack: str, on_event: OnEvent) -> None:
-        """Destroy what a stack made, and forget the stack."""
+        """Destroy what a stack made; `forget` then drops it."""
         with _told(project):
-            self._stack(project, stack).destroy(on_event=on_event, on_output=_silent, color="never", remove=True)
+            self._stack(project, stack).destroy(on_event=on_event, on_output=_silent, color="never")
 
-    def forget(self, project: Project, stack: str) -> None:
-        """Drop a stack's state without asking the cluster, which may be gone; unlocks it first."""
+    def forget(self, project: Project, stack: str, *, keep_settings: bool = False) -> None:
+        """Drop a stack's state without asking the cluster, which may be gone; unlocks it first.
+
+        Args:
+            project: which.
+            stack: its stack.
+            keep_settings: leave the file with what it has set for an `up` after this.
+        """
         if stack not in self.stacks(project):
             return
         with _told(project):
             self._stack(project, stack).cancel()
-            self._workspace(project).remove_stack(stack, force=True)
+            self._workspace(project).remove_stack(stack, force=True, preserve_config=keep_settings)
 
     def stacks(self, project: Project) -> list[str]:
         """The stacks of a project."""

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "node": "Drain, stop, start or remove a node of an embedded cluster.",
     "cache": "Carry what the toolchain has built to a machine without registries.",
     "recovery": "Save control plane, state and authority in one file, or bring them back.",
+    "store": "Keep backups of an embedded cluster in a folder of this machine.",
     "certificates": "List the platform's certificates, or make them anew now.",
     "doctor": "Say what this machine has and lacks, and why it is needed.",
     "setup": "Install and build what a task needs, without doing it.",

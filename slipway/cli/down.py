@@ -16,7 +16,8 @@ from slipway.node import residue
 @click.command("down")
 @cluster_option
 @click.option("--forget", is_flag=True, help="Also where the cluster is another's: it is gone, only drop the state.")
-def command(cluster: str, forget: bool) -> None:
+@click.option("--keep-settings", is_flag=True, help="Leave what its stacks have set for the next `slipway up`.")
+def command(cluster: str, *, forget: bool, keep_settings: bool) -> None:
     """Remove a cluster and everything it made.
 
     It asks nothing of the cluster, which may be dead: processes, mounts, namespaces and control groups are found on
@@ -26,25 +27,38 @@ def command(cluster: str, forget: bool) -> None:
     first.
     """
     with Progress() as progress:
-        tools = Tools(progress)
-        aws = not forget and by_aws(tools.engine, cluster)
-        if aws:
-            needs.check(tools.place)
-        if aws or (not forget and of_others(tools.engine, cluster)):
-            tools.kubernetes_plugin()
-            for project, stack in list(tools.engine.stacks_of(cluster)):
-                progress.step(f"taking {project.value} {stack} off the cluster")
-                tools.engine.destroy(project, stack, progress.engine_event)
-        if by_kind(tools.engine, cluster):
-            progress.step(f"removing cluster {cluster} of kind")
-            kind.delete(cluster)
-        if residue.find(cluster):
-            progress.step(f"removing cluster {cluster}")
-            node.destroy(cluster, progress.step)
-        for project, stack in list(tools.engine.stacks_of(cluster)):
-            progress.step(f"dropping the state of {project.value} {stack}")
-            tools.engine.forget(project, stack)
+        take_down(Tools(progress), cluster, forget=forget, keep_settings=keep_settings)
     click.echo(f"cluster {cluster} is gone")
+
+
+def take_down(tools: Tools, cluster: str, *, forget: bool = False, keep_settings: bool = False) -> None:
+    """Remove a cluster and everything it made; harmless if nothing is left of it.
+
+    Args:
+        tools: The engine, and whoever is told.
+        cluster: Its name.
+        forget: Ask nothing of a cluster of others, only drop the state.
+        keep_settings: Leave what its stacks have set.
+    """
+    progress = tools.progress
+    aws = not forget and by_aws(tools.engine, cluster)
+    if aws:
+        needs.check(tools.place)
+    if aws or (not forget and of_others(tools.engine, cluster)):
+        tools.kubernetes_plugin()
+        for project, stack in list(tools.engine.stacks_of(cluster)):
+            progress.step(f"taking {project.value} {stack} off the cluster")
+            tools.engine.destroy(project, stack, progress.engine_event)
+            tools.engine.forget(project, stack, keep_settings=keep_settings)
+    if by_kind(tools.engine, cluster):
+        progress.step(f"removing cluster {cluster} of kind")
+        kind.delete(cluster)
+    if residue.find(cluster):
+        progress.step(f"removing cluster {cluster}")
+        node.destroy(cluster, progress.step)
+    for project, stack in list(tools.engine.stacks_of(cluster)):
+        progress.step(f"dropping the state of {project.value} {stack}")
+        tools.engine.forget(project, stack, keep_settings=keep_settings)
 
 
 def by_kind(engine: Engine, cluster: str) -> bool:

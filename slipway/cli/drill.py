@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Generator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,19 +16,23 @@ from rich.table import Table
 from infra.naming import Environment, live_host
 from loadtests import k6
 from slipway import reports
+from slipway.cli import first_objects
 from slipway.cli.certificates import renew
 from slipway.cli.context import Tools, cluster_option, environment_option
 from slipway.cli.kube import kubectl_for
 from slipway.cli.live import surroundings
 from slipway.cli.progress import Progress
+from slipway.cli.rebuilt import ClusterEstate, intend
 from slipway.cli.restored import PostgresDatabases
 from slipway.cli.screen import console
 from slipway.cli.smoke import plan_for, running_service, write_ca
+from slipway.cli.up import only_one
 from slipway.node.stock import Stock
 from slipway.proof.catalogue import USUAL_RATE, minutes
 from slipway.proof.clock import SystemClock
 from slipway.proof.drill import Runner
 from slipway.proof.drills import catalogue
+from slipway.proof.rebuild import RebuildDrill
 from slipway.proof.restore import RestoreDrill, restore_to
 from slipway.proof.surroundings import ENOUGH
 from slipway.proof.users import Users, Way
@@ -142,6 +146,53 @@ def restore(cluster: str, environment: str, moment: str | None, seconds: int) ->
                 report = drill.run(seconds)
             if report.verdict is reports.Verdict.PASS:
                 databases.passed()
+    show(report, reports.write(report))
+
+
+@command.command("rebuild")
+@cluster_option
+@environment_option
+@click.option(
+    "--objects",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="File of objects that the new cluster must find, as for `slipway up`: at least the Secret of the store.",
+)
+@click.option("--yes", is_flag=True, help="Destroy the cluster with all its data. Nothing is touched without it.")
+@click.option(
+    "--seconds",
+    type=click.IntRange(1, 86_400),
+    default=150,
+    show_default=True,
+    help="Seconds of writing before the loss; fewer than 60 leave the archive's own pace out.",
+)
+def rebuild(cluster: str, environment: str, objects: Path, *, yes: bool, seconds: int) -> None:
+    """Lose a whole cluster and make it anew from its backups; writes `drill-rebuild`, exits 0 only if it passed.
+
+    Writes through the ingress, DESTROYS THE CLUSTER meanwhile, makes another of the same settings that begins with the
+    store of backups, and compares every write. The store must be elsewhere and is only read; the new Postgres writes to
+    an archive of another name. After an interruption the same command goes on.
+    """
+    if not yes:
+        raise click.UsageError(
+            f"cluster {cluster!r} is destroyed by this drill, with everything that is not in the store of its backups; "
+            "say --yes if that is meant"
+        )
+    with only_one(cluster), Progress() as progress, stopped_by_signal():
+        tools, given = Tools(progress), first_objects.read(objects)
+        estate, lost = ClusterEstate.left(tools, given, FOLDER, cluster) or (
+            ClusterEstate(
+                tools, intend(tools, cluster, Environment(environment), given, datetime.now(UTC)), given, FOLDER
+            ),
+            None,
+        )
+        drill = RebuildDrill(estate, SystemClock(), FOLDER.absolute(), progress.step, estate.remember)
+        if lost is None:
+            report = drill.run(seconds)
+        else:
+            progress.step(f"going on with the cluster that was lost at {datetime.fromtimestamp(lost.at, UTC)}")
+            report = drill.resume(lost)
+        estate.done()
     show(report, reports.write(report))
 
 

@@ -79,6 +79,20 @@ def passed(moment: datetime) -> dict[str, Any]:
     }
 
 
+def _backup(**named: str) -> dict[str, Any]:
+    """The object that asks for a base backup."""
+    return {
+        "apiVersion": API,
+        "kind": "Backup",
+        "metadata": {**named, "namespace": Namespace.DATA.value},
+        "spec": {
+            "cluster": {"name": naming.POSTGRES},
+            "method": "plugin",
+            "pluginConfiguration": {"name": BACKUP_PLUGIN},
+        },
+    }
+
+
 def _limits(parameters: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in parameters.items() if key in {"max_connections", "shared_buffers"}}
 
@@ -107,21 +121,31 @@ class PostgresDatabases:
             if "completed" in phases:
                 return
             if not asked and not {"", "pending", "started", "running"} & set(phases):
-                self._apply(
-                    {
-                        "apiVersion": API,
-                        "kind": "Backup",
-                        "metadata": {"generateName": f"{_PREFIX}-", "namespace": Namespace.DATA.value},
-                        "spec": {
-                            "cluster": {"name": naming.POSTGRES},
-                            "method": "plugin",
-                            "pluginConfiguration": {"name": BACKUP_PLUGIN},
-                        },
-                    }
-                )
+                self._apply(_backup(generateName=f"{_PREFIX}-"))
                 asked = True
             if time.monotonic() > deadline:
                 raise NoBackupError(f"no base backup was complete within {_WITHIN:g} s; their phases are {phases}")
+            time.sleep(_EVERY)
+
+    def new_base_backup(self) -> None:
+        """Ask for a base backup and wait for it, whichever there are already.
+
+        Raises:
+            NoBackupError: It failed, or was not complete in time.
+        """
+        archive_name(self._postgres.running())
+        name, deadline = f"rebuild-drill-{datetime.now(UTC):%Y%m%d%H%M%S}", time.monotonic() + _WITHIN
+        self._apply(_backup(name=name))
+        while True:
+            found = [it for it in self._items("backups.postgresql.cnpg.io") if it["metadata"]["name"] == name]
+            status = found[0].get("status", {}) if found else {}
+            if status.get("phase") == "completed":
+                return
+            if status.get("phase") == "failed" or time.monotonic() > deadline:
+                raise NoBackupError(
+                    f"the base backup {name} is {status.get('phase', 'not begun')}, not completed, after at most "
+                    f"{_WITHIN:g} s: {status.get('error', 'it gives no reason')}"
+                )
             time.sleep(_EVERY)
 
     def instant(self) -> str:

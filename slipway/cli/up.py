@@ -5,9 +5,9 @@ import fcntl
 import json
 import shutil
 import sys
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
@@ -21,8 +21,9 @@ from infra.profiles import ProfileName
 from infra.settings import Target
 from loadtests.k6 import LoadResult
 from slipway import reports
-from slipway.cli import requirements, settling, smoke
+from slipway.cli import first_objects, requirements, settling, smoke
 from slipway.cli.context import Tools, cluster_option, environment_option, state_folder
+from slipway.cli.kube import kubectl_for
 from slipway.cli.progress import Progress
 from slipway.cli.screen import console
 from slipway.toolchain import debian
@@ -51,6 +52,11 @@ FOLDER = Path("build/up")
     metavar="KEY VALUE",
     help="A setting that its stack keeps, as `--set slipway-platform:redis off`; an object as JSON. May be repeated.",
 )
+@click.option(
+    "--objects",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File of objects that the platform must find, as the Secret of a store for backups: put on the cluster first.",
+)
 def command(
     *,
     cluster: str,
@@ -60,6 +66,7 @@ def command(
     network: str | None,
     profile: str | None,
     settings: tuple[tuple[str, str], ...],
+    objects: Path | None,
 ) -> None:
     """Make the cluster, the platform and the service; prove it by k6; print where things are.
 
@@ -67,11 +74,19 @@ def command(
     """
     started = dt.datetime.now(dt.UTC)
     steps: dict[str, float] = {}
-    with _only_one(cluster), Progress() as progress:
+    with only_one(cluster), Progress() as progress:
         tools = Tools(progress)
         embedded = {k: v for k, v in (("nodes", nodes), ("network", network)) if v is not None}
-        wanted = _Wanted(cluster, Environment(environment), target, embedded, profile, by_project(settings))
-        made, outputs, service = _bring_up(tools, wanted, steps)
+        wanted = Wanted(
+            cluster,
+            Environment(environment),
+            target,
+            by_project(settings),
+            embedded,
+            profile,
+            first_objects.read(objects) if objects else (),
+        )
+        made, outputs, service = bring_up(tools, wanted, steps)
         kubeconfig = made["kubeconfig"]
         settling.see(kubeconfig, lambda api: settling.settle(api, progress.step))
         progress.step("proving it: k6 through HAProxy")
@@ -91,15 +106,26 @@ def command(
 
 @final
 @dataclass(frozen=True)
-class _Wanted:
-    """What was asked for on the command line."""
+class Wanted:
+    """What is asked for.
+
+    Attributes:
+        cluster: Its name.
+        environment: Whose service.
+        target: Which kind of cluster, or `auto`.
+        settings: What stacks are to keep.
+        embedded: Settings of an embedded cluster.
+        profile: How big everything is; None: as it is set.
+        objects: What is put on the cluster before the platform.
+    """
 
     cluster: str
     environment: Environment
     target: str
-    embedded: Mapping[str, Any]
-    profile: str | None
     settings: Mapping[Project, Mapping[str, str]]
+    embedded: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    profile: str | None = None
+    objects: Sequence[Mapping[str, Any]] = ()
 
 
 def by_project(settings: Iterable[tuple[str, str]]) -> dict[Project, dict[str, str]]:
@@ -118,8 +144,8 @@ def by_project(settings: Iterable[tuple[str, str]]) -> dict[Project, dict[str, s
     return found
 
 
-def _bring_up(
-    tools: Tools, wanted: _Wanted, steps: dict[str, float]
+def bring_up(
+    tools: Tools, wanted: Wanted, steps: dict[str, float]
 ) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
     """The three projects in their order, while the toolchain builds ahead what the next one needs; their outputs."""
     progress, here = tools.progress, wanted.target in {"auto", Target.EMBEDDED}
@@ -139,6 +165,10 @@ def _bring_up(
     made = tools.engine.up(Project.CLUSTER, wanted.cluster, config, progress.engine_event)
     if not here and made["capabilities"]["local_images"]:
         debian.ensure(requirements.IMAGE_PACKAGES, progress.step)
+    if wanted.objects:
+        progress.step("objects that the platform must find")
+        with kubectl_for(tools, wanted.cluster) as kubectl:
+            first_objects.put(kubectl, wanted.objects)
     steps["cluster"] = progress.elapsed
     tools.kubernetes_plugin()
     progress.step("platform")
@@ -197,7 +227,7 @@ def _to_copy(outputs: Mapping[str, Any], environment: Environment, ca: Path) -> 
 
 
 @contextmanager
-def _only_one(cluster: str) -> Generator[None]:
+def only_one(cluster: str) -> Generator[None]:
     """One `up` of a cluster at a time; the lock goes with the process."""
     folder = state_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

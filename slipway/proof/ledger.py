@@ -3,9 +3,10 @@
 import json
 import os
 import threading
+import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class Entry:
         identity: the record's id, if the answer named one.
         why: why it is refused or unknown.
         resolved: this word came from asking again with the same key.
+        at: Unix seconds at which the journal wrote it down; 0 before.
     """
 
     key: str
@@ -37,6 +39,7 @@ class Entry:
     identity: str = ""
     why: str = ""
     resolved: bool = False
+    at: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +107,27 @@ class JournalError(RuntimeError):
 
 
 class Journal:
-    """Append-only JSON lines; each is on the disk before `add` returns, so a crash forgets no promise."""
+    """Append-only JSON lines; each is on the disk before `add` returns, so a crash forgets no promise.
 
-    def __init__(self, path: Path) -> None:
+    Lines stand in the order of what they tell: of two writes, one was acknowledged before the other was sent if its
+    line comes first.
+
+    Args:
+        path: the file.
+        now: Unix seconds.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self._now = now
         self._lock = threading.Lock()
 
     def add(self, entry: Entry) -> None:
         """Write one line, durably."""
         line = json.dumps(
             {"key": entry.key, "mark": entry.mark, "state": entry.state.value, "identity": entry.identity,
-             "why": entry.why, "resolved": entry.resolved}
+             "why": entry.why, "resolved": entry.resolved, "at": self._now()}
         )  # fmt: skip
         with self._lock, self.path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
@@ -152,4 +164,5 @@ def _entry(value: Mapping[str, object]) -> Entry:
         identity=str(value["identity"]),
         why=str(value["why"]),
         resolved=bool(value["resolved"]),
+        at=float(str(value["at"])),
     )

@@ -102,7 +102,7 @@ class Ledger:
         self.run = run or secrets.token_hex(6)
         self._connect = connect
         self._clock = clock
-        self._journal = Journal(journal)
+        self._journal = Journal(journal, lambda: clock.now().timestamp())
         self._pause = writers / rate
         self._stop = threading.Event()
         self._faults: list[str] = []

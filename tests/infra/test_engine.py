@@ -72,6 +72,26 @@ def test_a_preview_counts_by_operation_and_refreshes_if_asked(monkeypatch, tmp_p
     assert asked == [False, True]
 
 
+def test_a_stack_is_dropped_with_what_it_has_set_unless_that_is_to_stay(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", "/bin")  # the engine puts Pulumi before it
+    engine, removed = Engine(Place(tmp_path / "programs", tmp_path / "state")), []
+    values = {"slipway-platform:backups": "external", "pulumi:disable-default-providers": "[]"}
+    stack = SimpleNamespace(
+        cancel=lambda: None,
+        get_all_config=lambda: {key: SimpleNamespace(value=value) for key, value in values.items()},
+    )
+    monkeypatch.setattr(engine, "stacks", lambda _project: ["c"])
+    monkeypatch.setattr(engine, "_stack", lambda _project, _stack: stack)
+    workspace = SimpleNamespace(remove_stack=lambda name, **options: removed.append((name, options["preserve_config"])))
+    monkeypatch.setattr(engine, "_workspace", lambda _project: workspace)
+    assert engine.settings(Project.PLATFORM, "c") == {"backups": "external"}
+    assert engine.settings(Project.PLATFORM, "other") == {}
+    engine.forget(Project.PLATFORM, "c")
+    engine.forget(Project.PLATFORM, "c", keep_settings=True)
+    engine.forget(Project.PLATFORM, "other")
+    assert removed == [("c", False), ("c", True)]
+
+
 def test_what_a_state_holds_is_told_by_type_also_if_there_is_none(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", "/bin")  # the engine puts Pulumi before it
     engine = Engine(Place(tmp_path / "programs", tmp_path / "state"))

@@ -20,7 +20,7 @@ class Engine:
         self.identifier = identifier
         self.made = frozenset(types)
         self.left = list(STACKS)
-        self.done = []
+        self.done, self.kept = [], None
 
     def outputs(self, project, stack):
         assert (project, stack) == (Project.CLUSTER, "it")
@@ -36,28 +36,34 @@ class Engine:
 
     def destroy(self, project, stack, _on_event):
         self.done.append(("destroy", project, stack))
-        self.left.remove((project, stack))
 
-    def forget(self, project, stack):
+    def forget(self, project, stack, *, keep_settings):
         self.done.append(("forget", project, stack))
+        self.left.remove((project, stack))
+        self.kept = keep_settings
 
 
 @pytest.fixture
 def take_down(monkeypatch):
     def run(identifier, *arguments, residue=False, types=()):
         engine, removed = Engine(identifier, types), []
-        tools = SimpleNamespace(
-            engine=engine,
-            place=SimpleNamespace(),
-            kubernetes_plugin=lambda: removed.append("pulumi-resource-kubernetes"),
-        )
-        monkeypatch.setattr(down, "Tools", lambda progress: tools)  # noqa: ARG005  # called by position
+
+        def tools(progress):
+            return SimpleNamespace(
+                progress=progress,
+                engine=engine,
+                place=SimpleNamespace(),
+                kubernetes_plugin=lambda: removed.append("pulumi-resource-kubernetes"),
+            )
+
+        monkeypatch.setattr(down, "Tools", tools)
         monkeypatch.setattr(down.residue, "find", lambda name: [name] if residue else [])
         monkeypatch.setattr(down.node, "destroy", lambda name, _progress: removed.append(f"cluster {name}"))
         monkeypatch.setattr(down.needs, "check", lambda _place: removed.append("checked"))
         monkeypatch.setattr(down.kind, "delete", lambda name: removed.append(f"{name} of kind"))
         result = CliRunner().invoke(down.command, ["--cluster", "it", *arguments])
         assert result.exit_code == 0, result.output
+        assert engine.kept is ("--keep-settings" in arguments)
         return engine.done, removed
 
     return run
@@ -65,7 +71,7 @@ def take_down(monkeypatch):
 
 def test_from_a_cluster_of_others_each_thing_is_taken_off_the_last_one_first(take_down):
     done, removed = take_down("existing/0123456789abcdef")
-    assert done == [("destroy", project, stack) for project, stack in STACKS]
+    assert done == [(how, *it) for it in STACKS for how in ("destroy", "forget")]
     assert removed == ["pulumi-resource-kubernetes"]
 
 
@@ -91,7 +97,7 @@ def test_a_cluster_of_kind_is_removed_by_kind_and_asked_nothing(take_down):
 @pytest.mark.parametrize("identifier", ["eks/0123456789abcdef", None])
 def test_what_is_at_aws_is_destroyed_the_last_made_first_also_if_up_has_failed(take_down, identifier):
     done, removed = take_down(identifier, types=["pulumi:pulumi:Stack", "aws:ec2/vpc:Vpc"])
-    assert done == [("destroy", project, stack) for project, stack in STACKS]
+    assert done == [(how, *it) for it in STACKS for how in ("destroy", "forget")]
     assert removed == ["checked", "pulumi-resource-kubernetes"]
 
 
@@ -99,6 +105,11 @@ def test_what_was_at_aws_and_is_gone_is_forgotten(take_down):
     done, removed = take_down("eks/0123456789abcdef", "--forget", types=["aws:ec2/vpc:Vpc"])
     assert done == [("forget", project, stack) for project, stack in STACKS]
     assert removed == []
+
+
+@pytest.mark.parametrize("identifier", ["embedded/it", "existing/0123456789abcdef"])
+def test_what_stacks_have_set_stays_if_it_is_asked_for(take_down, identifier):
+    assert take_down(identifier, "--keep-settings", residue=True)[0]
 
 
 def test_settings_go_to_their_project():

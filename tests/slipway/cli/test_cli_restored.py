@@ -91,6 +91,26 @@ def test_a_base_backup_is_asked_for_only_if_none_is_there_or_under_way():
     assert made["spec"]["cluster"] == {"name": naming.POSTGRES}
 
 
+def test_a_new_base_backup_is_waited_for_whichever_there_are_already():
+    class Asked(Kubectl):
+        """What was asked for becomes complete at the second look."""
+
+        def __call__(self, *words, stdin=None, timeout=60.0):
+            if words[:2] == ("get", "backups.postgresql.cnpg.io"):
+                (made,) = self.made()
+                status = self.answers["states"].pop(0)
+                old = {"metadata": {"name": "old"}, "status": {"phase": "completed"}}
+                return json.dumps({"items": [old, {"metadata": made["metadata"], "status": status}]})
+            return super().__call__(*words, stdin=stdin, timeout=timeout)
+
+    kubectl = Asked(states=[{}, {"phase": "running"}, {"phase": "completed"}])
+    PostgresDatabases(kubectl, Environment.DEV).new_base_backup()
+    assert kubectl.answers["states"] == []
+    failing = Asked(states=[{"phase": "failed", "error": "AccessDenied"}])
+    with pytest.raises(NoBackupError, match=r"is failed, not completed.*AccessDenied"):
+        PostgresDatabases(failing, Environment.DEV).new_base_backup()
+
+
 def test_an_archive_is_waited_for_until_the_closed_log_is_in_it():
     answers = ["000000010000000000000007", "000000010000000000000006", "000000010000000000000007"]
     kubectl = Kubectl(asked=lambda *_: answers.pop(0))
