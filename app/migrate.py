@@ -113,7 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         configure_logs(settings)
-        database = Database(settings)
+        # A long migration must not end with a pooler that is replaced; and what it is changing must not share a pool.
+        database = Database(settings.direct())
         try:
             plan = run(command, database, settings)
         finally:

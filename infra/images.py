@@ -95,6 +95,7 @@ _TABLE: Final = (
         f"ghcr.io/cloudnative-pg/postgresql:{versions.POSTGRES_UPSTREAM}",
         local_tag=versions.POSTGRES_MAJOR,
     ),
+    Image("pgbouncer", f"ghcr.io/cloudnative-pg/pgbouncer:{versions.PGBOUNCER}"),
     Image("plugin-barman-cloud", f"ghcr.io/cloudnative-pg/plugin-barman-cloud:v{versions.BARMAN_PLUGIN}"),
     Image(
         "plugin-barman-cloud-sidecar", f"ghcr.io/cloudnative-pg/plugin-barman-cloud-sidecar:v{versions.BARMAN_PLUGIN}"
@@ -152,6 +153,9 @@ METRICS_IMAGES: Final = (
     "metrics-server",
     "kube-state-metrics",
 )
+
+#: What the platform runs besides if poolers stand before Postgres.
+POOLER_IMAGES: Final = ("pgbouncer",)
 
 #: What the platform runs besides if Postgres is backed up; the last one only if it brings the store along.
 BACKUPS_IMAGES: Final = ("plugin-barman-cloud", "plugin-barman-cloud-sidecar", "versitygw")

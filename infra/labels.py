@@ -8,6 +8,8 @@ import hashlib
 from enum import StrEnum
 from typing import Final
 
+from infra.naming import POSTGRES
+
 PART_OF: Final = "slipway"
 
 WAIT_FOR: Final = "pulumi.com/waitFor"
@@ -18,6 +20,10 @@ CONTENT_HASH: Final = "slipway.dev/content"
 NEEDS_API: Final = "slipway.dev/needs-api"
 
 HOSTNAME: Final = "kubernetes.io/hostname"
+
+#: Labels that the operator gives to pods of Postgres itself, and to those of all poolers before it.
+POSTGRES_PODS: Final = {"cnpg.io/cluster": POSTGRES, "cnpg.io/podRole": "instance"}
+POOLER_PODS: Final = {"cnpg.io/cluster": POSTGRES, "cnpg.io/podRole": "pooler"}
 
 
 class PodSecurity(StrEnum):
@@ -36,6 +42,11 @@ def content_hash(*texts: str) -> str:
 def selector(name: str) -> dict[str, str]:
     """Labels by which pods of one workload are found; immutable."""
     return {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": name}
+
+
+def pooler_pods(name: str) -> dict[str, str]:
+    """Labels that the operator gives the pods of a pooler, whatever its template says."""
+    return {"cnpg.io/poolerName": name}
 
 
 def labels(name: str, component: str, *, version: str | None = None) -> dict[str, str]:

@@ -70,6 +70,12 @@ INGRESS_CERTIFICATE_SECRET: Final = "haproxy-default-tls"  # noqa: S105  # the n
 POSTGRES: Final = "postgres"
 POSTGRES_PORT: Final = 5432
 POSTGRES_TLS_SECRET: Final = "postgres-tls"  # noqa: S105  # the name of a Secret, not a secret
+#: PgBouncer before the primary and before the replicas, where the platform runs it.
+PRIMARY_POOLER: Final = f"{POSTGRES}-pooler-rw"
+REPLICA_POOLER: Final = f"{POSTGRES}-pooler-ro"
+#: Pooler -> the Service of Postgres behind it, as the operator calls it.
+POOLERS: Final = {PRIMARY_POOLER: "rw", REPLICA_POOLER: "ro"}
+POOLER_METRICS_PORT: Final = 9127
 REDIS: Final = "redis"
 REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
@@ -220,6 +226,8 @@ def redis_member(number: int) -> str:
 INGRESS_HOST: Final = cluster_host(INGRESS, Namespace.INGRESS)
 POSTGRES_PRIMARY_HOST: Final = cluster_host(f"{POSTGRES}-rw", Namespace.DATA)
 POSTGRES_REPLICA_HOST: Final = cluster_host(f"{POSTGRES}-ro", Namespace.DATA)
+PRIMARY_POOLER_HOST: Final = cluster_host(PRIMARY_POOLER, Namespace.DATA)
+REPLICA_POOLER_HOST: Final = cluster_host(REPLICA_POOLER, Namespace.DATA)
 REDIS_CACHE_HOST: Final = cluster_host(REDIS_CACHE, Namespace.DATA)
 PROMETHEUS_URL: Final = f"http://{cluster_host(PROMETHEUS, Namespace.MONITORING)}:{PROMETHEUS_PORT}"
 OBJECT_STORE_HOST: Final = cluster_host(OBJECT_STORE, Namespace.BACKUPS)

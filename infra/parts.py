@@ -352,6 +352,12 @@ class Parts(BaseModel):
     postgres_external: ExternalPostgres | None = Field(
         default=None, description="Only if `postgres` is `external`, and required there."
     )
+    poolers: Part | None = Field(
+        default=None,
+        description="PgBouncer before the primary and before the replicas of a managed Postgres: services share its "
+        "connections, transaction by transaction. Left out, `managed` with the profile ha and `off` otherwise, where "
+        "there are enough connections without.",
+    )
     redis: Store = Field(
         default=Store.MANAGED,
         description="`external` is reached as `redisExternal` says; with `off` services are told of no Redis.",
@@ -376,6 +382,10 @@ class Parts(BaseModel):
                 raise ValueError(f"{name}External is required if {name} is external: at least {least}")
             if where is not Store.EXTERNAL and connection is not None:
                 raise ValueError(f"{name}External must be left out if {name} is {where.value}: nothing would read it")
+        if self.poolers is not None and self.postgres is not Store.MANAGED:
+            raise ValueError(
+                f"poolers must be left out if postgres is {self.postgres.value}: they stand before a managed one"
+            )
         postgres, redis = self.postgres_external, self.redis_external
         if postgres and redis and postgres.secret == redis.secret:
             keys = {postgres.url_key, postgres.replica_url_key}
@@ -393,6 +403,11 @@ class Parts(BaseModel):
         if self.metrics_external is not None:
             return self.metrics_external.namespace
         return Namespace.MONITORING.value if self.metrics is Store.MANAGED else None
+
+    @property
+    def pooled(self) -> bool:
+        """Whether services reach Postgres through poolers."""
+        return self.poolers is Part.MANAGED
 
     @property
     def keeps_data(self) -> bool:

@@ -61,6 +61,7 @@ class Profile:
         postgres_storage: Volume of each Postgres instance.
         postgres_connections: Connections that an instance accepts.
         postgres_shared_buffers: Postgres's own cache.
+        pooler: Each PgBouncer, where there are any; it has one thread.
         redis: Each Redis of the state role.
         redis_storage: Volume of each of them.
         redis_maxmemory: Data that it holds before it refuses writes, in its own notation; well below its limit,
@@ -114,6 +115,7 @@ class Profile:
     postgres_storage: str
     postgres_connections: int
     postgres_shared_buffers: str
+    pooler: Size
     redis: Size
     redis_storage: str
     redis_maxmemory: str
@@ -172,6 +174,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             postgres_storage="2Gi",
             postgres_connections=200,
             postgres_shared_buffers="128MB",
+            pooler=Size("10m", "48Mi", "500m", "160Mi"),
             redis=Size("10m", "48Mi", "500m", "256Mi"),
             redis_storage="1Gi",
             redis_maxmemory="128mb",
@@ -223,6 +226,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             postgres_storage="20Gi",
             postgres_connections=300,
             postgres_shared_buffers="512MB",
+            pooler=Size("50m", "64Mi", "1", "256Mi"),
             redis=Size("100m", "256Mi", "1", "1Gi"),
             redis_storage="4Gi",
             redis_maxmemory="512mb",
@@ -274,6 +278,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             postgres_storage="100Gi",
             postgres_connections=400,
             postgres_shared_buffers="2GB",
+            pooler=Size("100m", "96Mi", "1", "384Mi"),
             redis=Size("250m", "512Mi", "2", "2Gi"),
             redis_storage="10Gi",
             redis_maxmemory="1gb",

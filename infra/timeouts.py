@@ -123,3 +123,23 @@ class PostgresTimeouts(BaseModel):
                 "for a clean end"
             )
         return self
+
+
+class PoolerTimeouts(BaseModel):
+    """How long PgBouncer waits for Postgres, and lets a service wait for it.
+
+    All are shorter than what a service waits for a primary (8 s): whoever waits in a pooler keeps a thread, and whoever
+    is told at once waits without one.
+    """
+
+    model_config = MODEL
+
+    connect: Seconds = Field(default=1, description="Seconds that it waits for a connection to Postgres.")
+    unacknowledged: Seconds = Field(
+        default=2, description="Seconds that what it sent may stay unacknowledged (TCP user timeout); then it hangs up."
+    )
+    retry: Annotated[float, Field(ge=0.1, le=60)] = Field(
+        default=0.2,
+        description="Seconds after a failed connection until it tries again; who asks meanwhile is told at once.",
+    )
+    queue: Seconds = Field(default=1, description="Seconds that a statement may wait for a free connection.")

@@ -47,6 +47,8 @@ NODE_EXPORTER: Final = "1.9.0"
 POSTGRES_MAJOR: Final = "17"
 # renovate: datasource=docker depName=ghcr.io/cloudnative-pg/postgresql
 POSTGRES_UPSTREAM: Final = "17.5"
+# renovate: datasource=docker depName=ghcr.io/cloudnative-pg/pgbouncer
+PGBOUNCER: Final = "1.25.1"
 # renovate: datasource=docker depName=docker.io/library/python
 PYTHON_UPSTREAM: Final = "3.13-slim"
 # renovate: datasource=docker depName=docker.io/library/redis

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -109,10 +109,11 @@ class Database:
         self._readers: dict[Source, Engine] = {
             Source.PRIMARY: self._primary.execution_options(isolation_level="AUTOCOMMIT")
         }
+        # A pooler may lend another replica for each transaction: what is asked of one must be read from the same one.
+        self._in_one = settings.direct_url_file is not None
         if settings.replica_url_file is not None:
-            self._readers[Source.REPLICA] = make_engine(
-                settings.replica_url_file, settings, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True
-            )
+            single = {} if self._in_one else {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+            self._readers[Source.REPLICA] = make_engine(settings.replica_url_file, settings, **single)
         self._waiting = Waiting(self._readers[Source.PRIMARY], turns, self._watchdog)
         self._away_until = dict.fromkeys(self._readers, 0.0)
 
@@ -253,9 +254,10 @@ class Database:
             self._watchdog.watch(driver_of(connection), self._settings.read_seconds) as watch,
         ):
             try:
-                if source is Source.REPLICA and _is_behind(connection):
-                    raise _BehindError
-                return work(connection)
+                with connection.begin() if self._in_one and source is Source.REPLICA else nullcontext():
+                    if source is Source.REPLICA and _is_behind(connection):
+                        raise _BehindError
+                    return work(connection)
             except DBAPIError as error:
                 if watch.fired:
                     _lose(connection, error)

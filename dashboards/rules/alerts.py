@@ -179,6 +179,17 @@ DATA: Final = (
     ),
 )
 
+POOLERS: Final = (
+    Alert(
+        "PostgresPoolerQueue",
+        "sum by (pod, database) (cnpg_pgbouncer_pools_cl_waiting) > 0",
+        2 * _MINUTE,
+        _TICKET,
+        "Statements for {{ $labels.database }} wait at {{ $labels.pod }} for a connection",
+        "Who waits for longer than a second is refused, and the service answers 503.",
+    ),
+)
+
 BACKUPS: Final = (
     Alert(
         "PostgresArchiveFailing",
@@ -399,6 +410,7 @@ def groups(present: Present) -> tuple[RuleGroup, ...]:
         *((RuleGroup("slipway-ingress-alerts", EVERY, INGRESS),) if present.observed else ()),
         *((RuleGroup("slipway-rollout-alerts", EVERY, ROLLOUTS),) if present.rolled_out else ()),
         *((RuleGroup("slipway-data-alerts", EVERY, DATA),) if present.postgres else ()),
+        *((RuleGroup("slipway-poolers-alerts", EVERY, POOLERS),) if present.poolers else ()),
         *((RuleGroup("slipway-backups-alerts", EVERY, BACKUPS),) if present.backups else ()),
         *((RuleGroup("slipway-redis-alerts", EVERY, REDIS),) if present.redis else ()),
         *((RuleGroup("slipway-logs-alerts", EVERY, LOGS),) if present.logs else ()),

@@ -12,6 +12,7 @@ class Present:
         rolled_out: Whether the rollout controller is there.
         postgres: Whether the platform brings Postgres along.
         backups: Whether it backs Postgres up.
+        poolers: Whether poolers stand before it.
         redis: Whether it brings Redis along.
         logs: Whether it keeps logs.
         traces: Whether it keeps traces.
@@ -22,6 +23,7 @@ class Present:
     rolled_out: bool = True
     postgres: bool = True
     backups: bool = True
+    poolers: bool = True
     redis: bool = True
     logs: bool = True
     traces: bool = True

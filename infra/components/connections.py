@@ -47,6 +47,7 @@ _PRIMARY = ("database-url", "SLIPWAY_DATABASE_URL_FILE")
 _REPLICA = ("replica-url", "SLIPWAY_REPLICA_URL_FILE")
 #: libpq's own variable: whom it trusts.
 _DATABASE_CA = ("database-ca.crt", "PGSSLROOTCERT")
+_DIRECT = ("direct-url", "SLIPWAY_DIRECT_URL_FILE")
 _REDIS = ("redis-url", "SLIPWAY_REDIS_URL_FILE")
 _CACHE = ("cache-url", "SLIPWAY_CACHE_URL_FILE")
 _REDIS_CA = ("redis-ca.crt", "SLIPWAY_REDIS_CA_FILE")
@@ -66,6 +67,8 @@ def mounts(parts: Parts) -> tuple[Mount, ...]:
         add(DATABASE_SECRET, "url", _PRIMARY)
         add(DATABASE_SECRET, "replica-url", _REPLICA)
         add(DATABASE_SECRET, CA_KEY, _DATABASE_CA)
+    if parts.pooled:
+        add(DATABASE_SECRET, "direct-url", _DIRECT)
     if (postgres := parts.postgres_external) is not None:
         add(postgres.secret, postgres.url_key, _PRIMARY)
         if postgres.replica_url_key is not None:

@@ -29,9 +29,11 @@ class DatabaseConfig:
 
     Attributes:
         environment: The environment.
+        pooled: Whether poolers stand before Postgres.
     """
 
     environment: Environment
+    pooled: bool = False
 
 
 @final
@@ -49,8 +51,8 @@ class Database(Component):
     """A database of an environment.
 
     Attributes:
-        url: Connection string to the primary, for SQLAlchemy with psycopg; secret.
-        replica_url: The same to the replicas; secret.
+        urls: Connection strings for SQLAlchemy with psycopg, by the key of the Secret that services read them under;
+            secret. `direct-url`, which goes around the poolers, only where there are any.
     """
 
     def __init__(self, name: str, config: DatabaseConfig, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -58,8 +60,7 @@ class Database(Component):
         super().__init__("Database", name, opts)
         self.resources = self._create(config)
         password = self.resources.password.password
-        self.url = connection_string(config.environment, naming.POSTGRES_PRIMARY_HOST, password)
-        self.replica_url = connection_string(config.environment, naming.POSTGRES_REPLICA_HOST, password)
+        self.urls = {key: connection_string(config.environment, host, password) for key, host in hosts(config).items()}
         self.register_outputs({})
 
     def _create(self, config: DatabaseConfig) -> DatabaseResources:
@@ -109,6 +110,17 @@ class Database(Component):
             opts=self.child(depends_on=[role], timeout="5m"),
         )
         return DatabaseResources(password, secret, role, database)
+
+
+def hosts(config: DatabaseConfig) -> dict[str, str]:
+    """Where services connect to, by the key of the Secret."""
+    if not config.pooled:
+        return {"url": naming.POSTGRES_PRIMARY_HOST, "replica-url": naming.POSTGRES_REPLICA_HOST}
+    return {
+        "url": naming.PRIMARY_POOLER_HOST,
+        "replica-url": naming.REPLICA_POOLER_HOST,
+        "direct-url": naming.POSTGRES_PRIMARY_HOST,
+    }
 
 
 def connection_string(environment: Environment, host: str, password: pulumi.Input[str]) -> pulumi.Output[str]:

@@ -145,6 +145,7 @@ def targets(capabilities: Capabilities, present: Present) -> tuple[scrapes.PodTa
         *scrapes.POD_TARGETS,
         *(scrapes.CLUSTER_TARGETS if present.cluster else ()),
         *(scrapes.POSTGRES_TARGETS if present.postgres else ()),
+        *(scrapes.POOLER_TARGETS if present.poolers else ()),
         *(scrapes.REDIS_TARGETS if present.redis else ()),
         *(scrapes.LOGS_TARGETS if present.logs else ()),
         *(scrapes.TRACES_TARGETS if present.traces else ()),

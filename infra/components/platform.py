@@ -209,6 +209,7 @@ class Platform(Component):
             rolled_out=controller is not None,
             postgres=database is not None,
             backups=database is not None and database.backups is not None,
+            poolers=database is not None and database.poolers is not None,
             redis=cache is not None,
             logs=settings.logs is Store.MANAGED,
             traces=settings.traces is Store.MANAGED,

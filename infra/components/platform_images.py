@@ -9,6 +9,7 @@ from infra.images import (
     LOGS_IMAGES,
     METRICS_IMAGES,
     PLATFORM_IMAGES,
+    POOLER_IMAGES,
     TRACES_IMAGES,
     ImageSource,
 )
@@ -47,6 +48,8 @@ def image_names(settings: PlatformSettings, capabilities: Capabilities) -> list[
         names += LOGS_IMAGES if settings.logs is Store.MANAGED else COLLECTOR_IMAGES
     if settings.traces is Store.MANAGED:
         names += TRACES_IMAGES
+    if settings.parts.pooled:
+        names += POOLER_IMAGES
     if settings.backed_up is not Store.OFF:
         names += [it for it in BACKUPS_IMAGES if it != STORE_IMAGE or settings.backed_up is Store.MANAGED]
     return list(dict.fromkeys(names))

@@ -14,6 +14,7 @@ from infra.components.generated import GeneratedPassword
 from infra.components.namespace import Namespace
 from infra.components.object_store import ObjectStore, ObjectStoreConfig
 from infra.components.platform_images import STORE_IMAGE
+from infra.components.poolers import Poolers, PoolersConfig
 from infra.components.postgres import Archived, Postgres, PostgresConfig
 from infra.components.postgres_operator import PostgresOperator, PostgresOperatorConfig
 from infra.components.priorities import Priorities
@@ -66,11 +67,12 @@ class PlatformBackups:
 @final
 @dataclass(frozen=True)
 class ManagedPostgres:
-    """Postgres with its operator; `backups` only if the stack wants them."""
+    """Postgres with its operator; `backups` and `poolers` only if the stack wants them."""
 
     operator: PostgresOperator
     postgres: Postgres
     backups: PlatformBackups | None
+    poolers: Poolers | None
 
 
 @final
@@ -113,11 +115,12 @@ def make_postgres(ground: Ground) -> ManagedPostgres | None:
         ),
         ground.child(depends_on=[operator, *(archive[1:] if archive else ())]),
     )
+    poolers = _poolers(ground, postgres) if settings.parts.pooled else None
     if archive is None:
-        return ManagedPostgres(operator, postgres, None)
+        return ManagedPostgres(operator, postgres, None, poolers)
     store, plugin, told = archive
     schedule = BackupSchedule("backup-schedule", ScheduleConfig(postgres), ground.child())
-    return ManagedPostgres(operator, postgres, PlatformBackups(plugin, store, told, schedule))
+    return ManagedPostgres(operator, postgres, PlatformBackups(plugin, store, told, schedule), poolers)
 
 
 def make_redis(ground: Ground) -> ManagedRedis | None:
@@ -144,6 +147,23 @@ def make_redis(ground: Ground) -> ManagedRedis | None:
         ground.child(depends_on=[ground.priorities]),
     )
     return ManagedRedis(password, redis)
+
+
+def _poolers(ground: Ground, postgres: Postgres) -> Poolers:
+    settings = ground.settings
+    return Poolers(
+        "poolers",
+        PoolersConfig(
+            ground.namespaces[naming.Namespace.DATA],
+            ground.images["pgbouncer"],
+            ground.profile,
+            settings.pooler_timeouts,
+            ground.node_loss,
+            settings.timeouts.dns,
+            settings.scraped_from,
+        ),
+        ground.child(depends_on=[postgres]),
+    )
 
 
 def _archive(ground: Ground, operator: PostgresOperator) -> tuple[ObjectStore | None, BackupPlugin, Archive]:

@@ -24,6 +24,7 @@ from infra.naming import (
     BACKUP_PLUGIN,
     BACKUP_STORE,
     CLUSTER_DOMAIN,
+    POOLERS,
     POSTGRES,
     POSTGRES_PRIMARY_HOST,
     POSTGRES_TLS_SECRET,
@@ -38,8 +39,8 @@ API = "postgresql.cnpg.io/v1"
 #: After so long a log that is not full is archived all the same.
 ARCHIVED_WITHIN: Final = "60s"
 _ORIGIN: Final = "origin"
-#: Services that the operator makes: of the primary, of replicas, of all.
-_ENDS: Final = ("rw", "ro", "r")
+#: Services that the operator makes: of the primary, of replicas, of all, and of poolers, which show the same certificate.
+_SERVICES: Final = (*(f"{POSTGRES}-{end}" for end in ("rw", "ro", "r")), *POOLERS)
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,8 @@ class Postgres(Component):
 def hosts() -> list[str]:
     """By what Postgres is called inside the cluster, the primary's full name first."""
     names = [
-        f"{POSTGRES}-{end}{rest}"
-        for end in _ENDS
+        f"{service}{rest}"
+        for service in _SERVICES
         for rest in ("", f".{Namespace.DATA}", f".{Namespace.DATA}.svc", f".{Namespace.DATA}.svc.{CLUSTER_DOMAIN}")
     ]
     return [POSTGRES_PRIMARY_HOST, *(it for it in names if it != POSTGRES_PRIMARY_HOST)]

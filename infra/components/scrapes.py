@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from infra.labels import selector
+from infra.labels import POSTGRES_PODS, pooler_pods, selector
 from infra.naming import (
     INGRESS,
     INGRESS_OBSERVER,
@@ -16,7 +16,7 @@ from infra.naming import (
     JAEGER,
     LOG_COLLECTOR,
     LOG_KEEPER,
-    POSTGRES,
+    POOLERS,
     REDIS,
     REDIS_CACHE,
     Namespace,
@@ -177,7 +177,7 @@ CLUSTER_TARGETS: Final = (
 POSTGRES_TARGETS: Final = (
     PodTarget(
         "postgres",
-        labels={"cnpg.io/cluster": POSTGRES},
+        labels=POSTGRES_PODS,
         namespace=Namespace.DATA.value,
         endpoints=(Endpoint("postgres", "metrics", WATCHED),),
     ),
@@ -187,6 +187,23 @@ POSTGRES_TARGETS: Final = (
         namespace=Namespace.POSTGRES_OPERATOR.value,
         endpoints=(Endpoint("postgres-operator", "metrics", SLOW, keep="controller_runtime_.*|process_.*"),),
     ),
+)
+
+#: Of PgBouncer's numbers those that are read: how many wait, how long, and what they share.
+_POOLER: Final = (
+    "cnpg_pgbouncer_(up|pools_(cl_active|cl_waiting|sv_active|sv_idle|sv_login|maxwait)"
+    "|stats_(total_xact_count|total_wait_time)|lists_(used_clients|used_servers))|process_.*"
+)
+
+#: Where poolers stand before it.
+POOLER_TARGETS: Final = tuple(
+    PodTarget(
+        name,
+        labels=pooler_pods(name),
+        namespace=Namespace.DATA.value,
+        endpoints=(Endpoint(name, "metrics", WATCHED, keep=_POOLER),),
+    )
+    for name in POOLERS
 )
 
 #: Of the exporter's numbers those that are read: it has some for every command.

@@ -113,9 +113,9 @@ class Service(Component):
         ca = pulumi.Output.from_input(config.platform.ca_certificate)
         database = database_secret = redis_secret = None
         if parts.postgres is Store.MANAGED:
-            database = Database("database", DatabaseConfig(config.environment), self.child())
-            reached = {"url": database.url, "replica-url": database.replica_url, connections.CA_KEY: ca}
-            database_secret = self._secret(naming.DATABASE_SECRET, where, reached, namespace)
+            database = Database("database", DatabaseConfig(config.environment, parts.pooled), self.child())
+            told = {**database.urls, connections.CA_KEY: ca}
+            database_secret = self._secret(naming.DATABASE_SECRET, where, told, namespace)
         if redis_password is not None:
             urls = pulumi.Output.from_input(redis_password).apply(connections.redis_urls)
             told = {"url": urls["url"], "cache-url": urls["cache-url"], connections.CA_KEY: ca}

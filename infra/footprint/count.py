@@ -165,6 +165,13 @@ def _postgres(it: Declared, everything: Sequence[Declared], nodes: int) -> Count
     return ((spec["instances"], sum(beside if spec.get("plugins") else [], each)),), 1
 
 
+def _pooler(it: Declared, everything: Sequence[Declared], nodes: int) -> Counted:
+    del everything, nodes
+    spec = it.inputs["spec"]
+    each, understood = _pod(spec["template"]["spec"])
+    return ((spec["instances"], each),), understood
+
+
 def _store(it: Declared, everything: Sequence[Declared], nodes: int) -> Counted:
     """No pod of its own: what it asks for is counted with each instance of Postgres."""
     del it, everything, nodes
@@ -229,6 +236,7 @@ _KINDS: Final[Mapping[str, Callable[[Declared, Sequence[Declared], int], Counted
     "StatefulSet": _workload,
     "DaemonSet": _workload,
     "Cluster": _postgres,
+    "Pooler": _pooler,
     "ObjectStore": _store,
     "Prometheus": _prometheus,
     "Alertmanager": _alertmanager,

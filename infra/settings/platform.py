@@ -1,6 +1,6 @@
 """Settings of the project `slipway-platform`."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -10,7 +10,7 @@ from infra.naming import DOMAIN, POSTGRES
 from infra.parts import ExternalObjectStore, Parts, Restore, Store
 from infra.profiles import ProfileName
 from infra.settings.values import ArchiveName, Domain, PinnedImage
-from infra.timeouts import PostgresTimeouts, TrafficTimeouts
+from infra.timeouts import PoolerTimeouts, PostgresTimeouts, TrafficTimeouts
 
 
 class PlatformSettings(Parts):
@@ -70,11 +70,15 @@ class PlatformSettings(Parts):
     postgres_timeouts: PostgresTimeouts = Field(
         default=PostgresTimeouts(), description="Waits of a failover of Postgres."
     )
+    pooler_timeouts: PoolerTimeouts = Field(default=PoolerTimeouts(), description="Waits of the poolers of Postgres.")
 
     @property
     def parts(self) -> Parts:
         """Where each part is, which services are told."""
-        return Parts(**{name: getattr(self, name) for name in Parts.model_fields})
+        given: dict[str, Any] = {name: getattr(self, name) for name in Parts.model_fields}
+        if self.poolers is None and self.postgres is Store.MANAGED and self.profile is ProfileName.HA:
+            given["poolers"] = Part.MANAGED
+        return Parts(**given)
 
     @property
     def backed_up(self) -> Store:
@@ -120,4 +124,6 @@ class PlatformSettings(Parts):
             )
         if self.postgres is not Store.MANAGED and "postgres_timeouts" in self.model_fields_set:
             raise ValueError(f"postgresTimeouts must be left out if postgres is {self.postgres.value}")
+        if not self.parts.pooled and "pooler_timeouts" in self.model_fields_set:
+            raise ValueError("poolerTimeouts must be left out if poolers are off: nothing would read it")
         return self

@@ -68,7 +68,7 @@ def _allowed(field: FieldInfo) -> str:
         return "a list of text"
     low = next((it.ge for it in field.metadata if isinstance(it, Ge)), None)
     high = next((it.le for it in field.metadata if isinstance(it, Le)), None)
-    if int in _kinds(field):
+    if {int, float} & set(_kinds(field)):
         return f"{low} to {high}"
     return "text"
 

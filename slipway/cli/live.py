@@ -7,7 +7,9 @@ from types import MappingProxyType
 from typing import Final, final
 
 from infra import naming
+from infra.components.poolers import POOLER_CONTAINER
 from infra.components.postgres_operator import OPERATOR_CONTAINER, OPERATOR_PODS
+from infra.labels import POOLER_PODS, POSTGRES_PODS
 from infra.naming import Environment
 from loadtests.plan import LoadPlan
 from slipway.cli import unprotected
@@ -30,7 +32,8 @@ INGRESS: Final = Place(naming.Namespace.INGRESS.value, {"app.kubernetes.io/name"
 #: What else is looked at, as far as a platform has it.
 OTHERS: Final = MappingProxyType(
     {
-        "postgres": Place(naming.Namespace.DATA.value, {"cnpg.io/cluster": naming.POSTGRES}, "postgres"),
+        "postgres": Place(naming.Namespace.DATA.value, POSTGRES_PODS, "postgres"),
+        "postgres-pooler": Place(naming.Namespace.DATA.value, POOLER_PODS, POOLER_CONTAINER),
         "redis": Place(naming.Namespace.DATA.value, {"app.kubernetes.io/name": naming.REDIS}, "redis"),
         "postgres-operator": Place(naming.Namespace.POSTGRES_OPERATOR.value, OPERATOR_PODS, OPERATOR_CONTAINER),
     }

@@ -20,6 +20,7 @@ EMBEDDED_PACKAGES: Final = (
 IMAGE_PACKAGES: Final = (*store.BUILD_PACKAGES, *maven.PACKAGES)
 TEST_PACKAGES: Final = (
     Package("postgresql", "the service's tests run on a real Postgres"),
+    Package("pgbouncer", "some of them go through a real pooler"),
     Package("redis-server", "the service's tests run on a real Redis"),
     Package("wrk", "the load that compares the service with bare servers"),
     Package("haproxy", "the router's tests shift weights on a real HAProxy"),

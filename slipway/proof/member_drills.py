@@ -106,6 +106,28 @@ def _postgres_operator(surroundings: Surroundings) -> Drill:
     )
 
 
+def _postgres_pooler(surroundings: Surroundings) -> Drill:
+    """Who was connected through it goes to the other one; what was under way is done again, or put off."""
+    place, killed, back = _place(surroundings, "postgres-pooler"), Restart(surroundings.kube), all_back(surroundings)
+    if not steady_pods(surroundings.kube, place):
+        raise NothingToBreakError("this platform brings no postgres-pooler along; see slipway-platform:poolers")
+
+    def next_fault(number: int) -> Fault:
+        pod = victim(surroundings.kube, place, number)
+        killed.expect(pod)
+        return KillContainer(surroundings.on_node, pod, place.container)
+
+    return Drill(
+        name="postgres-pooler",
+        plan=replace(surroundings.plan, allow_503=True),
+        limits=Limits(requests=surroundings.requests, lost=0),
+        shape=Shape(times=8, recovered_within=_WITHIN),
+        next_fault=next_fault,
+        ready=lambda: killed.seen() and back(),
+        connect=surroundings.connect,
+    )
+
+
 def _redis_sentinel(surroundings: Surroundings) -> Drill:
     place, killed, back = _place(surroundings, "redis"), Restart(surroundings.kube), all_back(surroundings)
 
@@ -176,6 +198,9 @@ def listed() -> tuple[DrillInfo, ...]:
                   _replication_paused),
         DrillInfo("postgres-operator", "All pods of the operator of Postgres are deleted at once, twice, under load.",
                   (none_failed, none_lost), (LEDGER_CONTROL,), 8, _postgres_operator),
+        DrillInfo("postgres-pooler", "A pooler of Postgres gets kill -9, each in turn, eight times, under load.",
+                  ("0 reads failed", "0 writes failed but for 503 with Retry-After", none_lost), (LEDGER_CONTROL,), 12,
+                  _postgres_pooler),
         DrillInfo("redis-sentinel", "A Sentinel gets kill -9, each in turn, six times, under load.",
                   (none_failed, "every message delivered", none_lost), (LEDGER_CONTROL, MESSAGES_CONTROL), 8,
                   _redis_sentinel),

@@ -52,6 +52,7 @@ class PostgresServer:
     folder: Path
     port: int
     user: str | None
+    host: str = "127.0.0.1"
 
     def run(self, program: str, *arguments: str) -> None:
         """Run a program of Postgres; it refuses root, so root becomes another user."""
@@ -68,7 +69,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start and wait until connections are accepted."""
-        options = f"-k {self.folder} -p {self.port} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=100"
+        options = f"-k {self.folder} -p {self.port} -c listen_addresses={self.host} -c fsync=off -c max_connections=100"
         self.run(
             "pg_ctl", "start", "-w", "-D", str(self.folder / "data"), "-l", str(self.folder / "log"), "-o", options
         )
@@ -80,12 +81,12 @@ class PostgresServer:
     def admin(self, database: str = "postgres") -> psycopg.Connection[Any]:
         """A superuser's autocommit connection."""
         return psycopg.connect(
-            f"host=127.0.0.1 port={self.port} user=admin dbname={database}", autocommit=True, connect_timeout=5
+            f"host={self.host} port={self.port} user=admin dbname={database}", autocommit=True, connect_timeout=5
         )
 
     def url(self, database: str) -> str:
         """The address as the service gets it."""
-        return f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{self.port}/{database}"
+        return f"postgresql+psycopg://payload:only-in-tests@{self.host}:{self.port}/{database}"
 
 
 @contextmanager
@@ -158,13 +159,15 @@ def make_database(server: PostgresServer, name: str) -> None:
 
 
 @contextmanager
-def replica_of(primary: PostgresServer) -> Iterator[PostgresServer]:
-    """A streaming replica of a server."""
+def replica_of(
+    primary: PostgresServer, *, host: str = "127.0.0.1", port: int | None = None
+) -> Iterator[PostgresServer]:
+    """A streaming replica of a server, on a port that is free unless one is given."""
     with tempfile.TemporaryDirectory(prefix="payload-replica-") as name:
         folder = Path(name)
         if primary.user is not None:
             shutil.chown(folder, primary.user)
-        server = PostgresServer(primary.binaries, folder, free_port(), primary.user)
+        server = PostgresServer(primary.binaries, folder, port or free_port(), primary.user, host)
         source = f"host=127.0.0.1 port={primary.port} user=admin application_name=replica"
         server.run("pg_basebackup", "-D", str(folder / "data"), "-d", source, "-R", "-X", "stream", "-c", "fast")
         server.start()

@@ -14,7 +14,9 @@ from app.migrate import Command, run
 KEY = "a-key-that-opens-everything-in-tests-only"
 
 
-def make_settings(folder: Path, url: str, *, replica_url: str | None = None, **values: Any) -> Settings:
+def make_settings(
+    folder: Path, url: str, *, replica_url: str | None = None, direct_url: str | None = None, **values: Any
+) -> Settings:
     """Settings as the environment would give them, with the addresses in files."""
     primary = folder / "database-url"
     primary.write_text(url)
@@ -26,6 +28,10 @@ def make_settings(folder: Path, url: str, *, replica_url: str | None = None, **v
         replica = folder / "replica-url"
         replica.write_text(replica_url)
         values["replica_url_file"] = replica
+    if direct_url is not None:
+        direct = folder / "direct-url"
+        direct.write_text(direct_url)
+        values["direct_url_file"] = direct
     return Settings(database_url_file=primary, **values)
 
 

@@ -21,6 +21,7 @@ from app.core import reports
 sys.path.insert(0, str(Path(__file__).parent))
 
 from app_answers import KeyedClient
+from app_poolers import Pooler, pooler_before
 from app_process import Service, ask_until, process_environment, running_service
 from app_servers import (
     STANDING,
@@ -38,6 +39,14 @@ from app.core.database import Database
 from app.core.parts import parts_of
 from app.core.settings import Settings
 from app.factory import create_app
+
+#: Modules whose tests run a second time, through a pooler. Mutants are tried without: it costs time and tells no more.
+_POOLED_TOO = {"test_users_api", "test_domain_api", "test_exports_api"} if STANDING not in os.environ else set[str]()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.module.__name__ in _POOLED_TOO and "settings" in metafunc.fixturenames:
+        metafunc.parametrize("settings", ["direct", "pooled"], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -73,11 +82,22 @@ def migrated(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory)
         yield "payload"
 
 
+@pytest.fixture(scope="session")
+def pooler(postgres: PostgresServer) -> Iterator[Pooler]:
+    with pooler_before(postgres) as made:
+        yield made
+
+
 @pytest.fixture
-def settings(postgres: PostgresServer, migrated: str, tmp_path: Path) -> Iterator[Settings]:
-    """Settings over the migrated database, whose tables are emptied afterwards."""
-    url = postgres.url(migrated)
-    yield make_settings(tmp_path, url, replica_url=url, colour="blue", version="1.2.3", threads=4)
+def settings(
+    postgres: PostgresServer, migrated: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Settings]:
+    """Settings over the migrated database, whose tables are emptied afterwards; through a pooler as `pooled`."""
+    direct = postgres.url(migrated)
+    pooled = getattr(request, "param", "direct") == "pooled"
+    url = request.getfixturevalue("pooler").url(migrated) if pooled else direct
+    told = {"direct_url": direct} if pooled else {}
+    yield make_settings(tmp_path, url, replica_url=url, colour="blue", version="1.2.3", threads=4, **told)
     with postgres.admin(migrated) as admin:
         tables = admin.execute(
             "SELECT string_agg(format('%I', tablename), ', ') FROM pg_tables"
@@ -136,6 +156,11 @@ def server_factory() -> Any:
 @pytest.fixture(scope="session")
 def replica_factory() -> Any:
     return replica_of
+
+
+@pytest.fixture(scope="session")
+def pooler_factory() -> Any:
+    return pooler_before
 
 
 @pytest.fixture(scope="session")

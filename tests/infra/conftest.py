@@ -229,11 +229,14 @@ class Run:
         return [it.inputs for it in self.resources if it.custom and it.type.startswith("kubernetes:")]
 
     def pods(self) -> list[tuple[str, dict[str, Any]]]:
-        """Kind/name and pod specification of everything that makes pods."""
+        """Kind/name and pod specification of everything that makes pods.
+
+        Not of poolers: theirs is a part of one, which the operator completes (tests of the component look at it).
+        """
         return [
             (f"{it['kind']}/{it['metadata']['name']}", it["spec"]["template"]["spec"])
             for it in self.objects()
-            if "template" in (it.get("spec") or {})
+            if "template" in (it.get("spec") or {}) and it["kind"] != "Pooler"
         ]
 
     def plain_texts(self) -> list[str]:

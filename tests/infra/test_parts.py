@@ -137,6 +137,12 @@ def test_a_service_is_told_of_all_that_is_managed():
     assert connections.openings(Parts()) == [{"namespace": "data", "ports": [5432, 6379, 26379]}]
 
 
+def test_with_poolers_a_service_is_told_of_the_primary_itself_too():
+    (database, _) = connections.mounts(Parts(poolers=Part.MANAGED))
+    assert database.files["direct-url"] == (("direct-url", "SLIPWAY_DIRECT_URL_FILE"),)
+    assert connections.openings(Parts(poolers=Part.MANAGED)) == connections.openings(Parts())
+
+
 def test_a_service_is_told_of_nothing_that_is_off():
     parts = Parts(postgres=Store.OFF, redis=Store.OFF)
     assert connections.mounts(parts) == ()

@@ -299,6 +299,28 @@ _TABLE: Final = (
         estimate=40,
     ),
     Recipe(
+        # The operator puts its own program beside it, which writes the configuration and starts /usr/bin/pgbouncer.
+        name="pgbouncer",
+        base="debian-13",
+        user="998:996",
+        before=(
+            Step(
+                "groupadd --system --gid 996 pgbouncer && useradd --system --uid 998 --gid 996 --no-create-home"
+                " --home-dir /nonexistent --shell /usr/sbin/nologin pgbouncer",
+                "the numbers that the operator runs poolers as; its program logs in by the name of its user",
+            ),
+        ),
+        packages=(Package("pgbouncer", "the pooler"),),
+        after=(
+            Step(
+                "test -e /usr/bin/pgbouncer || ln -s ../sbin/pgbouncer /usr/bin/",
+                "where the operator's program looks for it",
+            ),
+        ),
+        entrypoint=("/usr/bin/pgbouncer",),
+        estimate=20,
+    ),
+    Recipe(
         name="redis",
         base="debian-13",
         user="999:999",

@@ -33,13 +33,21 @@ def lonely(server_factory) -> Iterator[object]:
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def lonely_pooler(lonely, pooler_factory) -> Iterator[object]:
+    with pooler_factory(lonely) as pooler:
+        yield pooler
+
+
+@pytest.fixture(params=["direct", "pooled"])
 def stranded(lonely, migrate_on, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[FlaskClient]:
     """A client of a service whose primary has lost its synchronous replica."""
     name = f"db{abs(hash(request.node.name)) % 10**8}"
     settings = migrate_on(
         lonely, name, tmp_path, write_seconds=0.5, statement_seconds=0.45, lock_seconds=0.4, pool_wait_seconds=0.3
     )
+    if request.param == "pooled":
+        settings.database_url_file.write_text(request.getfixturevalue("lonely_pooler").url(name))
     app = create_app(settings, CollectorRegistry())
     require_replica(lonely, "missing")
     yield app.test_client()

@@ -143,6 +143,11 @@ CASES = {
         steady('cnpg_backends_total{pod="p", state="idle"}', 20)
         | steady('cnpg_pg_settings_setting{pod="p", name="max_connections"}', 200),
     ),
+    "PostgresPoolerQueue": Case(
+        steady('cnpg_pgbouncer_pools_cl_waiting{pod="p", database="d", user="u"}', 3),
+        # Now and then somebody waits for a moment; that is what a pooler is for.
+        {'cnpg_pgbouncer_pools_cl_waiting{pod="p", database="d", user="u"}': " ".join(["3x4 0x1"] * 60)},
+    ),
     "PostgresLongTransaction": Case(
         steady('cnpg_backends_max_tx_duration_seconds{pod="p", datname="d"}', 900),
         steady('cnpg_backends_max_tx_duration_seconds{pod="p", datname="d"}', 9),

@@ -68,7 +68,9 @@ def ask(running):
 
 def metric_names():
     """Every name of a series in the expressions of the rules, but for recorded ones."""
-    texts = [rule.expression for groups in rules(Present()).values() for group in groups for rule in group.rules]
+    texts = [
+        rule.expression for groups in rules(Present(poolers=False)).values() for group in groups for rule in group.rules
+    ]
     bare = [re.sub(r"\{[^}]*\}|\b(by|on) \([^)]*\)", "", text) for text in texts]
     words = {word for text in bare for word in re.findall(r"[A-Za-z_:][A-Za-z0-9_:]*", text) if "_" in word}
     others = {"histogram_quantile", "group_left", "avg_over_time"}

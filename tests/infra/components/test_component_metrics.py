@@ -290,6 +290,8 @@ def test_only_what_is_there_is_scraped():
     assert scrapes.ROLLOUT_CONTROLLER not in targets(CLOUD, Present(rolled_out=False))
     assert not [it for it in targets(CLOUD, Present(postgres=False)) if it in scrapes.POSTGRES_TARGETS]
     assert all(it in targets(CLOUD, everything) for it in scrapes.POSTGRES_TARGETS)
+    assert not [it for it in targets(CLOUD, Present(poolers=False)) if it in scrapes.POOLER_TARGETS]
+    assert all(it in targets(CLOUD, everything) for it in scrapes.POOLER_TARGETS)
     assert not [it for it in targets(CLOUD, Present(redis=False)) if it in scrapes.REDIS_TARGETS]
     assert all(it in targets(CLOUD, everything) for it in scrapes.REDIS_TARGETS)
     assert not [it for it in targets(CLOUD, Present(logs=False)) if it in scrapes.LOGS_TARGETS]

@@ -160,6 +160,8 @@ def dangling(objects: list[dict[str, Any]], given: Given = NOBODY) -> list[str]:
     services.add(("default", "kubernetes"))
     if any(it["kind"] == "Cluster" for it in objects):
         services |= {(naming.Namespace.DATA.value, name) for name in OF_POSTGRES}
+    # The operator makes a Service of the same name for each.
+    services |= {(it["metadata"]["namespace"], it["metadata"]["name"]) for it in objects if it["kind"] == "Pooler"}
     groups = {it["spec"]["group"] for it in objects if it["kind"] == "CustomResourceDefinition"} | given.groups
     found = []
     for it in objects:
@@ -188,7 +190,7 @@ def service_words(objects: list[dict[str, Any]]) -> str:
 
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=named)
 def test_nothing_refers_to_what_is_not_there(release, combination):
-    (postgres, backups), redis, metrics, (logs, traces), _ = combination
+    (postgres, backups), redis, metrics, (logs, traces), profile = combination
     settings = chosen(*combination)
     objects = made(settings, release)
     assert dangling(objects, MEASURED if metrics is Store.EXTERNAL else NOBODY) == []
@@ -220,6 +222,8 @@ def test_nothing_refers_to_what_is_not_there(release, combination):
     if postgres is Store.OFF:
         assert "cnpg" not in everything
         assert naming.DATABASE_SECRET not in everything
+    pooled = postgres is Store.MANAGED and profile is ProfileName.HA
+    assert ("Pooler" in kinds) == ("SLIPWAY_DIRECT_URL_FILE" in words) == ("postgres-pooler" in everything) == pooled
     assert ("ScheduledBackup" in kinds) == ("ObjectStore" in kinds) == (backups is not Store.OFF)
     stores = [it for it in objects if it["kind"] == "StatefulSet" and it["metadata"]["name"] == "object-store"]
     assert bool(stores) == (backups is Store.MANAGED)

@@ -53,6 +53,7 @@ class Certificate:
 APP = Place("dev", {"app": "x"}, "web")
 REDIS = Place("data", {"app": "redis"}, "web")
 POSTGRES = Place("data", {"app": "postgres"}, "web")
+POOLER = Place("data", {"app": "pooler"}, "web")
 OPERATOR = Place("cnpg", {"app": "operator"}, "manager")
 INGRESS = Place("ingress", {"app": "x"}, "haproxy")
 
@@ -115,6 +116,8 @@ def surroundings(kube, plan, records):
                 f"{name}-{number}", namespace="data", node=f"node-{number + 1}", labels=labels, others=("sentinel",)
             )
     for number in range(2):
+        kube.add(f"pooler-rw-{number}", namespace="data", labels={"app": "pooler"})
+        kube.add(f"pooler-ro-{number}", namespace="data", labels={"app": "pooler"})
         kube.add(f"operator-{number}", namespace="cnpg", labels={"app": "operator"})
     ran = []
 
@@ -126,7 +129,8 @@ def surroundings(kube, plan, records):
         kube=kube, on_node=on_node, on_machine=lambda command: "", nodes=Nodes(), app=APP, ingress=INGRESS,  # noqa: ARG005 -- the shape of it
         plan=plan, connect=records.connect, without_protection=Switch("no protection", lambda: None, lambda: None),
         without_ingress_drain=Switch("no drain", lambda: None, lambda: None),
-        others={"redis": REDIS, "postgres": POSTGRES, "postgres-operator": OPERATOR}, redis=Store("redis-1", "redis-0"),
+        others={"redis": REDIS, "postgres": POSTGRES, "postgres-operator": OPERATOR, "postgres-pooler": POOLER},
+        redis=Store("redis-1", "redis-0"),
         postgres=Store("postgres-2", "postgres-0", "postgres-1"), certificate=Certificate(),
     )  # fmt: skip
     ran.clear()
@@ -138,7 +142,8 @@ def test_the_list_names_every_drill_with_bars_and_controls():
     assert [one["name"] for one in described] == [
         "app-pod-deleted", "app-pod-killed", "haproxy-pod-deleted", "node-drain", "node-lost", "control-plane",
         "cold-restart", "certificate-rotation", "redis-master", "postgres-primary", "postgres-switchover",
-        "postgres-replica", "replication-paused", "postgres-operator", "redis-sentinel", "data-at-once", "node-removed",
+        "postgres-replica", "replication-paused", "postgres-operator", "postgres-pooler", "redis-sentinel",
+        "data-at-once", "node-removed",
     ]  # fmt: skip
     for one in described:
         assert one["bars"]
@@ -168,7 +173,7 @@ def test_each_drill_can_be_built_and_broken_and_is_ready_again(info, surrounding
     fault.inject()
     fault.heal()
     killed = {"app-pod-killed", "redis-master", "postgres-primary", "postgres-replica", "redis-sentinel"}
-    if info.name in {*killed, "cold-restart"}:
+    if info.name in {*killed, "postgres-pooler", "cold-restart"}:
         assert not drill.ready()  # ready only when the container was started again
         kube.all = [replace(p, containers=(replace(p.containers[0], restarts=1),)) for p in kube.all]
     assert drill.ready()
@@ -297,6 +302,19 @@ def test_a_primary_without_replicas_leaves_none_to_kill(surroundings, kube):
         drill.next_fault(0)
 
 
+def test_each_pooler_is_killed_in_turn_and_writes_may_be_put_off(surroundings):
+    drill = catalogue().get("postgres-pooler").build(surroundings)
+    names = [drill.next_fault(number).name for number in range(5)]
+    assert names == [f"kill -9 pooler-{it}/web" for it in ("ro-0", "ro-1", "rw-0", "rw-1", "ro-0")]
+    assert (drill.plan.allow_503, drill.limits.failed, drill.limits.lost, drill.shape.times) == (True, 0, 0, 8)
+
+
+def test_a_platform_without_poolers_has_none_to_kill(surroundings, kube):
+    kube.all = [pod for pod in kube.all if "pooler" not in pod.name]
+    with pytest.raises(NothingToBreakError, match="see slipway-platform:poolers"):
+        catalogue().get("postgres-pooler").build(surroundings)
+
+
 def test_sentinels_are_killed_and_not_the_redis_beside_them(surroundings):
     drill = catalogue().get("redis-sentinel").build(surroundings)
     names = [drill.next_fault(number).name for number in range(4)]
@@ -394,7 +412,7 @@ def test_the_node_of_the_primary_is_lost_with_its_disk(surroundings):
 def test_a_drill_of_members_says_what_the_platform_lacks(info, surroundings):
     with pytest.raises(NothingToBreakError, match="this platform brings no"):
         info.build(replace(surroundings, others={}, postgres=None))
-    if info.name not in {"postgres-operator", "redis-sentinel"}:
+    if info.name not in {"postgres-operator", "postgres-pooler", "redis-sentinel"}:
         with pytest.raises(NothingToBreakError, match="see slipway-platform:postgres"):
             info.build(replace(surroundings, postgres=None))
 

@@ -20,6 +20,7 @@ PROMISED = {
     "haproxy-ingress",
     "cloudnative-pg",
     "postgres",
+    "pgbouncer",
     "redis",
     "redis-exporter",
     "python",
