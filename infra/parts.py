@@ -22,6 +22,13 @@ _PORTS: Final = {"http": 80, "https": 443}
 _KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 
 
+class Part(StrEnum):
+    """Whether the platform brings along what cannot be elsewhere."""
+
+    MANAGED = "managed"
+    OFF = "off"
+
+
 class Store(StrEnum):
     """Where a part is: brought along by the platform, elsewhere, or nowhere."""
 

@@ -1,6 +1,6 @@
 """What a service is told of its data, its webhook and its error reports, and where it may connect to for them: pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -53,39 +53,41 @@ _CACHE = ("cache-url", "SLIPWAY_CACHE_URL_FILE")
 _REDIS_CA = ("redis-ca.crt", "SLIPWAY_REDIS_CA_FILE")
 _WEBHOOK_KEY = ("webhook-key", "SLIPWAY_WEBHOOK_KEY_FILE")
 _DSN = ("sentry-dsn", "SLIPWAY_SENTRY_DSN_FILE")
+#: A Secret, the key in it if there is any, and the file and the variable by which the service finds it.
+_Told = tuple[str, str | None, tuple[str, str]]
 
 
 def mounts(parts: Parts) -> tuple[Mount, ...]:
     """The Secrets that tell a service of its data; one Secret that holds both connections is mounted once."""
     found: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {}
-
-    def add(secret: str, key: str, place: tuple[str, str]) -> None:
-        files = found.setdefault(secret, {})
-        files[key] = (*files.get(key, ()), place)
-
-    if parts.postgres is Store.MANAGED:
-        add(DATABASE_SECRET, "url", _PRIMARY)
-        add(DATABASE_SECRET, "replica-url", _REPLICA)
-        add(DATABASE_SECRET, CA_KEY, _DATABASE_CA)
-    if parts.pooled:
-        add(DATABASE_SECRET, "direct-url", _DIRECT)
-    if (postgres := parts.postgres_external) is not None:
-        add(postgres.secret, postgres.url_key, _PRIMARY)
-        if postgres.replica_url_key is not None:
-            add(postgres.secret, postgres.replica_url_key, _REPLICA)
-        if postgres.ca_key is not None:
-            add(postgres.secret, postgres.ca_key, _DATABASE_CA)
-    if parts.redis is Store.MANAGED:
-        add(REDIS_SECRET, "url", _REDIS)
-        add(REDIS_SECRET, "cache-url", _CACHE)
-        add(REDIS_SECRET, CA_KEY, _REDIS_CA)
-    if (redis := parts.redis_external) is not None:
-        add(redis.secret, redis.url_key, _REDIS)
-        if redis.cache_url_key is not None:
-            add(redis.secret, redis.cache_url_key, _CACHE)
-        if redis.ca_key is not None:
-            add(redis.secret, redis.ca_key, _REDIS_CA)
+    for secret, key, place in (*_of_postgres(parts), *_of_redis(parts)):
+        if key is not None:
+            files = found.setdefault(secret, {})
+            files[key] = (*files.get(key, ()), place)
     return tuple(Mount(secret, files) for secret, files in found.items())
+
+
+def _of_postgres(parts: Parts) -> Iterator[_Told]:
+    if parts.postgres is Store.MANAGED:
+        yield DATABASE_SECRET, "url", _PRIMARY
+        yield DATABASE_SECRET, "replica-url", _REPLICA
+        yield DATABASE_SECRET, CA_KEY, _DATABASE_CA
+        yield DATABASE_SECRET, "direct-url" if parts.pooled else None, _DIRECT
+    if (external := parts.postgres_external) is not None:
+        yield external.secret, external.url_key, _PRIMARY
+        yield external.secret, external.replica_url_key, _REPLICA
+        yield external.secret, external.ca_key, _DATABASE_CA
+
+
+def _of_redis(parts: Parts) -> Iterator[_Told]:
+    if parts.redis is Store.MANAGED:
+        yield REDIS_SECRET, "url", _REDIS
+        yield REDIS_SECRET, "cache-url", _CACHE
+        yield REDIS_SECRET, CA_KEY, _REDIS_CA
+    if (external := parts.redis_external) is not None:
+        yield external.secret, external.url_key, _REDIS
+        yield external.secret, external.cache_url_key, _CACHE
+        yield external.secret, external.ca_key, _REDIS_CA
 
 
 def secrets(parts: Parts) -> tuple[str, ...]:

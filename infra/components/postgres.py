@@ -39,7 +39,7 @@ API = "postgresql.cnpg.io/v1"
 #: After so long a log that is not full is archived all the same.
 ARCHIVED_WITHIN: Final = "60s"
 _ORIGIN: Final = "origin"
-#: Services that the operator makes: of the primary, of replicas, of all, and of poolers, which show the same certificate.
+#: Services that the operator makes: of the primary, of replicas, of all; of poolers, who show the same certificate.
 _SERVICES: Final = (*(f"{POSTGRES}-{end}" for end in ("rw", "ro", "r")), *POOLERS)
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from infra.authority import AuthoritySettings
 from infra.images import ImageSource
 from infra.naming import DOMAIN, POSTGRES
-from infra.parts import ExternalObjectStore, Parts, Restore, Store
+from infra.parts import ExternalObjectStore, Part, Parts, Restore, Store
 from infra.profiles import ProfileName
 from infra.settings.values import ArchiveName, Domain, PinnedImage
 from infra.timeouts import PoolerTimeouts, PostgresTimeouts, TrafficTimeouts

@@ -11,7 +11,7 @@ from infra.components import connections
 from infra.components.connections import Mount
 from infra.handover import Outputs, Platform
 from infra.naming import Project
-from infra.parts import ExternalMetrics, ExternalPostgres, ExternalRedis, Parts, Store
+from infra.parts import ExternalMetrics, ExternalPostgres, ExternalRedis, Part, Parts, Store
 from infra.profiles import ProfileName
 from infra.settings import PlatformSettings, SettingsError, parse
 
