@@ -2,9 +2,14 @@
 
 import math
 import os
+import selectors
+import socket
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from gunicorn import util
 from gunicorn.app.base import BaseApplication
@@ -19,7 +24,7 @@ from app.core import metrics, reports, spans, wire
 from app.core.gauges import Gauges
 from app.core.parts import parts_of
 from app.core.settings import Settings
-from app.core.turns import DOORS
+from app.core.turns import PROBES
 from app.factory import create_app
 
 if TYPE_CHECKING:
@@ -28,13 +33,56 @@ if TYPE_CHECKING:
 # Longer than any proxy keeps an idle connection, so that it is the proxy that closes it.
 _KEEPALIVE_SECONDS = 65
 _HUNG_WORKER_SECONDS = 30
+# How long a new connection may say nothing. Not the setting for kept ones, which is 0 while the process drains.
+_SILENT_SECONDS = 10
+# Threads without a turn: they refuse, and answer probes.
+_DOORS = 4
+_PROBES: Final = tuple(f"GET {path} ".encode() for path in PROBES)
 
 
-class DrainingWorker(ThreadWorker):
-    """On SIGTERM: say "not ready", go on serving until the load balancers have noticed, then stop.
+class PayloadWorker(ThreadWorker):
+    """gunicorn's threads, with turns and a stop that loses no request.
 
-    gunicorn alone stops accepting at once, and drops what waits in the backlog.
+    A request gets a thread when it gets a turn (`app.core.turns`); what waits keeps none. gunicorn alone lets all of it
+    wait, however much it is. On SIGTERM: say "not ready", go on serving until the load balancers have noticed, then
+    stop. gunicorn alone stops accepting at once, and drops what waits in the backlog.
     """
+
+    _told = 0.0
+
+    @override
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self._turns = parts_of(cast("Flask", self.wsgi)).turns
+        self._turns.serve(lambda conn: self.tpool.submit(self._turns.run, conn, self._answer))
+        self._doors = ThreadPoolExecutor(_DOORS, "door")
+
+    @override
+    def notify(self) -> None:
+        # The main process looks at this rarely, and it would be done twice for each request.
+        if (now := time.monotonic()) - self._told >= 1:
+            self._told = now
+            super().notify()
+
+    @override
+    def enqueue_req(self, conn: Any) -> None:
+        if not (conn.initialized or conn.data_ready):
+            # A new connection, silent so far: who says nothing needs no thread.
+            conn.timeout = time.monotonic() + _SILENT_SECONDS
+            self.pending_conns.append(conn)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+        elif _needs_no_turn(conn.sock) or not self._turns.ask(conn):
+            self._doors.submit(self._answer, conn)
+
+    @override
+    def murder_pending(self) -> None:
+        super().murder_pending()
+        for conn in self._turns.expired():
+            self._doors.submit(self._answer, conn)
+
+    def _answer(self, conn: Any) -> None:
+        """Answer a request, and give the connection back to the main thread."""
+        self.method_queue.defer(self.finish_request, conn, _Answered(self.handle(conn)))
 
     @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -47,6 +95,32 @@ class DrainingWorker(ThreadWorker):
         timer = threading.Timer(parts.settings.drain_seconds, super().handle_exit, (sig, frame))
         timer.daemon = True
         timer.start()
+
+
+class _Answered:
+    """What gunicorn wants to know of a request's end, without all that a `Future` is made of."""
+
+    def __init__(self, kept: Any) -> None:
+        self._kept = kept
+
+    def cancelled(self) -> bool:
+        """Never."""
+        return False
+
+    def result(self) -> Any:
+        """Whether the connection goes on."""
+        return self._kept
+
+
+def _needs_no_turn(sock: socket.socket) -> bool:
+    """True if what has come on a connection, and is not read yet, is a probe, or the connection's end."""
+    try:
+        head = sock.recv(64, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False  # it was read ahead with the request before
+    except OSError:
+        return True
+    return not head or head.startswith(_PROBES)
 
 
 class WholeResponse(wsgi.Response):
@@ -116,8 +190,8 @@ class PayloadServer(BaseApplication):
         values: dict[str, Any] = {
             "bind": f"0.0.0.0:{settings.port}",
             "workers": settings.workers,
-            "threads": settings.threads + settings.waiting + settings.queue + DOORS,
-            "worker_class": DrainingWorker,
+            "threads": settings.threads + settings.waiting,  # no more of them than are needed at once
+            "worker_class": PayloadWorker,
             "logger_class": _Silent,
             "accesslog": None,  # the application writes the access line, with the request's id
             "keepalive": _KEEPALIVE_SECONDS,

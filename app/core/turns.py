@@ -1,25 +1,24 @@
 """How many requests a process works on at once, how many wait for that, and how many more for a primary meanwhile.
 
-gunicorn gets a thread for each of them, and a few besides. A request takes a turn before anything else, waits for one
-if none is free, or is refused at once if enough wait already: work that piles up is done for clients that have gone.
-One that can only wait, because Postgres changes its primary, stands aside and lets another one have its turn. Else a
-few writes would hold all threads, and reads, for which replicas are there, would wait with them. Probes take no turn.
+A request takes a turn before a thread is given to it, waits without a thread if none is free, or is refused at once if
+enough wait already: work that piles up is done for clients that have gone. Whoever has ended goes on with the one that
+waits longest, in the same thread. One that can only wait, because Postgres changes its primary, stands aside and lets
+another one have its turn. Else a few writes would hold all threads, and reads, for which replicas are there, would wait
+with them. Probes need no turn.
 """
 
 import threading
 import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter
-from werkzeug.wsgi import ClosingIterator
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: Threads that no request keeps: they refuse, and answer probes, while all others are taken.
-DOORS = 4
 #: What the platform asks every few seconds: an answer that is late would restart a process that only has much to do.
 PROBES = frozenset({"/livez", "/readyz"})
 
@@ -46,7 +45,7 @@ def entry(free: int, waiting: int, most: int) -> Entry:
 
 
 class Turns:
-    """Turns of one process.
+    """Turns of one process. What a request is, only the server knows.
 
     Args:
         turns: requests worked on at once.
@@ -60,36 +59,72 @@ class Turns:
         self, turns: int, aside: int, *, queue: int, patience: float, registry: CollectorRegistry | None = None
     ) -> None:
         self._turns = self._free = turns
-        self._waiting = 0
         self._most = queue
         self._patience = patience
-        self._changed = threading.Condition()
+        self._waiting: deque[tuple[float, Any]] = deque()
+        self._returning: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
         self._aside = threading.BoundedSemaphore(aside)
         self._mine = threading.local()
+        self._start: Callable[[Any], object] = self._nobody
         self._refused = Counter(
             "payload_requests_refused_total", "Requests that got no turn, by why", ["reason"], registry=registry
         )
 
+    def serve(self, start: Callable[[Any], object]) -> None:
+        """Say how a request that has a turn is started: `run` in another thread."""
+        self._start = start
+
+    def ask(self, request: Any) -> bool:
+        """Start a request as soon as there is a turn for it; False if it gets none."""
+        with self._lock:
+            found = entry(self._free, len(self._waiting), self._most)
+            if found is Entry.WORKS:
+                self._free -= 1
+            elif found is Entry.WAITS:
+                self._waiting.append((time.monotonic() + self._patience, request))
+        if found is Entry.WORKS:
+            self._start(request)
+        elif found is Entry.REFUSED:
+            self._refused.labels("queue full").inc()
+        return found is not Entry.REFUSED
+
+    def run(self, request: Any, work: Callable[[Any], object]) -> None:
+        """Do a request that was started, and in its turn those that wait, until none does."""
+        self._mine.turn = True
+        try:
+            while request is not None:
+                work(request)
+                request = self._give()
+        finally:
+            self._mine.turn = False
+
+    def expired(self) -> list[Any]:
+        """Return the requests that have waited too long; they wait no more."""
+        if not self._waiting:
+            return []
+        now = time.monotonic()
+        found: list[Any] = []
+        with self._lock:
+            while self._waiting and self._waiting[0][0] <= now:
+                found.append(self._waiting.popleft()[1])
+        for _ in found:
+            self._refused.labels("waited too long").inc()
+        return found
+
     def around(self, application: "WSGIApplication", refuse: "WSGIApplication") -> "WSGIApplication":
-        """Return an application that takes a turn for each request, until the end of its answer.
+        """Return an application for those who have a turn, and for probes.
 
         Args:
             application: what is done in a turn.
-            refuse: answers those that get none.
+            refuse: answers all others.
         """
 
-        def taking(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-            if environ["PATH_INFO"] in PROBES:
-                return application(environ, start_response)
-            if not self._enter():
-                return refuse(environ, start_response)
-            try:
-                return ClosingIterator(application(environ, start_response), self._give)
-            except BaseException:
-                self._give()
-                raise
+        def admitting(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+            let_in = getattr(self._mine, "turn", False) or environ["PATH_INFO"] in PROBES
+            return (application if let_in else refuse)(environ, start_response)
 
-        return taking
+        return admitting
 
     def stand_aside(self, seconds: float) -> bool:
         """Sleep while another request has this one's turn; False, at once, if too many do so already.
@@ -100,8 +135,8 @@ class Turns:
             return False
         had_turn = getattr(self._mine, "turn", False)
         try:
-            if had_turn:
-                self._give()
+            if had_turn and (other := self._give()) is not None:
+                self._start(other)
             time.sleep(seconds)
         finally:
             if had_turn:
@@ -111,37 +146,28 @@ class Turns:
 
     def counts(self) -> dict[str, int]:
         """How many requests work, and how many wait for their turn."""
-        return {"working": self._turns - self._free, "waiting": self._waiting}
-
-    def _enter(self) -> bool:
-        """Take a turn, or wait for one; False if there is none in time."""
-        with self._changed:
-            found = entry(self._free, self._waiting, self._most)
-            if found is Entry.WAITS:
-                self._waiting += 1
-                try:
-                    found = Entry.WORKS if self._changed.wait_for(self._is_free, self._patience) else found
-                finally:
-                    self._waiting -= 1
-            if found is Entry.WORKS:
-                self._free -= 1
-        if found is not Entry.WORKS:
-            self._refused.labels("queue full" if found is Entry.REFUSED else "waited too long").inc()
-            return False
-        self._mine.turn = True
-        return True
+        return {"working": self._turns - self._free, "waiting": len(self._waiting)}
 
     def _take_again(self) -> None:
-        with self._changed:
-            self._changed.wait_for(self._is_free)
-            self._free -= 1
-        self._mine.turn = True
+        """Wait for a turn before all those that have not begun."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            back = threading.Event()
+            self._returning.append(back)
+        back.wait()
 
-    def _give(self) -> None:
-        self._mine.turn = False
-        with self._changed:
-            self._free += 1
-            self._changed.notify()
+    def _give(self) -> Any:
+        """Give the turn back; if a request waits for it, it is that one's, and the caller must see to it."""
+        with self._lock:
+            if self._returning:
+                self._returning.popleft().set()
+            elif self._waiting:
+                return self._waiting.popleft()[1]
+            else:
+                self._free += 1
+        return None
 
-    def _is_free(self) -> bool:
-        return self._free > 0
+    def _nobody(self, request: Any) -> None:
+        raise AssertionError(f"nobody serves {request}")

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from http.client import HTTPResponse
 from pathlib import Path
 
@@ -80,6 +81,26 @@ def test_one_request_too_many_is_refused_at_once_and_the_others_are_served(serve
         assert httpx.get(f"{running.api}/version").status_code == 200
         metrics = httpx.get(f"{running.metrics}/metrics").text
         assert 'payload_requests_refused_total{reason="queue full"} 21.0' in metrics
+
+
+def test_whoever_has_a_connection_and_says_nothing_holds_nobody_up(serve):
+    with serve(SLIPWAY_THREADS="1", SLIPWAY_WAITING="0", SLIPWAY_QUEUE="0", SLIPWAY_DRAIN_SECONDS="0") as running:
+        address = httpx.URL(running.api)
+        with ExitStack() as stack:
+            for _ in range(20):
+                stack.enter_context(socket.create_connection((address.host, address.port)))
+            assert httpx.get(f"{running.api}/version", timeout=30).status_code == 200
+
+
+def test_who_waits_longer_than_a_client_does_is_told_so(serve, wait_until):
+    small = {"SLIPWAY_THREADS": "1", "SLIPWAY_WAITING": "0", "SLIPWAY_QUEUE": "2", "SLIPWAY_DRAIN_SECONDS": "0"}
+    chain = {"REQUEST": "1.5", "WRITE": "1", "STATEMENT": "0.8", "LOCK": "0.5", "POOL_WAIT": "0.3"}
+    chain |= {"READ": "1", "PRIMARY": "1"}
+    small |= {f"SLIPWAY_{name}_SECONDS": value for name, value in chain.items()}
+    with serve(**small) as running, half_a_request(running, "first"):
+        wait_until(lambda: inside(running, "working") == 1, running.process)
+        late = httpx.get(f"{running.api}/version", timeout=30)
+        assert (late.status_code, late.json()["code"]) == (503, "overloaded")
 
 
 def inside(running, state: str) -> float:

@@ -41,18 +41,11 @@ def test_requests_that_work_and_wait_are_counted(parts):
         gauges.look()
         return [registry.get_sample_value("payload_requests", {"state": it}) for it in ("working", "waiting")]
 
-    def slow(_environ, _start):
-        assert go.wait(20)
-        return [b""]
-
-    application = parts.turns.around(slow, slow)
-    with ThreadPoolExecutor(6) as pool:
-        asked = [pool.submit(lambda: application({"PATH_INFO": "/"}, None).close()) for _ in range(6)]
-        while requests() != [4, 2]:  # four threads in these settings; the test has a timeout
-            pass
+    with ThreadPoolExecutor(4) as pool:
+        parts.turns.serve(lambda request: pool.submit(parts.turns.run, request, lambda _request: go.wait(20)))
+        assert all(parts.turns.ask(number) for number in range(6))
+        assert requests() == [4, 2]  # four threads in these settings
         go.set()
-        for it in asked:
-            it.result()
     assert requests() == [0, 0]
 
 

@@ -11,40 +11,27 @@ from werkzeug.test import Client
 from app.core.turns import Entry, Turns, entry
 
 
-class Service:
-    """A WSGI application whose requests wait until they are let go; it knows how many are under way."""
+class Desk:
+    """Asks for turns as the server does; requests are numbers, and end when they are let go."""
 
-    def __init__(self):
-        self.go, self.inside, self.most, self.lock = threading.Event(), 0, 0, threading.Lock()
+    def __init__(self, turns, pool):
+        self.turns, self.go, self.lock = turns, threading.Event(), threading.Lock()
+        self.inside, self.most, self.done, self.threads = 0, 0, [], set()
+        turns.serve(lambda request: pool.submit(turns.run, request, self.work))
 
-    def __call__(self, environ, start_response):
+    def work(self, request):
         with self.lock:
             self.inside += 1
             self.most = max(self.most, self.inside)
-        try:
-            if environ["PATH_INFO"] == "/broken":
-                raise LookupError("broken")
-            assert self.go.wait(20)
-            start_response("200 OK", [])
-            return [b"answer"]
-        finally:
-            with self.lock:
-                self.inside -= 1
-
-
-def full(_environ, start_response):
-    start_response("503 Full", [])
-    return [b""]
+            self.threads.add(threading.get_ident())
+        assert self.go.wait(20)
+        with self.lock:
+            self.inside -= 1
+            self.done.append(request)
 
 
 def make(turns, aside, queue=99, patience=30.0):
     return Turns(turns, aside, queue=queue, patience=patience, registry=CollectorRegistry())
-
-
-def get(application, path="/"):
-    answer = Client(application).get(path)
-    answer.close()
-    return answer.status_code
 
 
 def until(true):
@@ -52,61 +39,75 @@ def until(true):
         time.sleep(0.005)
 
 
-def test_no_more_requests_are_worked_on_at_once_than_there_are_turns():
-    service = Service()
-    application = make(2, 0).around(service, full)
-    with ThreadPoolExecutor(6) as pool:
-        asked = [pool.submit(get, application) for _ in range(6)]
-        until(lambda: service.inside == 2)
-        service.go.set()
-        assert [it.result() for it in asked] == [200] * 6
-    assert service.most == 2
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
 
 
-def test_a_turn_is_kept_until_the_end_of_the_answer():
-    service, application = Service(), None
-    service.go.set()
-    application = make(1, 0).around(service, full)
-    first = Client(application).get("/", buffered=False)
-    with ThreadPoolExecutor(1) as pool:
-        second = pool.submit(get, application)
-        with pytest.raises(TimeoutError):
-            second.result(0.2)
-        first.close()
-        assert second.result() == 200
+def test_no_more_requests_are_worked_on_at_once_than_there_are_turns(pool):
+    desk = Desk(make(2, 0), pool)
+    assert all(desk.turns.ask(number) for number in range(6))
+    until(lambda: desk.inside == 2)
+    assert desk.turns.counts() == {"working": 2, "waiting": 4}
+    desk.go.set()
+    until(lambda: desk.turns.counts() == {"working": 0, "waiting": 0})
+    assert desk.most == 2
+    assert sorted(desk.done) == list(range(6))
+    assert len(desk.threads) == 2, "who has ended goes on with the next one"
 
 
-def test_a_request_that_breaks_gives_its_turn_back():
-    service = Service()
-    service.go.set()
-    application = make(1, 0).around(service, full)
-    for _ in range(3):
-        with pytest.raises(LookupError):
-            get(application, "/broken")
-    assert get(application) == 200
+def test_those_that_wait_are_served_in_the_order_in_which_they_came(pool):
+    desk = Desk(make(1, 0), pool)
+    for number in range(5):
+        desk.turns.ask(number)
+    desk.go.set()
+    until(lambda: len(desk.done) == 5)
+    assert desk.done == list(range(5))
 
 
-def test_who_stands_aside_lets_another_one_work_and_goes_on_in_a_turn():
+def test_who_stands_aside_lets_another_one_work_and_goes_on_before_those_that_wait(pool):
     turns, passed = make(1, 1), threading.Event()
     seen = []
 
-    def waits(environ, start_response):
-        if environ["PATH_INFO"] == "/wait":
+    def work(request):
+        if request == "waits":
             while not passed.is_set():
                 assert turns.stand_aside(0.01)
-            seen.append("waited")
-        else:
-            seen.append("passed")
+        seen.append(request)
+        if request == "passes":
+            turns.ask("comes later")
             passed.set()
-        start_response("200 OK", [])
-        return [b""]
+            until(lambda: turns._returning)
 
-    application = turns.around(waits, full)
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(get, application, "/wait")
-        assert get(application) == 200
-        assert first.result() == 200
-    assert seen == ["passed", "waited"]
+    turns.serve(lambda request: pool.submit(turns.run, request, work))
+    assert turns.ask("waits")
+    assert turns.ask("passes")
+    until(lambda: turns.counts() == {"working": 0, "waiting": 0})
+    assert seen == ["passes", "waits", "comes later"]
+
+
+def get(application, path):
+    return Client(application).get(path).data
+
+
+def test_who_has_a_turn_is_let_in_and_all_others_are_refused_but_probes(pool):
+    turns = make(1, 0)
+
+    def says(text):
+        def application(_environ, start_response):
+            start_response("200 OK", [])
+            return [text]
+
+        return application
+
+    application = turns.around(says(b"in"), says(b"refused"))
+    found = {}
+    turns.serve(lambda path: pool.submit(turns.run, path, lambda path: found.update({path: get(application, path)})))
+    assert turns.ask("/in")
+    until(lambda: turns.counts()["working"] == 0)
+    assert found == {"/in": b"in"}
+    assert [get(application, path) for path in ("/", "/livez", "/readyz")] == [b"refused", b"in", b"in"]
 
 
 @pytest.mark.parametrize("aside", [0, 1, 3])
@@ -133,38 +134,25 @@ def refused(turns):
     return {it.labels["reason"]: it.value for it in turns._refused.collect()[0].samples if it.name.endswith("_total")}
 
 
-def test_one_more_than_may_wait_is_refused_at_once_and_those_that_wait_are_served():
-    service, turns = Service(), make(2, 0, queue=3)
-    application = turns.around(service, full)
-    with ThreadPoolExecutor(5) as pool:
-        asked = [pool.submit(get, application) for _ in range(5)]
-        until(lambda: service.inside == 2 and turns._waiting == 3)
-        assert [get(application) for _ in range(4)] == [503] * 4
-        service.go.set()
-        assert [it.result() for it in asked] == [200] * 5
-    assert refused(turns) == {"queue full": 4}
-    assert get(application) == 200
+def test_one_more_than_may_wait_is_refused_at_once_and_those_that_wait_are_served(pool):
+    desk = Desk(make(2, 0, queue=3), pool)
+    assert [desk.turns.ask(number) for number in range(9)] == [True] * 5 + [False] * 4
+    desk.go.set()
+    until(lambda: len(desk.done) == 5)
+    assert refused(desk.turns) == {"queue full": 4}
+    until(lambda: desk.turns.counts()["working"] == 0)
+    assert desk.turns.ask(9)
 
 
-def test_nobody_waits_longer_than_a_client_does():
-    service, turns = Service(), make(1, 0, queue=3, patience=0.1)
-    application = turns.around(service, full)
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(get, application)
-        until(lambda: service.inside == 1)
-        assert pool.submit(get, application).result(20) == 503
-        service.go.set()
-        assert first.result() == 200
-    assert refused(turns) == {"waited too long": 1}
-    assert get(application) == 200, "its place in the queue is free again"
-
-
-def test_probes_are_answered_whoever_else_waits():
-    service = Service()
-    application = make(1, 0, queue=0).around(service, full)
-    with ThreadPoolExecutor(2) as pool:
-        asked = [pool.submit(get, application, path) for path in ("/", "/livez")]
-        until(lambda: service.inside == 2)
-        assert get(application) == 503
-        service.go.set()
-        assert [it.result() for it in asked] == [200] * 2
+def test_nobody_waits_longer_than_a_client_does(pool):
+    desk = Desk(make(1, 0, queue=3, patience=0.2), pool)
+    for number in range(3):
+        assert desk.turns.ask(number)
+    until(lambda: time.monotonic() >= desk.turns._waiting[-1][0])
+    assert desk.turns.expired() == [1, 2]
+    assert desk.turns.expired() == []
+    assert refused(desk.turns) == {"waited too long": 2}
+    assert all(desk.turns.ask(number) for number in range(3, 6)), "their places in the queue are free again"
+    desk.go.set()
+    until(lambda: desk.turns.counts() == {"working": 0, "waiting": 0})
+    assert desk.done == [0, 3, 4, 5]
