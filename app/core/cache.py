@@ -7,7 +7,6 @@
   what was filled together does not end together.
 """
 
-import logging
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -18,15 +17,12 @@ import orjson
 from prometheus_client import CollectorRegistry, Counter
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from app.core import redis_places, trace
-from app.core.breaker import Breaker
+from app.core import redis_places
+from app.core.redis_calls import RedisCalls
 from app.core.secret_files import read_redis_url
-from app.core.trace import Kind
 
-_LOG = logging.getLogger(__name__)
 _FORMAT = 1
 _TIMEOUT_SECONDS = 0.05
 _LIFE_SECONDS = 60
@@ -54,9 +50,9 @@ class Cache:
     """Values by name. Without a client everything is a miss, so callers need not know whether there is a Redis."""
 
     def __init__(self, client: Redis | None, environment: str, registry: CollectorRegistry) -> None:
-        self._client = client
+        self._redis = RedisCalls(client, "cache")
+        self.breaker = self._redis.breaker
         self._prefix = f"payload:{environment}:{_FORMAT}:"
-        self.breaker = Breaker(failures=5, pause=2.0)
         self._outcomes = Counter("payload_cache_requests_total", "Look-ups by outcome", ["outcome"], registry=registry)
 
     def get_or_load(self, name: str, load: Callable[[], Value | None]) -> Value | None:
@@ -88,14 +84,14 @@ class Cache:
             pipeline.execute()
             return True
 
-        return self._try(send) is True
+        return self._redis.make(send) is True
 
     def forget(self, name: str) -> None:
         """Call after the commit of a change: what was cached ends, and nobody fills it again for a moment."""
-        self._try(lambda client: client.set(self._prefix + name, _BLOCKED, ex=_BLOCK_SECONDS))
+        self._redis.make(lambda client: client.set(self._prefix + name, _BLOCKED, ex=_BLOCK_SECONDS))
 
     def _look(self, key: str) -> tuple[str, Value | None]:
-        found = self._try(lambda client: (client.get(key),))
+        found = self._redis.make(lambda client: (client.get(key),))
         return ("away", None) if found is None else _read(found[0])
 
     def _lock(self, key: str) -> tuple[str, Value | None]:
@@ -107,7 +103,7 @@ class Cache:
             pipeline.get(key)
             return pipeline.execute()
 
-        answers = self._try(send)
+        answers = self._redis.make(send)
         if answers is None:
             return "away", None
         taken, text = answers
@@ -130,21 +126,7 @@ class Cache:
             pipeline.delete(f"{key}:lock")
             pipeline.execute()
 
-        self._try(send)
-
-    def _try(self, call: Callable[[Redis], Any]) -> Any:
-        """Call Redis if it is worth trying; None if it is not, or did not answer."""
-        if self._client is None or not self.breaker.allows():
-            return None
-        try:
-            with trace.span("redis cache", Kind.CLIENT, {"db.system.name": "redis"}):
-                result = call(self._client)
-        except RedisError as error:
-            self.breaker.failed()
-            _LOG.warning("redis did not answer", extra={"error.message": str(error)})
-            return None
-        self.breaker.succeeded()
-        return result
+        self._redis.make(send)
 
 
 def _life() -> int:

@@ -8,7 +8,6 @@ never more than it has let pass in this window, and never when few are left (doc
 through, and what was counted ahead and never came is at most as much as what came.
 """
 
-import logging
 import math
 import time
 from collections.abc import Callable
@@ -17,14 +16,10 @@ from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter
 from redis import Redis
-from redis.exceptions import RedisError
 
-from app.core import trace
 from app.core.bounded_cache import BoundedCache
-from app.core.breaker import Breaker
-from app.core.trace import Kind
+from app.core.redis_calls import RedisCalls
 
-_LOG = logging.getLogger(__name__)
 _MILLISECONDS = 1000
 
 # `taken` in Lua: atomic, and one way to Redis and back.
@@ -168,10 +163,10 @@ class RateLimiter:
         registry: CollectorRegistry,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._client = client
+        self._redis = RedisCalls(client, "limit")
+        self.breaker = self._redis.breaker
         self._script = None if client is None else client.register_script(_SCRIPT)
         self._prefix = f"payload:{environment}:limit:"
-        self.breaker = Breaker(failures=5, pause=2.0)
         self._clock = clock
         self._own: BoundedCache[str, Count] = BoundedCache()
         self._ahead: BoundedCache[str, _Ahead] = BoundedCache()
@@ -218,20 +213,14 @@ class RateLimiter:
         return 0 if held is None or held.counted.window != now // policy.window else held.passed
 
     def _take_from_redis(self, policy: Policy, name: str, now: int) -> tuple[Count, bool] | None:
-        if self._script is None or not self.breaker.allows():
+        script = self._script
+        if script is None:
             return None
-        try:
-            with trace.span("redis limit", Kind.CLIENT, {"db.system.name": "redis"}):
-                wanted = self._passed(policy, name, now)
-                window, count, before, allowed, ahead = self._script(
-                    keys=[self._prefix + name],
-                    args=[now, policy.window, policy.requests, wanted, _ONE_BY_ONE, _SHARE],
-                )
-        except RedisError as error:
-            self.breaker.failed()
-            _LOG.warning("redis did not answer", extra={"error.message": str(error)})
+        asked = [now, policy.window, policy.requests, self._passed(policy, name, now), _ONE_BY_ONE, _SHARE]
+        answer = self._redis.make(lambda _: script(keys=[self._prefix + name], args=asked))
+        if answer is None:
             return None
-        self.breaker.succeeded()
+        window, count, before, allowed, ahead = answer
         counted = Count(window, count, before)
         if not allowed:
             return counted, False

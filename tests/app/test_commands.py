@@ -87,8 +87,8 @@ def cached(environment, redis_server, tmp_path, monkeypatch):
     with Redis.from_url(redis_server.url) as redis:
         redis.flushall()
     yield app.test_client()
-    parts_of(app).cache._client.close()
-    parts_of(app).limiter._client.close()
+    parts_of(app).cache._redis.client.close()
+    parts_of(app).limiter._redis.client.close()
     parts_of(app).database.close()
 
 

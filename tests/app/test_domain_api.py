@@ -212,5 +212,5 @@ def test_numbers_about_courses_are_one_statement_and_then_none(client, settings,
     assert len(statements) == 1
     assert answers == [{**found, "most_wanted": wanted}] * 3
     parts_of(app).database.close()
-    parts_of(app).cache._client.close()
-    parts_of(app).limiter._client.close()
+    parts_of(app).cache._redis.client.close()
+    parts_of(app).limiter._redis.client.close()

@@ -30,7 +30,7 @@ def cached(settings, redis_file):
     app = create_app(settings.model_copy(update={"redis_url_file": redis_file}), CollectorRegistry())
     yield app.test_client()
     parts_of(app).database.close()
-    parts_of(app).cache._client.close()
+    parts_of(app).cache._redis.client.close()
 
 
 @pytest.fixture

@@ -276,7 +276,7 @@ def test_requests_go_on_and_the_message_arrives_while_the_master_changes(watched
     assert statuses == [201, 200] * 40
     assert len({message.id for message in seen}) == 40
     parts_of(app).database.close()
-    parts_of(app).cache._client.close()
+    parts_of(app).cache._redis.client.close()
 
 
 @pytest.mark.parametrize(("authority", "cached"), [("ca.crt", True), ("other.crt", False)])
@@ -308,4 +308,4 @@ def test_the_cache_may_be_another_redis(settings, redis_server, tmp_path, unused
         app.test_client().get(location)
         assert client.keys("payload:*user*")
     parts_of(app).database.close()
-    parts_of(app).cache._client.close()
+    parts_of(app).cache._redis.client.close()
