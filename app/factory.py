@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flask import Flask
+from flask import Flask, Request
+from flask.sessions import NullSession, SessionInterface, SessionMixin
 from flask_cors import CORS
 from prometheus_client import REGISTRY, CollectorRegistry
 from typing_extensions import override
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import MapAdapter
 
 from app.api import errors, guard, limits, versions
 from app.api.access import access_routes, token_routes
@@ -82,12 +84,31 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
     return app
 
 
+class _NoSessions(SessionInterface):
+    """Nothing is kept between requests."""
+
+    _none = NullSession()
+
+    @override
+    def open_session(self, app: Flask, request: Request) -> SessionMixin:
+        return self._none
+
+
 class _Service(Flask):
-    """Flask without views that are coroutines, for which it looks anew at every function of every request."""
+    """Flask without what this service has no use for, and each request would pay for."""
+
+    session_interface = _NoSessions()
 
     @override
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        return func
+        return func  # no view is a coroutine
+
+    @override
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        if request is None:
+            return None
+        # By path and method alone: no route and no address that is told knows a host.
+        return MapAdapter(self.url_map, "", request.root_path, "", "http", request.path, request.method)
 
 
 def layers(settings: Settings, registry: CollectorRegistry) -> list[tuple[str, Callable[[Flask], object]]]:

@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from flask import current_app
-from flask.globals import request_ctx
 from pydantic import BaseModel
 
 from app.api.http import JSON, Strict, takes, versioned
+from app.core.here import context, current
 from app.core.problems import invalid
 
 V = TypeVar("V", bound=Callable[..., Any])
@@ -145,10 +144,10 @@ def refuse_unmet_accept() -> None:
     Raises:
         Problem: 406, Accept leaves out every form that the route answers with.
     """
-    asked = request_ctx.request
-    if asked.endpoint is None or not versioned(asked.path) or asked.headers.get("Accept", "*/*") == "*/*":
+    asked = current()
+    if asked.endpoint is None or not versioned(asked.path) or asked.environ.get("HTTP_ACCEPT", "*/*") == "*/*":
         return
-    contract = contract_of(current_app.view_functions[asked.endpoint])
+    contract = contract_of(context().app.view_functions[asked.endpoint])
     named = () if contract is None else tuple(form for gives in contract.gives.values() for form in gives.forms)
     forms = named or (JSON,)
     if not any(takes(asked.accept_mimetypes, form) for form in forms):

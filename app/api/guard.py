@@ -5,10 +5,10 @@ import hmac
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Flask, Response, g
-from flask.globals import app_ctx, request_ctx
+from flask import Flask, Response
 
 from app.core.bounded_cache import BoundedCache
+from app.core.here import context, current
 from app.core.issuer_keys import IssuerAwayError
 from app.core.parts import parts
 from app.core.principals import ANONYMOUS, PERMISSIONS, PUBLIC, Principal
@@ -49,7 +49,7 @@ def install_identification(app: Flask) -> None:
     believed: BoundedCache[bytes, Principal] = BoundedCache()
 
     def identify() -> None:
-        here = app_ctx.g
+        here = context().g
         here.principal, here.unknown, here.permission = ANONYMOUS, None, _permission()
         if here.permission == PUBLIC:
             return  # what is open to everybody asks for no name: a probe needs no database
@@ -67,7 +67,7 @@ def install_permission(app: Flask) -> None:
     """Let only those into the routes of `app` who may."""
 
     def permit() -> None:
-        here = app_ctx.g
+        here = context().g
         if here.unknown is not None:
             raise _unidentified(here.unknown) from here.unknown
         if here.permission is None or not here.principal.may(here.permission):
@@ -78,12 +78,12 @@ def install_permission(app: Flask) -> None:
 
 def permission() -> str | None:
     """Return what the route of the current request needs; None: nobody may call it."""
-    return g.permission
+    return context().g.permission
 
 
 def principal() -> Principal:
     """Return who sent the current request."""
-    return g.principal
+    return context().g.principal
 
 
 def forbidden() -> Problem:
@@ -112,10 +112,10 @@ def _unidentified(error: Exception) -> Problem:
 
 def _permission() -> str | None:
     """The permission of the route. Where there is none 404 or 405 follows; OPTIONS tells nothing but methods."""
-    asked = request_ctx.request
+    asked = current()
     if asked.endpoint is None or asked.method == "OPTIONS":
         return PUBLIC
-    return needed_permission(app_ctx.app.view_functions[asked.endpoint])
+    return needed_permission(context().app.view_functions[asked.endpoint])
 
 
 def _closed() -> Problem:
@@ -123,11 +123,11 @@ def _closed() -> Problem:
 
 
 def _presented() -> str | None:
-    headers = request_ctx.request.headers
-    key = headers.get("X-API-Key")
+    environ = current().environ
+    key = environ.get("HTTP_X_API_KEY")
     if key is not None:
         return key
-    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if not scheme:
         return None
     if scheme.lower() != "bearer" or not token:

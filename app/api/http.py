@@ -3,19 +3,24 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import orjson
-from flask import Response, g, request
+from flask import Response, request
 from pydantic import BaseModel, ConfigDict, ValidationError
-from werkzeug.datastructures import MIMEAccept
+from typing_extensions import override
+from werkzeug.datastructures import Headers, MIMEAccept
 
+from app.core.here import context, current
 from app.core.principals import Principal
 from app.core.problems import FieldError, Problem, invalid
 from app.core.requests import request_id
 from app.repositories.idempotency import Claim
 from app.repositories.tables import Record
 from app.services.resources import Caller
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -110,7 +115,15 @@ def answer(
 ) -> Response:
     """Return `{"data": ..., "meta": {"request_id": ...}}`; `data` is what orjson can write."""
     body = {"data": data, "meta": {"request_id": request_id(), **(meta or {})}}
-    return Response(orjson.dumps(body), status=status, headers=dict(headers or {}), mimetype=JSON)
+    return _Whole(orjson.dumps(body), status, dict(headers or {}), content_type=JSON)
+
+
+class _Whole(Response):
+    """A body that is all there, whose headers are as they are sent: nothing is left to be worked out."""
+
+    @override
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        return self.headers
 
 
 def shown(record: Record, fields: Iterable[str]) -> dict[str, object]:
@@ -163,11 +176,11 @@ def idempotency_claim(scope: str) -> Claim | None:
         return None
     if not _KEY.fullmatch(key):
         raise invalid("idempotency_key", "Idempotency-Key must be 1 to 255 visible ASCII characters.")
-    who: Principal = g.principal
+    who: Principal = context().g.principal
     return Claim(scope=f"{who.name} {scope}", key=key, request_hash=hashlib.sha256(request.get_data()).digest())
 
 
 def caller() -> Caller:
     """Return on whose behalf this request acts."""
-    who: Principal = g.principal
-    return Caller(who.name, request.remote_addr, request_id())
+    who: Principal = context().g.principal
+    return Caller(who.name, current().remote_addr, request_id())

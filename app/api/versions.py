@@ -5,10 +5,10 @@ A version says only what it changes: of a resource that it leaves alone, the new
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, request
-from werkzeug.datastructures import MIMEAccept
+from flask import Flask
+from werkzeug.datastructures import Headers, MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from app.api.http import JSON
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _PREFIX = "/api/"
 _MEDIA = re.compile(r"application/vnd\.slipway\.v([1-9][0-9]{0,3})\+json")
-_NAMED = "slipway.media"  # in the environment of a request: the media type that named a version, empty for none
 
 
 class VersionByAccept:
@@ -43,9 +42,9 @@ class VersionByAccept:
             asked, media = self._asked(environ.get("HTTP_ACCEPT", ""))
             has = self._resources.get(rest.partition("/")[0], ())
             environ["PATH_INFO"] = f"/v{max(version for version in (1, *has) if version <= asked)}/{rest}"
-            environ[_NAMED] = media
             if media:
                 environ["HTTP_ACCEPT"] = JSON
+            return self._app(environ, _telling(media, start_response))
         return self._app(environ, start_response)
 
     def _asked(self, accept: str) -> tuple[int, str]:
@@ -62,12 +61,20 @@ def install(app: Flask, resources: Mapping[str, Iterable[int]]) -> None:
     newest = max(version for versions in resources.values() for version in versions)
     app.wsgi_app = VersionByAccept(app.wsgi_app, resources, newest)
 
-    def tell(response: Response) -> Response:
-        media: str | None = request.environ.get(_NAMED)
-        if media is not None:
-            response.vary.add("Accept")
-            if media and response.mimetype == JSON:
-                response.mimetype = media
-        return response
 
-    app.after_request(tell)
+def _telling(media: str, start_response: "StartResponse") -> "StartResponse":
+    """Return what starts an answer that depends on `Accept`, and says so.
+
+    Args:
+        media: the media type that named the version, empty for none.
+        start_response: of the server.
+    """
+
+    def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+        told = Headers(headers)
+        told["Vary"] = ", ".join([*told.getlist("Vary"), "Accept"])
+        if media and told.get("Content-Type") == JSON:
+            told["Content-Type"] = media
+        return start_response(status, told.to_wsgi_list(), *error)
+
+    return start

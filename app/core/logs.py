@@ -2,10 +2,12 @@
 
 import logging
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from logging.config import dictConfig
 from typing import Any
 
+import orjson
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.orjson import OrjsonFormatter
 from typing_extensions import override
@@ -27,13 +29,7 @@ class EcsFormatter(OrjsonFormatter):
         super().__init__(
             "%(message)s %(levelname)s %(name)s",
             rename_fields={"levelname": "log.level", "name": "log.logger", "exc_info": "error.stack_trace"},
-            static_fields={
-                "ecs.version": ECS_VERSION,
-                "service.name": "payload",
-                "service.version": settings.version,
-                "service.environment": settings.environment,
-                "labels.colour": settings.colour,
-            },
+            static_fields=_same(settings),
             timestamp="@timestamp",
         )
 
@@ -48,9 +44,44 @@ class EcsFormatter(OrjsonFormatter):
             log_data.update((self.rename_fields.get(name, name), value) for name, value in message_dict.items())
         log_data.update(item for item in vars(record).items() if item[0] not in _RESERVED)
         log_data["@timestamp"] = datetime.fromtimestamp(record.created, tz=UTC)
-        here = trace.current()
-        if here is not None:
-            log_data["trace.id"], log_data["span.id"] = here.trace_id, here.span_id
+        _add_trace(log_data)
+
+
+class AccessLog:
+    """One line for each request, like any other line, without what `logging` does for each: nobody else handles it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._log = logging.getLogger("app.access")
+        self._same = {**_same(settings), "log.logger": self._log.name, "event.dataset": "payload.access"}
+
+    def write(self, level: int, fields: Mapping[str, Any]) -> None:
+        """Write the line of a request, if lines of that level are."""
+        if not self._log.isEnabledFor(level):
+            return
+        line = {"message": "request", "log.level": _LEVELS[level], **self._same, **fields}
+        line["@timestamp"] = datetime.now(UTC)
+        _add_trace(line)
+        # In one piece, as the handler does it: lines of several threads must not mix.
+        out = sys.stdout.buffer
+        out.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        out.flush()
+
+
+def _same(settings: Settings) -> dict[str, str]:
+    """What is the same on every line."""
+    return {
+        "ecs.version": ECS_VERSION,
+        "service.name": "payload",
+        "service.version": settings.version,
+        "service.environment": settings.environment,
+        "labels.colour": settings.colour,
+    }
+
+
+def _add_trace(line: dict[str, Any]) -> None:
+    here = trace.current()
+    if here is not None:
+        line["trace.id"], line["span.id"] = here.trace_id, here.span_id
 
 
 def configure_logs(settings: Settings) -> None:

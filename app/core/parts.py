@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import cast
 
-from flask import Flask, current_app
+from flask import Flask
 
 from app.core.cache import Cache
 from app.core.cursors import CursorSigner
 from app.core.database import Database
 from app.core.drain import Drain
 from app.core.flags import Flags
+from app.core.here import context
 from app.core.issuer import IssuerTokens
 from app.core.rate_limit import RateLimiter
 from app.core.readiness import Readiness
@@ -68,4 +69,4 @@ def parts_of(app: Flask) -> Parts:
 
 def parts() -> Parts:
     """Return the parts of the application that serves the current request."""
-    return parts_of(current_app)
+    return parts_of(context().app)

@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, g
-from flask.globals import app_ctx, request_ctx
+from flask import Flask, Response
 
 from app.core import consistency, trace
+from app.core.here import context, current
+from app.core.logs import AccessLog
 from app.core.settings import Settings
 from app.core.trace import Kind
 from app.core.turns import PROBES
@@ -18,7 +19,6 @@ from app.core.turns import PROBES
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_LOG = logging.getLogger("app.access")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FIRST_ERROR, _FIRST_FAILURE = 400, 500
 _TOKEN = "X-Consistency-Token"  # noqa: S105 - a position in a log, not a secret
@@ -26,7 +26,7 @@ _TOKEN = "X-Consistency-Token"  # noqa: S105 - a position in a log, not a secret
 
 def request_id() -> str:
     """Return the id that joins this request's log lines, errors and answer."""
-    return g.request_id
+    return context().g.request_id
 
 
 # The API answers programs: a browser is told to do nothing with an answer. The one page has a policy of its own.
@@ -45,14 +45,15 @@ def install(app: Flask, settings: Settings) -> None:
         [*SECURITY.items(), ("X-Slipway-Colour", settings.colour), ("X-Slipway-Version", settings.version)],
     )
 
+    log = AccessLog(settings)
+
     def begin() -> None:
-        # Not the proxies `request` and `g`, which look for their object at each use.
-        asked, here = request_ctx.request, app_ctx.g
-        headers, rule = asked.headers, asked.url_rule
-        given = headers.get("X-Request-ID", "")
+        asked, here = current(), context().g
+        environ, rule = asked.environ, asked.url_rule
+        given = environ.get("HTTP_X_REQUEST_ID", "")
         here.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
         here.started = time.perf_counter_ns()
-        here.consistency = consistency.begin(headers.get(_TOKEN))
+        here.consistency = consistency.begin(environ.get("HTTP_X_CONSISTENCY_TOKEN"))
         here.span = here.fault = None
         if asked.path in PROBES:
             trace.enter(None)  # asked for ever by the platform: no trace of anybody's
@@ -60,7 +61,7 @@ def install(app: Flask, settings: Settings) -> None:
         here.span = trace.begin(
             asked.method if rule is None else f"{asked.method} {rule.rule}",
             Kind.SERVER,
-            headers.get("traceparent"),
+            environ.get("HTTP_TRACEPARENT"),
             {
                 "http.request.method": asked.method,
                 "http.route": "none" if rule is None else rule.rule,
@@ -69,7 +70,7 @@ def install(app: Flask, settings: Settings) -> None:
         )
 
     def finish(response: Response) -> Response:
-        asked, here = request_ctx.request, app_ctx.g
+        asked, here = current(), context().g
         headers, status, known = response.headers, response.status_code, here.consistency
         headers["X-Request-ID"] = here.request_id
         if "Cache-Control" not in headers:
@@ -82,11 +83,9 @@ def install(app: Flask, settings: Settings) -> None:
         if known.stale:
             headers["X-Consistency-Stale"] = "true"
         failed = status >= _FIRST_ERROR
-        _LOG.log(
+        log.write(
             logging.DEBUG if not failed and asked.path in PROBES else logging.INFO,
-            "request",
-            extra={
-                "event.dataset": "payload.access",
+            {
                 "event.duration": time.perf_counter_ns() - here.started,  # nanoseconds, as ECS says
                 "event.outcome": "failure" if failed else "success",
                 "http.request.id": here.request_id,
@@ -124,7 +123,7 @@ class _SameHeaders:
         """Answer a request."""
 
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-            own = {name for name, _ in headers}
+            own = dict(headers)
             return start_response(status, headers + [it for it in self._headers if it[0] not in own], *error)
 
         return self._app(environ, start)

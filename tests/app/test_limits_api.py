@@ -31,8 +31,8 @@ def app_for(settings, key_file, redis_server, tmp_path):
     yield go
     for app in made:
         parts_of(app).database.close()
-        if parts_of(app).limiter._client is not None:
-            parts_of(app).limiter._client.close()
+        if parts_of(app).limiter._redis.client is not None:
+            parts_of(app).limiter._redis.client.close()
 
 
 def new_key(client, *scopes: str) -> dict[str, str]:
@@ -138,7 +138,6 @@ def test_the_order_of_what_surrounds_a_request_is_pinned(app_for):
     before = [f"{one.__module__}.{one.__name__}" for one in app.before_request_funcs[None]]
     assert before == [
         "app.core.requests.begin",  # an id first: everything after it may fail
-        "prometheus_flask_exporter.before_request",
         "app.core.faults.harm",  # what is injected is measured
         "app.api.contract.refuse_unmet_accept",
         "app.api.guard.identify",
@@ -148,9 +147,8 @@ def test_the_order_of_what_surrounds_a_request_is_pinned(app_for):
     after = [f"{one.__module__}.{one.__name__}" for one in app.after_request_funcs[None]]
     assert after == [
         "app.core.requests.finish",
-        "prometheus_flask_exporter.after_request",
+        "app.core.metrics.answered",
         "app.api.limits.tell",
-        "app.api.versions.tell",
     ]
 
 
