@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from threading import Lock
-from typing import TypeVar
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -12,8 +12,6 @@ from redis.exceptions import RedisError
 from app.core import trace
 from app.core.breaker import Breaker
 from app.core.trace import Kind
-
-T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 _ATTRIBUTES = {"db.system.name": "redis"}
@@ -41,7 +39,7 @@ class RedisCalls:
         self._untold = 0
         self._quiet_until = 0.0
 
-    def make(self, call: Callable[[Redis], T]) -> T | None:
+    def make(self, call: Callable[[Redis], Any]) -> Any:
         """Return what a call returns; None if it is not worth making, or was not answered."""
         if self.client is None or not self.breaker.allows():
             return None
