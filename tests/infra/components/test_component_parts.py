@@ -30,7 +30,7 @@ POSTGRES = ExternalPostgres(secret="main-database", network="192.0.2.0/24", repl
 BACKUPS = ExternalObjectStore(path="s3://backups/main", secret="main-store")
 LOGS = ExternalLogs(secret="main-logs")
 TRACES = ExternalTraces(endpoint="https://collector.example:4318/v1/traces", network="192.0.2.0/24")
-METRICS = ExternalMetrics(secret="main-metrics", namespace="observability", labels={"release": "kube-prometheus"})
+METRICS = ExternalMetrics(secret="main-metrics", namespace="watchtower", labels={"release": "kube-prometheus"})
 REDIS = ExternalRedis(secret="main-redis", network="192.0.2.0/24")
 #: What a cluster has by itself.
 GIVEN = {"kube-system", "default"}
@@ -240,7 +240,7 @@ def test_nothing_refers_to_what_is_not_there(release, combination):
     assert ("SLIPWAY_TRACES_ENDPOINT" in chart["values"]["env"]) == (traces is not Store.OFF)
     assert (TRACES.endpoint in everything) == (traces is Store.EXTERNAL)
     assert (naming.PROMETHEUS_URL in everything) == (metrics is Store.MANAGED)
-    assert ("main-metrics" in everything) == ("observability" in everything) == (metrics is Store.EXTERNAL)
+    assert ("main-metrics" in everything) == ("watchtower" in everything) == (metrics is Store.EXTERNAL)
 
 
 def test_policies_hold_when_everything_is_away(release):
