@@ -103,13 +103,13 @@ def state_pod_spec(config: RedisConfig) -> PodSpecArgsDict:
     ]
     return {
         **_pod(config, [_redis(config), _sentinel(config), _keeper(config), *_exporter(config)], volumes),
-        # As even as the nodes that take pods allow, so it holds on one node too. A member is replaced in its place, so
-        # no room for an extra pod is needed.
+        # As even as may be, and no duty: a member starts where its volume is. One whose node was removed has it beside
+        # another member's since, and when all of them start at once a duty would leave one of them without a node.
         "topology_spread_constraints": [
             {
                 "max_skew": 1,
                 "topology_key": HOSTNAME,
-                "when_unsatisfiable": "DoNotSchedule",
+                "when_unsatisfiable": "ScheduleAnyway",
                 "label_selector": {"match_labels": selector(REDIS)},
                 "node_taints_policy": "Honor",
             }

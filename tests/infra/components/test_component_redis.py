@@ -74,6 +74,8 @@ def test_there_are_three_members_on_different_nodes_started_at_once(run):
     (constraint,) = spec["template"]["spec"]["topologySpreadConstraints"]
     assert constraint["topologyKey"] == "kubernetes.io/hostname"
     assert constraint["labelSelector"]["matchLabels"] == selector("redis")
+    # No duty: a member whose volume lies beside another member's must start all the same.
+    assert constraint["whenUnsatisfiable"] == "ScheduleAnyway"
 
 
 def test_one_member_at_a_time_may_be_taken(run):
