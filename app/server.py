@@ -115,7 +115,7 @@ class _Answered:
 def _needs_no_turn(sock: socket.socket) -> bool:
     """True if what has come on a connection, and is not read yet, is a probe, or the connection's end."""
     try:
-        head = sock.recv(64, socket.MSG_PEEK)
+        head = sock.recv(64, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
         return False  # it was read ahead with the request before
     except OSError:

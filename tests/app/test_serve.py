@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack
-from http.client import HTTPResponse
+from http.client import HTTPResponse, parse_headers
 from pathlib import Path
 
 import httpx
@@ -90,6 +90,19 @@ def test_whoever_has_a_connection_and_says_nothing_holds_nobody_up(serve):
             for _ in range(20):
                 stack.enter_context(socket.create_connection((address.host, address.port)))
             assert httpx.get(f"{running.api}/version", timeout=30).status_code == 200
+
+
+def test_requests_that_come_together_on_one_connection_are_all_answered(serve):
+    with serve(SLIPWAY_DRAIN_SECONDS="0") as running:
+        address = httpx.URL(running.api)
+        client = socket.create_connection((address.host, address.port), timeout=20)
+        with client, client.makefile("rb") as answers:
+            client.sendall(b"GET /version HTTP/1.1\r\nHost: payload\r\n\r\n" * 3)
+            for _ in range(3):
+                assert answers.readline().split()[1] == b"200"
+                length = int(parse_headers(answers)["Content-Length"])
+                assert answers.read(length)[:1] == b"{"
+            assert httpx.get(f"{running.api}/version", timeout=20).status_code == 200
 
 
 def test_who_waits_longer_than_a_client_does_is_told_so(serve, wait_until):
