@@ -5,7 +5,7 @@ from infra_stand_ins import CLOUD, OWN_REGISTRY
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from infra import naming
+from infra import naming, releases, versions
 from infra.components.database import DatabaseConfig, hosts
 from infra.components.platform import Platform, PlatformConfig
 from infra.components.poolers import CLIENTS, REPLICAS, RESERVED, SURGE, pool_size
@@ -98,8 +98,8 @@ def closed(schema):
 
 def test_the_operators_own_schema_knows_every_field(platform):
     run = platform(poolers=Part.MANAGED)
-    kinds = run.of("kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition")
-    (kind,) = (it.inputs for it in kinds if it.inputs["metadata"]["name"] == "poolers.postgresql.cnpg.io")
+    documents = releases.read(versions.CLOUDNATIVE_PG_MANIFEST)
+    (kind,) = (it for it in documents if it["metadata"]["name"] == "poolers.postgresql.cnpg.io")
     whole = kind["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     validator = Draft202012Validator(closed(whole["properties"]["spec"]))
     for it in run.of(POOLER):
