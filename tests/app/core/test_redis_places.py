@@ -291,7 +291,7 @@ def test_the_service_believes_whom_its_settings_name(watched_by_tls, signed, set
     with redis_places.connect(near.read_text(), signed / "ca.crt") as client:
         assert bool(client.keys("payload:*user*")) == cached
     parts_of(app).database.close()
-    parts_of(app).cache._client.close()
+    parts_of(app).cache._redis.client.close()
 
 
 def test_the_cache_may_be_another_redis(settings, redis_server, tmp_path, unused_port):

@@ -318,4 +318,6 @@ def test_postgres_shows_a_certificate_for_what_services_call_it(platform):
     names = run.one("pulumi-python:dynamic/slipway:GeneratedCertificate", "postgres").inputs["dns_names"]
     assert names[0] == naming.POSTGRES_PRIMARY_HOST
     assert {naming.POSTGRES_REPLICA_HOST, "postgres-rw", "postgres-r.data.svc"} <= set(names)
-    assert len(set(names)) == len(names) == 12
+    # The operator hands the same certificate to poolers.
+    assert {naming.PRIMARY_POOLER_HOST, naming.REPLICA_POOLER_HOST} <= set(names)
+    assert len(set(names)) == len(names) == 20

@@ -356,7 +356,11 @@ def test_pods_that_are_not_there_are_not_all_deleted(surroundings, kube, name):
 
 def test_only_what_a_platform_has_is_looked_at(surroundings, kube):
     kube.all = [pod for pod in kube.all if not pod.name.startswith("redis")]
-    assert present(kube, surroundings.others) == {"postgres": POSTGRES, "postgres-operator": OPERATOR}
+    assert present(kube, surroundings.others) == {
+        "postgres": POSTGRES,
+        "postgres-operator": OPERATOR,
+        "postgres-pooler": POOLER,
+    }
 
 
 @pytest.mark.parametrize("name", ["cold-restart", "data-at-once", "node-removed"])
