@@ -90,12 +90,18 @@ class Turns:
         return found is not Entry.REFUSED
 
     def run(self, request: Any, work: Callable[[Any], object]) -> None:
-        """Do a request that was started, and in its turn those that wait, until none does."""
+        """Do a request that was started, and in its turn those that wait, until none does.
+
+        What the work raises ends this thread's part; its turn is not lost.
+        """
         self._mine.turn = True
         try:
             while request is not None:
                 work(request)
                 request = self._give()
+        except BaseException:
+            self._pass_on()
+            raise
         finally:
             self._mine.turn = False
 
@@ -135,8 +141,8 @@ class Turns:
             return False
         had_turn = getattr(self._mine, "turn", False)
         try:
-            if had_turn and (other := self._give()) is not None:
-                self._start(other)
+            if had_turn:
+                self._pass_on()
             time.sleep(seconds)
         finally:
             if had_turn:
@@ -168,6 +174,11 @@ class Turns:
             else:
                 self._free += 1
         return None
+
+    def _pass_on(self) -> None:
+        """Give the turn back, and start who waits for it in another thread."""
+        if (other := self._give()) is not None:
+            self._start(other)
 
     def _nobody(self, request: Any) -> None:
         raise AssertionError(f"nobody serves {request}")

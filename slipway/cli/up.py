@@ -87,11 +87,9 @@ def command(
             first_objects.read(objects) if objects else (),
         )
         made, outputs, service = bring_up(tools, wanted, steps)
-        kubeconfig = made["kubeconfig"]
-        settling.see(kubeconfig, lambda api: settling.settle(api, progress.step))
         progress.step("proving it: k6 through HAProxy")
         proof = smoke.run(outputs, service, Environment(environment))
-        news = settling.see(kubeconfig, lambda api: settling.news(api, Environment(environment)))
+        news = settling.see(made["kubeconfig"], lambda api: settling.news(api, Environment(environment)))
         steps["all"] = progress.elapsed
     report = _report(started, steps, proof)
     path = reports.write(report)
@@ -147,7 +145,10 @@ def by_project(settings: Iterable[tuple[str, str]]) -> dict[Project, dict[str, s
 def bring_up(
     tools: Tools, wanted: Wanted, steps: dict[str, float]
 ) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
-    """The three projects in their order, while the toolchain builds ahead what the next one needs; their outputs."""
+    """The three projects in their order, while the toolchain builds ahead what the next one needs; their outputs.
+
+    Returns once every pod that was to be replaced has been.
+    """
     progress, here = tools.progress, wanted.target in {"auto", Target.EMBEDDED}
     if here:
         debian.ensure((*requirements.EMBEDDED_PACKAGES, *requirements.IMAGE_PACKAGES), progress.step)
@@ -185,6 +186,7 @@ def bring_up(
     steps["service"] = progress.elapsed
     if ahead:
         ahead.wait()
+    settling.see(made["kubeconfig"], lambda api: settling.settle(api, progress.step))
     return made, outputs, service
 
 

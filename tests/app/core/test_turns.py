@@ -57,6 +57,29 @@ def test_no_more_requests_are_worked_on_at_once_than_there_are_turns(pool):
     assert len(desk.threads) == 2, "who has ended goes on with the next one"
 
 
+def test_a_request_that_ends_its_thread_keeps_no_turn_and_those_that_wait_are_served(pool):
+    turns, done = make(1, 0), []
+    begun, go = threading.Event(), threading.Event()
+
+    def work(request):
+        if request == 0:
+            begun.set()
+            assert go.wait(20)
+            raise SystemExit
+        done.append(request)
+
+    turns.serve(lambda request: started.append(pool.submit(turns.run, request, work)))
+    started = []
+    assert turns.ask(0)
+    assert begun.wait(20)
+    assert turns.ask(1)
+    go.set()
+    with pytest.raises(SystemExit):
+        started[0].result(20)
+    until(lambda: turns.counts() == {"working": 0, "waiting": 0})
+    assert done == [1]
+
+
 def test_those_that_wait_are_served_in_the_order_in_which_they_came(pool):
     desk = Desk(make(1, 0), pool)
     for number in range(5):

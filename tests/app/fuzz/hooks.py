@@ -1,8 +1,12 @@
-"""Half of the generated ids become ids of rows that exist: with random ones nothing behind a 404 would be reached."""
+"""Half of the generated ids become ids of rows that exist: with random ones nothing behind a 404 would be reached.
+
+Ids of rows that a call has made stay as they are: Schemathesis goes on with them, and looks whether they are there.
+"""
 
 import os
 import re
 import zlib
+from http import HTTPStatus
 from uuid import UUID, uuid4
 
 import schemathesis
@@ -16,6 +20,7 @@ _KINDS = {"user_id": "user", "author_id": "user", "course_id": "course"}
 #: Those that the test has ordered; some are done.
 _EXPORTS = os.environ["FUZZ_EXPORTS"].split()
 _used: set[str] = set()
+_made: set[str] = set()
 #: A random text is hardly ever GraphQL; two of three become one of these.
 _QUERIES = (
     "{ users { nodes { id name posts(limit: 3) { title author { email } } } nextCursor } }",
@@ -43,11 +48,19 @@ def asked(query, variables):
 
 def existing(kind, text, rows=ROWS):
     """An id of an existing row for every other id, the same one each time; anything else stays as it is."""
+    if text in _made:
+        return text
     try:
         number = UUID(text).int
     except (ValueError, AttributeError, TypeError):
         return text
     return str(same_id(kind, number // 2 % rows[kind])) if number % 2 else text
+
+
+@schemathesis.hook
+def after_call(context, case, response):  # noqa: ARG001 - schemathesis names them
+    if response.status_code == HTTPStatus.CREATED:
+        _made.add(response.json()["data"]["id"])
 
 
 @schemathesis.hook
