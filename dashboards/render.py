@@ -69,7 +69,7 @@ def axes(found: Drawn, start: float, seconds: float = 60.0) -> Axes:
             name,
             [(at - start) / seconds for at, _ in series.values],
             [value * factor for _, value in series.values],
-            VERSIONS.get(name),
+            next((VERSIONS[word] for word in name.split() if word in VERSIONS), None),
         )
         for name, series in sorted(shown, key=lambda it: it[0])
     ]
@@ -129,6 +129,12 @@ def page(
     )
 
 
+def _coded(text: str) -> Markup:
+    """A text in which what stands between backticks is code, as Grafana shows it."""
+    plain, code = Markup("{}"), Markup("<code>{}</code>")
+    return Markup().join((code if number % 2 else plain).format(it) for number, it in enumerate(text.split("`")))
+
+
 @cache
 def _template() -> Template:
     environment = Environment(
@@ -138,4 +144,5 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["coded"] = _coded
     return environment.get_template("board.html.j2")

@@ -6,8 +6,10 @@ Import this where a page is made, not on the way to it: matplotlib takes a secon
 import io
 import re
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -113,6 +115,19 @@ def draw(plot: Plot) -> str:
     return _inline(buffer.getvalue())
 
 
+def _looks(lines: Sequence[Line]) -> list[tuple[str, str]]:
+    """Colour and style of each line: nobody takes a colour that another one names, and those of one are told apart."""
+    named = {line.colour for line in lines}
+    others = cycle([colour for colour in PALETTE if colour not in named])
+    found: list[tuple[str, str]] = []
+    drawn: Counter[str] = Counter()
+    for line in lines:
+        colour = line.colour or next(others)
+        found.append((colour, _STYLES[drawn[colour] % len(_STYLES)]))
+        drawn[colour] += 1
+    return found
+
+
 def _panel(axis: Axes, panel: Panel, *, headroom: float) -> None:
     axis.set_title(panel.title, loc="left", fontsize=11, color=_INK, fontweight="bold")
     axis.set_ylabel(panel.unit, color=_INK)
@@ -122,21 +137,20 @@ def _panel(axis: Axes, panel: Panel, *, headroom: float) -> None:
         spine.set_visible(name in {"left", "bottom"})
         spine.set_color("#8a8f98")
     axis.tick_params(colors=_INK, length=3)
-    colours = [line.colour or PALETTE[index % len(PALETTE)] for index, line in enumerate(panel.lines)]
+    looks = _looks(panel.lines)
     if panel.stacked and panel.lines:
         values = [[value or 0.0 for value in line.y] for line in panel.lines]
         labels = [line.label for line in panel.lines]
-        axis.stackplot(panel.lines[0].x, values, labels=labels, colors=colours, linewidth=0)
+        axis.stackplot(panel.lines[0].x, values, labels=labels, colors=[colour for colour, _ in looks], linewidth=0)
     else:
-        for index, (line, colour) in enumerate(zip(panel.lines, colours, strict=True)):
+        for line, (colour, style) in zip(panel.lines, looks, strict=True):
             values_of = [float("nan") if value is None else value for value in line.y]
             axis.plot(
                 line.x,
                 values_of,
                 label=line.label,
                 color=colour,
-                # Lines of one colour must still be told apart.
-                linestyle=_STYLES[index // len(PALETTE) % len(_STYLES)],
+                linestyle=style,
                 linewidth=1.5,
                 marker="o" if len(line.x) == 1 else "",
             )

@@ -13,6 +13,7 @@ from dashboards.grafana.boards import ALL, OVERVIEW, ROLLOUT, boards
 from dashboards.grafana.model import Kind, Unit
 from dashboards.live import Drawn, Prometheus, PrometheusError, Series, drawn, legend
 from slipway.cli.dashboards import application
+from slipway.reports.plots import VERSIONS
 
 START, END = 1000.0, 1600.0
 
@@ -94,6 +95,23 @@ def test_a_limit_is_drawn_as_soon_as_values_come_near_it(highest, drawn_):
     found = Drawn(panel, (("blue", Series({}, ((START, highest), (END, highest)))),), "")
     texts = {it.text for it in ET.fromstring(render.picture([found], START)).iter()}  # noqa: S314 - drawn by us
     assert ("limit" in texts) is drawn_
+
+
+def test_lines_of_a_version_have_its_colour_and_no_other_line_has():
+    names = ("other", "green 0.5", "green 0.99", "blue 0.99", "more")
+    found = Drawn(OVERVIEW.panels[0], tuple((name, Series({}, ((START, 1.0), (END, 2.0)))) for name in names), "")
+    assert {it.label: it.colour for it in render.axes(found, START).lines} == {
+        **dict.fromkeys(("green 0.5", "green 0.99"), VERSIONS["green"]),
+        "blue 0.99": VERSIONS["blue"],
+        "other": None,
+        "more": None,
+    }
+
+
+def test_what_stands_between_backticks_is_code_and_nothing_else_is_markup(prometheus):
+    board = replace(ROLLOUT, description="Ask `slipway <logs>` of <b>.")
+    text = render.page(board, drawn(board, prometheus, START, END), start=START, end=END)
+    assert "Ask <code>slipway &lt;logs&gt;</code> of &lt;b&gt;." in text
 
 
 def test_a_query_that_gives_nothing_makes_its_panel_dead(prometheus, answers):

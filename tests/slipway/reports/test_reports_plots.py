@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import matplotlib as mpl
 import pytest
 
-from slipway.reports.plots import Line, Panel, Plot, Span, draw
+from slipway.reports.plots import VERSIONS, Line, Panel, Plot, Span, draw
 
 PLOT = Plot(
     [
@@ -62,6 +62,23 @@ def test_what_cannot_be_drawn_is_refused(plot):
 
 def test_a_panel_without_lines_and_a_single_point_can_be_drawn():
     assert "<svg" in draw(Plot([Panel("none", "y", []), Panel("one", "y", [Line("l", [1], [1])])]))
+
+
+def test_no_line_takes_a_colour_that_another_one_names_and_two_of_one_colour_differ():
+    blue = VERSIONS["blue"]
+    lines = [
+        Line(name, [0, 1], [1, 2], colour) for name, colour in (("a", None), ("b", blue), ("c", blue), ("d", None))
+    ]
+    root = ET.fromstring(draw(Plot([Panel("p", "", lines)])).replace("xlink:", ""))  # noqa: S314 -- our own text
+    styles = [
+        it.get("style", "")
+        for it in root.iter()
+        if blue in it.get("style", "") and "stroke-width: 1.5" in it.get("style", "")
+    ]
+    in_plot = set(styles)
+    assert len(in_plot) == 2, "one is drawn through, one is dashed"
+    assert sum("dasharray" in it for it in in_plot) == 1
+    assert len(styles) == 4, "each once in the plot and once in the legend"
 
 
 def names_in(svg, labels):
