@@ -19,7 +19,13 @@ _SPACE = r"\s\x00-\x1f\x7f-\x9f\ufeff"
 Email = Annotated[
     str, StringConstraints(min_length=3, max_length=254, pattern=rf"^[^@{_SPACE}]+@[^@{_SPACE}]+\.[^@{_SPACE}]+$")
 ]
-Website = Annotated[str, StringConstraints(max_length=200, pattern=rf"^https?://[^{_SPACE}]+$")]
+# A host as resolvers know it: no names in it that only look like one, no passwords, and every parser takes it.
+Website = Annotated[
+    str,
+    StringConstraints(
+        max_length=200, pattern=rf"^https?://[A-Za-z0-9][A-Za-z0-9.\-]*(:[0-9]{{1,5}})?([/?#][^{_SPACE}]*)?$"
+    ),
+]
 Seats = Annotated[int, Field(ge=1, le=1000)]
 
 

@@ -146,6 +146,7 @@ def tell(report: dict, seen: Counter[tuple[str, int]], began: datetime) -> None:
         Bar.exactly("answers 5xx", sum(server_errors(seen).values()), 0),
         Bar.exactly("answers with a status that is not documented", sum(undocumented(seen).values()), 0),
         Bar.exactly("failed checks of Schemathesis", report["test_cases"]["with_failures"], 0),
+        Bar.exactly("errors of Schemathesis", len(report["errors"]), 0),
     )
     figures = {
         "seed": report["seed"],
