@@ -373,12 +373,15 @@ def _pod_spec(config: ElasticsearchConfig) -> PodSpecArgsDict:
 
 
 def _init(config: ElasticsearchConfig) -> ContainerArgsDict:
-    """It writes a key store beside its configuration, so the folder cannot be one of a Secret."""
+    """It writes a key store beside its configuration, so the folder cannot be one of a Secret.
+
+    After a cold start of its node the pod is the same and so is the folder: what is there is replaced, `-f`.
+    """
     return {
         "name": "configuration",
         "image": config.image,
         "image_pull_policy": "IfNotPresent",
-        "command": ["sh", "-c", f"cp {' '.join(f'{folder}/*' for folder in _GIVEN)} {_ETC}/"],
+        "command": ["sh", "-c", f"cp -f {' '.join(f'{folder}/*' for folder in _GIVEN)} {_ETC}/"],
         "resources": pods.resources(config.profile.log_keeper),
         "security_context": pods.container_security(),
         "volume_mounts": [

@@ -123,6 +123,7 @@ def surroundings(
         without_protection=unprotected.service(kubectl, environment.value, colour),
         without_ingress_drain=unprotected.ingress(kubectl),
         others=others,
+        namespaces=[it.value for it in naming.Namespace],
         redis=RedisStore(administrator) if "redis" in others else None,
         postgres=postgres,
         certificate=IngressCertificate(administrator, plan.address or "", plan.host or "", renew),

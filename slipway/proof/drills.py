@@ -10,12 +10,14 @@ from slipway.proof.faults import DRAIN_WITHIN, DeletePod, Fault, KillContainer, 
 from slipway.proof.surroundings import (
     ENOUGH,
     LOST_FOR,
+    Place,
     Restart,
     Surroundings,
     all_back,
     all_lead,
     all_pods,
     busiest_node,
+    steady_pods,
     victim,
 )
 
@@ -115,11 +117,13 @@ def _control_plane(surroundings: Surroundings) -> Drill:
 def _cold_restart(surroundings: Surroundings) -> Drill:
     """What the API says of pods after the restart is what it knew before, until each kubelet has told anew."""
     kube, nodes = surroundings.kube, surroundings.nodes
-    restarted, back = Restart(kube), all_back(surroundings)
     places = (surroundings.app, surroundings.ingress, *surroundings.others.values())
+    rest = {namespace: Place(namespace, {}, "") for namespace in surroundings.namespaces}
+    restarted, back = Restart(kube), all_back(replace(surroundings, others={**surroundings.others, **rest}))
 
     def next_fault(_number: int) -> Fault:
-        restarted.expect(*(pod for place in places for pod in all_pods(kube, place)))
+        known = [pod for place in places for pod in all_pods(kube, place)]
+        restarted.expect(*known, *(pod for place in rest.values() for pod in steady_pods(kube, place)))
         return Switch("kill every process of the cluster", nodes.stop_all, nodes.start_all)
 
     return Drill(

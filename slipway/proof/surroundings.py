@@ -1,7 +1,7 @@
 """What a drill is run against: the cluster, the machine, the service, each behind something small."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -148,6 +148,7 @@ class Surroundings:
         without_protection: turns off ingress retries and preStop, and on again.
         without_ingress_drain: turns off the wait of a HAProxy that is told to stop, and on again.
         others: further kinds of pods by name, such as `postgres`.
+        namespaces: those of the platform, all of whose pods are to be there.
         redis, postgres: who leads them; None where the platform brings none along.
         certificate: what the ingress shows; None where nobody can change it.
         messages: what the service has still to act on; None where nobody can tell.
@@ -165,6 +166,7 @@ class Surroundings:
     without_protection: Fault
     without_ingress_drain: Fault
     others: Mapping[str, Place] = field(default_factory=dict[str, Place])
+    namespaces: Sequence[str] = ()
     redis: Replicated | None = None
     postgres: Database | None = None
     certificate: Certificate | None = None

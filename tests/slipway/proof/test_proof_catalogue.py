@@ -387,6 +387,20 @@ def test_after_a_cold_restart_every_pod_must_have_been_started_anew(surroundings
         kube.all[number] = kept
 
 
+def test_after_a_cold_restart_all_of_the_platform_must_be_ready_not_only_what_serves(surroundings, kube):
+    kube.add("elasticsearch-0", namespace="logs", labels={"app": "elasticsearch"})
+    kube.add("log-keeper", namespace="logs", labels={"app": "keeper"})
+    drill = catalogue().get("cold-restart").build(replace(surroundings, namespaces=["logs", "traces"]))
+    drill.next_fault(0)
+    kube.all = [replace(p, containers=(replace(p.containers[0], restarts=1),)) for p in kube.all]
+    assert drill.ready()
+    for number, pod in enumerate(kube.all):
+        if pod.namespace == "logs":
+            kube.all[number] = replace(pod, ready=False)
+            assert not drill.ready()
+            kube.all[number] = pod
+
+
 def test_minutes_follow_the_rate_and_the_counts(surroundings):
     def told(name, *, rate=200, requests=ENOUGH, times=None):
         info = catalogue().get(name)
