@@ -1,7 +1,7 @@
-"""Where an image comes from, said in a form that others read, and signed: the pure part.
+"""Where an image comes from and what it holds, said in a form that others read, and signed: the pure part.
 
-The statement is in-toto's, its predicate SLSA's provenance, its envelope DSSE; the signature covers the digest, so it
-holds wherever the image is copied to. docs/adr/0069 says why a key and no transparency log.
+The statement is in-toto's, its predicate SLSA's provenance or a CycloneDX document, its envelope DSSE; the signature
+covers the digest, so it holds wherever the image is copied to. docs/adr/0069 says why a key and no transparency log.
 
 Sources: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md, https://slsa.dev/spec/v1.0/provenance,
 https://github.com/secure-systems-lab/dsse/blob/master/protocol.md.
@@ -30,6 +30,7 @@ from slipway.rollout.client import digest_of
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "https://slsa.dev/provenance/v1"
+SBOM: Final = "https://cyclonedx.org/bom"
 PAYLOAD: Final = "application/vnd.in-toto+json"
 BUILD: Final = "https://slipway.dev/build/image/v1"
 _MAKE_KEY: Final = "`openssl genpkey -algorithm ed25519` makes one"
@@ -64,26 +65,44 @@ class Built:
 
 def statement(built: Built) -> dict[str, Any]:
     """The in-toto statement about an image. Raises `UsageError` if it is not named by digest."""
-    digest = digest_of(built.image).removeprefix("sha256:")
-    return {
-        "_type": STATEMENT,
-        "subject": [{"name": name_of(built.image), "digest": {"sha256": digest}}],
-        "predicateType": PREDICATE,
-        "predicate": {
-            "buildDefinition": {
-                "buildType": BUILD,
-                "externalParameters": {"repository": built.repository, "ref": built.ref},
-                "internalParameters": {},
-                "resolvedDependencies": [
-                    {"uri": f"git+{built.repository}@{built.ref}", "digest": {"gitCommit": built.commit}}
-                ],
-            },
-            "runDetails": {
-                "builder": {"id": built.builder},
-                "metadata": {"invocationId": built.run, "finishedOn": built.finished.isoformat(timespec="seconds")},
-            },
+    predicate = {
+        "buildDefinition": {
+            "buildType": BUILD,
+            "externalParameters": {"repository": built.repository, "ref": built.ref},
+            "internalParameters": {},
+            "resolvedDependencies": [
+                {"uri": f"git+{built.repository}@{built.ref}", "digest": {"gitCommit": built.commit}}
+            ],
+        },
+        "runDetails": {
+            "builder": {"id": built.builder},
+            "metadata": {"invocationId": built.run, "finishedOn": built.finished.isoformat(timespec="seconds")},
         },
     }
+    return _about(built.image, PREDICATE, predicate)
+
+
+def listing(image: str, document: Any) -> dict[str, Any]:
+    """The in-toto statement that a CycloneDX document lists what an image holds.
+
+    Args:
+        image: By digest.
+        document: The document, read.
+
+    Raises:
+        ProvenanceError: It is about something else.
+        UsageError: The image is not named by digest.
+    """
+    digest = digest_of(image)
+    try:
+        about = document["metadata"]["component"]["version"]
+    except (KeyError, TypeError):
+        about = None
+    if about != digest:
+        raise ProvenanceError(
+            f"the list is about {about!r}, not {digest}; `slipway audit image {image}` writes the one of this image"
+        )
+    return _about(image, SBOM, document)
 
 
 def sign(said: Mapping[str, Any], key: bytes) -> str:
@@ -111,12 +130,12 @@ def sign(said: Mapping[str, Any], key: bytes) -> str:
 
 
 def verify(text: str, key: bytes, image: str, *, repository: str | None = None) -> dict[str, Any]:
-    """Check that an envelope was signed by a key and is about an image.
+    """Check that an envelope was signed by a key and says where an image comes from.
 
     Args:
         text: The envelope.
         key: Public key in PEM.
-        image: By digest; the name does not count, as images are copied between registries.
+        image: By digest.
         repository: If given, what it must have been built from.
 
     Returns:
@@ -124,6 +143,26 @@ def verify(text: str, key: bytes, image: str, *, repository: str | None = None) 
 
     Raises:
         ProvenanceError: The signature, the kind, the digest or the repository is another.
+        UsageError: The image is not named by digest.
+    """
+    said = opened(text, key, image, PREDICATE)
+    source = said["predicate"].get("buildDefinition", {}).get("externalParameters", {}).get("repository")
+    if repository is not None and source != repository:
+        raise ProvenanceError(f"the image was built from {source!r}; wanted {repository!r}")
+    return said
+
+
+def opened(text: str, key: bytes, image: str, predicate: str) -> dict[str, Any]:
+    """The statement of an envelope, once it is sure that a key has signed it about an image.
+
+    Args:
+        text: The envelope.
+        key: Public key in PEM.
+        image: By digest; the name does not count, as images are copied between registries.
+        predicate: What kind of thing it must say.
+
+    Raises:
+        ProvenanceError: The signature, the kind or the digest is another.
         UsageError: The image is not named by digest.
     """
     digest = digest_of(image).removeprefix("sha256:")
@@ -142,16 +181,13 @@ def verify(text: str, key: bytes, image: str, *, repository: str | None = None) 
     if envelope.payload_type != PAYLOAD:
         raise ProvenanceError(f"the envelope holds {envelope.payload_type!r}; wanted {PAYLOAD!r}")
     said = json.loads(envelope.payload)
-    if not _is_provenance(said):
-        raise ProvenanceError(f"the envelope holds no statement {STATEMENT} with predicate {PREDICATE}")
+    if not _is_statement(said, predicate):
+        raise ProvenanceError(f"the envelope holds no statement {STATEMENT} with predicate {predicate}")
     about = [it.get("digest", {}).get("sha256") for it in said["subject"]]
     if digest not in about:
         raise ProvenanceError(
             f"the attestation is about sha256:{', sha256:'.join(map(str, about))}, not sha256:{digest}"
         )
-    source = said["predicate"].get("buildDefinition", {}).get("externalParameters", {}).get("repository")
-    if repository is not None and source != repository:
-        raise ProvenanceError(f"the image was built from {source!r}; wanted {repository!r}")
     return said
 
 
@@ -186,11 +222,21 @@ def name_of(image: str) -> str:
     return before if not colon or "/" in last else path
 
 
-def _is_provenance(said: Any) -> TypeGuard[dict[str, Any]]:
+def _about(image: str, kind: str, predicate: Any) -> dict[str, Any]:
+    digest = digest_of(image).removeprefix("sha256:")
+    return {
+        "_type": STATEMENT,
+        "subject": [{"name": name_of(image), "digest": {"sha256": digest}}],
+        "predicateType": kind,
+        "predicate": predicate,
+    }
+
+
+def _is_statement(said: Any, predicate: str) -> TypeGuard[dict[str, Any]]:
     if not isinstance(said, dict) or not isinstance(said.get("predicate"), dict):
         return False
     kind = (said.get("_type"), said.get("predicateType"))
     subjects = said.get("subject")
     return (
-        kind == (STATEMENT, PREDICATE) and isinstance(subjects, list) and all(isinstance(it, dict) for it in subjects)
+        kind == (STATEMENT, predicate) and isinstance(subjects, list) and all(isinstance(it, dict) for it in subjects)
     )

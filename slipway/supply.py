@@ -20,6 +20,9 @@ LISTS: Final = {
     "tool": ("--no-default-groups",),
 }
 
+#: What the gate does not look at, said in each of its reports (docs/adr/0111).
+NOT_ASKED: Final = "Debian packages and Go modules of the images; `slipway audit image` lists them for other tools"
+
 
 class SupplyError(ValueError):
     """An answer or a file that cannot be understood; the message names it."""
@@ -139,6 +142,7 @@ def report(
     used = {one.id for it in found if (one := excuse(it, accepted, today)) is not None}
     figures: dict[str, JsonValue] = {
         "packages": None if audit is None else audit.packages,
+        "not asked": NOT_ASKED,
         "vulnerabilities": [f"{it.names[0]} in {it.package} {it.version}" for it in found],
         "exceptions in use": [*sorted(used)],
         "exceptions to remove": [*sorted(one.id for one in accepted if one.id not in used)],

@@ -13,12 +13,11 @@ import click
 
 from infra.engine import REPOSITORY
 from slipway import provenance, reports, supply
+from slipway.cli import contents, signing
 from slipway.provenance import Built, ProvenanceError
 from slipway.rollout.client import UsageError
 
 EXCEPTIONS: Final = REPOSITORY / ".github" / "vulnerabilities.yml"
-KEY: Final = "SLIPWAY_SIGNING_KEY"
-PUBLIC_KEY: Final = "SLIPWAY_SIGNING_PUBLIC_KEY"
 _PATIENCE: Final = 300  # seconds for each call of uv
 _ANSWERED: Final = {0, 1}  # uv: nothing found, something found; else it could not ask
 
@@ -34,6 +33,10 @@ uv_option = click.option(
 @click.group("audit")
 def command() -> None:
     """List what we are made of, and judge what is known against it."""
+
+
+for _it in (contents.image, contents.sign, contents.verify):
+    command.add_command(_it)
 
 
 @command.command("sbom")
@@ -58,7 +61,7 @@ def sbom(uv: Path, output: Path) -> None:
     "--exceptions", type=click.Path(dir_okay=False, path_type=Path), default=EXCEPTIONS, help="What we live with."
 )
 def vulnerabilities(uv: Path, service_url: str | None, exceptions: Path) -> None:
-    """Ask what is known against every locked package; exits 1 if something is that no exception covers."""
+    """Ask what is known against every locked Python package; exits 1 if something is that no exception covers."""
     started = dt.datetime.now(dt.UTC)
     accepted = supply.read_exceptions(exceptions)
     asked = _uv(
@@ -76,6 +79,7 @@ def vulnerabilities(uv: Path, service_url: str | None, exceptions: Path) -> None
         covered = supply.excuse(it, accepted, started.date())
         fixed = f"mended in {', '.join(it.fixed_in)}" if it.fixed_in else "not mended anywhere"
         click.echo(f"{it.package} {it.version}: {it.names[0]}, {fixed}{'; accepted' if covered else ''}")
+    click.echo(f"not asked: {supply.NOT_ASKED}")
     click.echo(f"{made.verdict.value}: {path.with_suffix('.html')}")
     sys.exit(made.verdict.exit_code)
 
@@ -89,11 +93,9 @@ def sign(image: str, output: Path | None, envelope: Path | None) -> None:
 
     What it comes from is asked of GitHub's variables in a workflow, else of git in the present folder.
     """
-    key = os.environ.get(KEY)
-    if not key:
-        raise click.UsageError(f"{KEY} is not set: the private key in PEM (`openssl genpkey -algorithm ed25519`)")
+    key = signing.private_key()
     try:
-        made = provenance.sign(provenance.statement(_built(image)), key.encode())
+        made = provenance.sign(provenance.statement(_built(image)), key)
     except (ProvenanceError, UsageError) as error:
         raise click.UsageError(str(error)) from None
     word = provenance.packed(made)
@@ -113,14 +115,12 @@ def sign(image: str, output: Path | None, envelope: Path | None) -> None:
 @click.option("--repository", help="What it must have been built from, such as https://github.com/team/notes.")
 def verify(image: str, attestation: str | None, envelope: Path | None, repository: str | None) -> None:
     """Exit with 1 unless IMAGE (by digest) was signed by the key to which $SLIPWAY_SIGNING_PUBLIC_KEY (PEM) belongs."""
-    key = os.environ.get(PUBLIC_KEY)
-    if not key:
-        raise click.UsageError(f"{PUBLIC_KEY} is not set: the public key in PEM (`openssl pkey -pubout`)")
+    key = signing.public_key()
     if (envelope is None) == (not attestation):
         raise click.UsageError("give --attestation or --envelope, and one of them only")
     try:
         text = provenance.unpacked(attestation or "") if envelope is None else envelope.read_text(encoding="utf-8")
-        said = provenance.verify(text, key.encode(), image, repository=repository)
+        said = provenance.verify(text, key, image, repository=repository)
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     except ProvenanceError as error:

@@ -231,3 +231,30 @@ def push(layout: Path, digest: str, registry: str, repository: str, ca: Path | N
                 )
             )
         )
+
+
+def fetch(image: str, layout: Path, ca: Path | None) -> None:
+    """Copies an image from a registry over TLS, byte for byte, into a new OCI layout.
+
+    Args:
+        image: ``host[:port]/path@sha256:...``.
+        layout: Where to.
+        ca: As for `push`.
+
+    Raises:
+        CommandFailedError: The registry cannot be reached or refuses, or the image is not in OCI's form.
+    """
+    with certificates(ca, "--src-cert-dir") as trust:
+        run(
+            Command(
+                (
+                    "skopeo",
+                    "copy",
+                    "--insecure-policy",  # no signature is asked for: the source is a digest
+                    "--preserve-digests",
+                    *trust,
+                    f"docker://{image}",
+                    f"oci:{layout}:image",
+                )
+            )
+        )

@@ -333,6 +333,18 @@ class Images:
         return image.digest
 
 
+def fetch(image: str, layout: Path, ca: Path | None) -> None:
+    """Copies an image by digest from a registry into a new OCI layout; arguments as of `buildah.fetch`.
+
+    Raises:
+        ImageError: The registry cannot be reached or refuses, or the image is not in OCI's form.
+    """
+    try:
+        buildah.fetch(image, layout, ca)
+    except CommandFailedError as error:
+        raise ImageError(f"image {image} could not be fetched: {error}") from error
+
+
 def _label(name: str) -> str:
     """What an image is called in the cache and in events."""
     return f"image-{name}"

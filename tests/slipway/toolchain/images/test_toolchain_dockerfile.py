@@ -10,11 +10,17 @@ import urllib.request
 
 import pytest
 from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from slipway import cli
 from slipway.node import pki
 from slipway.toolchain.images.dockerfile import publish
 from slipway.toolchain.images.store import ImageError
+
+KEY = Ed25519PrivateKey.generate()
+PRIVATE = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +90,41 @@ def test_the_digest_that_is_told_is_what_the_registry_has(registry, context, tmp
     config = ask(f"/v2/team/notes/blobs/{manifest['config']['digest']}")
     assert config["config"]["User"] == "10001"
     assert config["config"]["Entrypoint"] == ["/hello"]
+
+
+def test_what_a_pushed_image_holds_is_read_from_the_registry_and_signed(registry, context, tmp_path, monkeypatch):
+    address, trusted, _ = registry
+    monkeypatch.chdir(tmp_path)
+    (context / "METADATA").write_text("Metadata-Version: 2.4\nName: Some_Thing\nVersion: 1.2\n")
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY METADATA /site-packages/thing-1.2.dist-info/METADATA\n")
+    keys = {"SLIPWAY_SIGNING_KEY": PRIVATE, "SLIPWAY_SIGNING_PUBLIC_KEY": PUBLIC}
+    told = {"SLIPWAY_STATE": str(tmp_path / "state"), **keys}
+
+    def run(*arguments):
+        return CliRunner().invoke(cli.cli, [*arguments], env=told)
+
+    pushed = run("image", "publish", "listed", str(context), f"--registry={address}/team", f"--ca={trusted}")
+    image = pushed.stdout.strip()
+    done = run("audit", "image", image, f"--ca={trusted}")
+    assert done.exit_code == 0, done.output
+    sbom = tmp_path / "build" / "sbom" / "image-listed.cdx.json"
+    read = json.loads(sbom.read_text())
+    assert read["metadata"]["component"]["version"] == image.partition("@")[2]
+    assert [it["purl"] for it in read["components"]] == ["pkg:pypi/some-thing@1.2"]
+    envelope = f"--envelope={tmp_path / 'signed' / 'sbom.json'}"
+    assert run("audit", "sign-sbom", image, envelope).exit_code == 0
+    assert run("audit", "verify-sbom", image, envelope).exit_code == 0
+    other = image[:-64] + "0" * 64
+    assert run("audit", "sign-sbom", other, envelope).exit_code == 2
+    assert run("audit", "verify-sbom", other, envelope).exit_code == 1
+    assert "no statement" in run("audit", "verify", image, envelope).output
+    sbom.write_text(sbom.read_text().replace("1.2", "1.3"))
+    changed = run("audit", "verify-sbom", image, envelope)
+    assert changed.exit_code == 1
+    assert "another list" in changed.output
+    missing = run("audit", "image", other, f"--ca={trusted}")
+    assert isinstance(missing.exception, ImageError)
+    assert f"image {other} could not be fetched" in str(missing.exception)
 
 
 def test_a_registry_without_the_clients_certificate_is_told(registry, context, tmp_path):
