@@ -79,9 +79,13 @@ e2e: $(STAMP) ## Tests on real clusters, all
 e2e-smoke: $(STAMP) ## Tests on a real cluster, the short form that the pipeline runs
 	$(BIN)/pytest -p no:randomly -m e2e tests/e2e/smoke $(ARGS)
 
-.PHONY: sbom audit
-sbom: $(STAMP) | $(UV) ## CycloneDX lists of what images and tool are made of, into build/sbom
+.PHONY: sbom sbom-images audit
+sbom: $(STAMP) | $(UV) ## CycloneDX lists of the locked Python packages of images and tool, into build/sbom
 	$(SLIPWAY) audit sbom --uv $(UV)
+
+IMAGES ?= service controller
+sbom-images: $(STAMP) ## CycloneDX lists of all that is in images (IMAGES="service controller"), read from them, into build/sbom
+	$(SLIPWAY) audit image $(IMAGES)
 
 audit: $(STAMP) | $(UV) ## What is known against our packages, less the exceptions in .github/vulnerabilities.yml (asks osv.dev)
 	$(SLIPWAY) audit vulnerabilities --uv $(UV) $(ARGS)

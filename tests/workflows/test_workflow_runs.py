@@ -28,6 +28,8 @@ case "$*" in
   "audit sign "*)
     [ -n "$SLIPWAY_SIGNING_KEY" ] && echo "attestation=c2lnbmVk" >> "$GITHUB_OUTPUT"
     mkdir -p build && echo '{{}}' > build/attestation.json ;;
+  "audit image "*) mkdir -p build/sbom && echo '{{}}' > build/sbom/image-service.cdx.json ;;
+  "audit sign-sbom "*) [ -n "$SLIPWAY_SIGNING_KEY" ] && echo '{{}}' > build/sbom/attestation.json ;;
   "audit verify "*) echo "verifies $SLIPWAY_ATTESTATION with $SLIPWAY_SIGNING_PUBLIC_KEY" >> "$RECORD" ;;
   "image check "*) {real} "$@" ;;
   "rollout start "* | "rollout rollback "* | "loadtest "* | "drill "* | "preflight "* | "preview "*)
@@ -127,7 +129,11 @@ def test_ci_checks_tests_and_builds(run):
     assert result.jobs == dict.fromkeys(names, "success")
     for target in ("lint", "types", "contracts", "setup-test", "unit", "sbom", "audit"):
         assert f"make {target}" in result.calls
-    assert result.calls[-1] == "slipway image build service"
+    assert result.calls[-3:] == [
+        "slipway image build service",
+        "make sbom-images IMAGES=service",
+        "upload sbom-image image-service.cdx.json ",
+    ]
 
 
 def test_a_known_vulnerability_keeps_the_image_from_being_built_and_lists_are_kept(run):
@@ -181,7 +187,8 @@ def test_a_release_promotes_one_digest_from_environment_to_environment(run):
         "upload load-baseline plan.json ",
     ]
     assert result.called("upload attestation")
-    uploads = [call for call in result.called("upload") if not call.startswith("upload attestation")]
+    of_build = ("upload attestation", "upload sbom")
+    uploads = [call for call in result.called("upload") if not call.startswith(of_build)]
     assert uploads == [*kept, "upload reports-production told.json "]
     told = [call.partition(" --rate")[0] for call in result.called("slipway loadtest")]
     assert told == ["slipway loadtest gate crud --url https://staging.team.test"]
@@ -204,7 +211,15 @@ def test_what_is_rolled_out_was_signed_by_the_build_and_is_verified_before(run):
     assert result.called("slipway audit verify") == [verified] * len(ENVIRONMENTS)
 
 
-@pytest.mark.parametrize("step", ["audit sign", "audit verify"])
+def test_what_the_pushed_image_holds_is_read_signed_and_kept_before_anything_is_rolled_out(run):
+    result = run("release", "push")
+    sign = f"slipway audit sign-sbom {IMAGE} --envelope build/sbom/attestation.json"
+    order = [f"slipway audit image {IMAGE}", sign, "upload sbom attestation.json image-service.cdx.json "]
+    assert [call for call in result.calls if call in order] == order
+    assert result.calls.index(order[-1]) < result.calls.index(result.called("slipway rollout start")[0])
+
+
+@pytest.mark.parametrize("step", ["audit image", "audit sign ", "audit sign-sbom", "audit verify"])
 def test_what_cannot_be_signed_or_verified_reaches_no_cluster(run, step):
     result = run("release", "push", fails={step: 1})
     assert result.code != 0

@@ -30,7 +30,9 @@ NOTHING_LISTENS = "http://127.0.0.1:1"
 NOTE = '#!/bin/sh\necho "$(basename "$0") $*" >> "$RECORD"\n'
 MAKE = """#!/bin/sh
 echo "make $*" >> "$RECORD"
-case "$*" in sbom) mkdir -p build/sbom && echo '{{}}' > build/sbom/service.cdx.json ;; esac
+case "$*" in
+  sbom) mkdir -p build/sbom && echo '{{}}' > build/sbom/service.cdx.json ;;
+  sbom-images*) mkdir -p build/sbom && echo '{{}}' > build/sbom/image-service.cdx.json ;; esac
 {fails}
 exit 0
 """

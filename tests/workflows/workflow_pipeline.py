@@ -24,10 +24,16 @@ FORBIDDEN = [
     ("approve", "rollouts.slipway.dev"),
 ]
 GUIDE = ROOT / "docs" / "how-to" / "ci.md"
-#: All is real but the push: the image is there already, in a registry whose authority a runner does not know.
+#: All is real but push and reading: the image is there already, in a registry whose authority a runner does not know.
 SLIPWAY = f"""#!/bin/sh
 echo "slipway $*" >> "$RECORD"
-case "$*" in "image push "*) echo "image=$PUSHED" >> "$GITHUB_OUTPUT"; exit 0 ;; esac
+case "$*" in
+  "image push "*) echo "image=$PUSHED" >> "$GITHUB_OUTPUT"; exit 0 ;;
+  "audit image "*)
+    mkdir -p build/sbom && name="${{3%@*}}" && name="${{name##*/}}" && list="build/sbom/image-${{name%%:*}}.cdx.json"
+    printf '{{"metadata": {{"component": {{"version": "%s"}}}}}}' "${{3#*@}}" > "$list"
+    exit 0 ;;
+esac
 {real()} "$@"
 """
 #: The jobs of `release` up to its first environment, and every call of the command line in them.
@@ -35,7 +41,9 @@ GREEN = {"release/build": "success", "dev/deploy/deploy": "success"}
 RED = {**GREEN, "dev/deploy/deploy": "failure"}
 RELEASE = [
     "slipway image push service --registry registry.test/team --output FILE",
+    "slipway audit image IMAGE",
     "slipway audit sign IMAGE --output FILE --envelope build/attestation.json",
+    "slipway audit sign-sbom IMAGE --envelope build/sbom/attestation.json",
     "slipway image check IMAGE",
     "slipway audit verify IMAGE --repository https://github.com/team/ours",
     "slipway rollout start --environment dev --image IMAGE --commit SHA --attach --wait",
