@@ -50,6 +50,7 @@ def image(names: tuple[str, ...], output: Path, ca: Path | None) -> None:
     with Progress() as progress:
         tools = Tools(progress)
         for name in names:
+            progress.step(f"contents of the image {name}")
             if "@" in name:
                 debian.ensure(store.PUSH_PACKAGES, progress.step)
                 with tempfile.TemporaryDirectory(prefix="slipway-image-") as folder:

@@ -171,8 +171,12 @@ def test_a_known_vulnerability_is_red_until_it_is_accepted(audit, osv, tmp_path)
 
 def test_without_anything_known_it_passes_and_all_packages_were_asked_for(audit, osv):
     osv.bad = "no-such-package"
-    assert audit("vulnerabilities", f"--service-url=http://127.0.0.1:{osv.server_port}/").exit_code == 0
-    assert json.loads(Path("build/reports/audit.json").read_text())["figures"]["packages"] > 100
+    done = audit("vulnerabilities", f"--service-url=http://127.0.0.1:{osv.server_port}/")
+    assert done.exit_code == 0
+    assert "not asked: Debian packages and Go modules" in done.output
+    figures = json.loads(Path("build/reports/audit.json").read_text())["figures"]
+    assert figures["packages"] > 100
+    assert figures["not asked"] == supply.NOT_ASKED
 
 
 def test_if_nobody_answers_it_is_no_answer(audit, unused_tcp_port_closed):
