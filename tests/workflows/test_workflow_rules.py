@@ -155,7 +155,7 @@ def a_rollout_is_asked_for_by_a_checked_digest(text: str, data: dict[str, Any]) 
                 continue
             if not any("slipway image check" in before for before in runs[:index]):
                 yield f"{name} starts a rollout of an image whose name nobody checked"
-            if "workflow_call" in data["on"] and not any("slipway audit verify" in before for before in runs[:index]):
+            if not any("slipway audit verify" in before for before in runs[:index]):
                 yield f"{name} starts a rollout of an image whose signature nobody checked"
             if "--wait" not in run or "--attach" not in run:
                 yield f"{name} does not wait, or does not attach again"

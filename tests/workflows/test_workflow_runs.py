@@ -310,14 +310,32 @@ def test_a_rollback_after_the_window_says_so_and_is_red(run):
     assert result.called("upload") == ["upload reports-rollback told.json "]
 
 
+AGAIN = {"environment": "staging", "reason": "r", "image": IMAGE, "built-by": "42"}
+
+
 def test_an_older_version_comes_back_as_a_rollout(run):
-    inputs = {"environment": "staging", "reason": "r", "image": IMAGE}
-    result = run("rollback", "workflow_dispatch", inputs=inputs)
+    result = run("rollback", "workflow_dispatch", inputs=AGAIN)
     assert result.code == 0, result.log[-2000:]
+    assert result.called("gh") == ["gh run download 42 --name attestation --dir build"]
     assert result.called("slipway") == [
         f"slipway image check {IMAGE}",
+        f"slipway audit verify {IMAGE} --repository https://github.com/team/ours --envelope build/attestation.json",
         f"slipway rollout start --environment staging --image {IMAGE} --attach --wait",
     ]
+    assert result.called("verifies") == ["verifies  with public"]
+
+
+def test_an_older_version_whose_signature_does_not_hold_reaches_no_cluster(run):
+    result = run("rollback", "workflow_dispatch", inputs=AGAIN, fails={"audit verify": 1})
+    assert result.code != 0
+    assert not result.called("slipway rollout")
+
+
+def test_an_older_version_without_what_its_build_signed_reaches_no_cluster(run, repository):
+    repository.program("gh", "#!/bin/sh\nexit 1\n")
+    result = run("rollback", "workflow_dispatch", inputs={**AGAIN, "built-by": ""})
+    assert result.code != 0
+    assert not result.called("slipway rollout")
 
 
 @pytest.mark.parametrize(("drifted", "told"), [(0, 0), (1, 1)])
