@@ -10,11 +10,13 @@ from typing import Final, final
 import click
 from pydantic import JsonValue
 
-from slipway import reports
+from infra.engine import REPOSITORY
+from slipway import reports, touched
 from slipway.cli.context import Tools, cluster_option
 from slipway.cli.progress import Progress
 from slipway.cli.requirements import PLATFORM_PROGRAMS
 
+NOTHING: Final = "No stack is touched: nothing to preview."
 QUIET: Final = frozenset({"same", "read"})
 
 
@@ -42,25 +44,34 @@ class Planned:
 @cluster_option
 @click.option("--refresh", is_flag=True, help="Ask the cluster how things are, instead of trusting the state.")
 @click.option("--expect-no-changes", "strict", is_flag=True, help="Any change fails the report.")
+@click.option(
+    "--changed",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file with the paths that changed, one a line: preview only stacks that these touch.",
+)
 @click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Write a Markdown table here.")
-def command(cluster: str, refresh: bool, strict: bool, summary: Path | None) -> None:
-    """Preview every stack of a cluster; changes neither it nor the state; writes the report `preview`."""
+def command(cluster: str, refresh: bool, strict: bool, changed: Path | None, summary: Path | None) -> None:
+    """Preview the stacks of a cluster; changes neither it nor the state; writes the report `preview`."""
     started = dt.datetime.now(dt.UTC)
     with Progress() as progress:
         tools = Tools(progress)
         tools.place.prepare(tools.toolchain.ensure(PLATFORM_PROGRAMS)[PLATFORM_PROGRAMS[0]])
         planned: list[Planned] = []
-        for project, stack in reversed(list(tools.engine.stacks_of(cluster))):
+        there = list(reversed(list(tools.engine.stacks_of(cluster))))
+        for project, stack in there if changed is None else _touched(changed, there):
             progress.step(f"{project.value}/{stack}")
             planned.append(Planned(f"{project.value}/{stack}", tools.engine.preview(project, stack, refresh=refresh)))
         seconds = progress.elapsed
-    if not planned:
+    if not there:
         raise click.ClickException(
             f"there is no stack of a cluster {cluster!r}; `slipway up --cluster {cluster}` makes it"
         )
     if summary is not None:
         summary.parent.mkdir(parents=True, exist_ok=True)
         summary.write_text(markdown(planned), encoding="utf-8")
+    if not planned:
+        click.echo(NOTHING)
+        return
     found = report(started, seconds, planned, strict=strict)
     reports.write(found)
     for it in planned:
@@ -68,8 +79,14 @@ def command(cluster: str, refresh: bool, strict: bool, summary: Path | None) -> 
     sys.exit(found.verdict.exit_code)
 
 
+def _touched(changed: Path, there: Sequence[touched.Stack]) -> list[touched.Stack]:
+    return touched.stacks(changed.read_text(encoding="utf-8").split("\n"), touched.reach(REPOSITORY), there)
+
+
 def markdown(planned: Sequence[Planned]) -> str:
     """The table that a pull request shows: counts only, never a value."""
+    if not planned:
+        return f"{NOTHING}\n"
     rows = [f"| `{it.stack}` | {it.told} |" for it in planned]
     return "\n".join(["| stack | would change |", "|---|---|", *rows, ""])
 

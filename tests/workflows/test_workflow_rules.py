@@ -296,7 +296,7 @@ def test_the_image_is_built_in_one_job_and_everything_else_takes_its_name():
 
 def test_a_preview_is_never_made_for_somebody_elses_branch():
     data = read((FOLDER / "preview.yml").read_text())
-    assert set(data["on"]) == {"pull_request"}
+    assert data["on"] == {"pull_request": None}, "and no path filter beside what the command decides"
     assert data["jobs"]["preview"]["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
 
 

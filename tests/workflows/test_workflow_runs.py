@@ -363,7 +363,10 @@ def test_only_our_own_branches_are_previewed(run, owner, previews):
     payload = {"pull_request": {"number": 12, "head": {"repo": {"full_name": owner}}}, "repository": repository}
     result = run("preview", "pull_request", payload=payload)
     assert result.code == 0, result.log[-2000:]
-    assert len(result.called("slipway preview")) == previews
+    previewed = "slipway preview --changed changed --summary build/preview.md"
+    assert result.called("slipway preview") == [previewed] * previews
+    listed = "gh api --paginate repos/team/ours/pulls/12/files --jq .[] | .filename, (.previous_filename // empty)"
+    assert result.called("gh api") == [listed] * previews
     assert len(result.called("gh pr comment 12")) == previews
     assert result.jobs == ({"preview/preview": "success"} if previews else {})
 

@@ -85,3 +85,17 @@ def test_a_cluster_without_stacks_is_no_success(run):
 
 def test_no_change_is_said():
     assert "| `s` | no change |" in markdown([Planned("s", SAME)])
+
+
+def test_only_stacks_that_a_change_touches_are_previewed(run, tmp_path):
+    (tmp_path / "changed").write_text("helm/service/values.yaml\ndocs/a.md\n")
+    result, engine = run(SAME, "--changed", "changed")
+    assert result.exit_code == 0, result.output
+    assert engine.asked == [(Project.SERVICE, "c-dev", False)]
+
+
+def test_a_change_that_touches_no_stack_says_so_and_is_no_failure(run, tmp_path):
+    (tmp_path / "changed").write_text("docs/a.md\n")
+    result, engine = run(SAME, "--changed", "changed", "--summary", "preview.md")
+    assert (result.exit_code, engine.asked) == (0, [])
+    assert Path("preview.md").read_text() == "No stack is touched: nothing to preview.\n"
