@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import final
 
@@ -24,6 +25,9 @@ from slipway.node.supplies import CNI_PLUGINS, HOST_BINARIES, IMAGES, Progress, 
 
 READY_SECONDS = 180.0
 POLL_SECONDS = 0.25
+#: After an API server or a kubelet was started anew its clients list everything, and it looks at all its pods: for
+#: some seconds that takes all of a small machine, and all of them at once take more than requests can bear.
+SETTLE_SECONDS = 15.0
 LOCK_ROOT = Path("/run/lock")
 
 
@@ -68,13 +72,20 @@ def create(spec: ClusterSpec, supplies: Supplies, progress: Progress = print) ->
         for node in spec.workers:
             machine.switch_on(spec, node)
         supervise.start(spec)
+        changed = supervise.changed(spec)
+        supervise.update(spec, spec.control_plane.name)
         supervise.start_machine(spec, spec.control_plane.name)
         wait(spec, "the registry", lambda: _listens(spec.registry_address))
         registry = _push_images(spec, supplies, progress)
         kubectl = kubectl_of(spec, supplies)
         wait(spec, "the API server", kubectl.ready)
-        for node in spec.workers:
+        for before, node in pairwise((spec.control_plane, *spec.workers)):
+            if before.name in changed:
+                progress(f"letting everybody find {before.name} again")
+                time.sleep(SETTLE_SECONDS)
+            supervise.update(spec, node.name)
             supervise.start_machine(spec, node.name)
+        supervise.update(spec)
         progress(f"waiting for {spec.nodes} nodes")
         wait(spec, f"{spec.nodes} nodes to be Ready", lambda: len(ready_nodes(kubectl)) == spec.nodes)
         progress("cluster DNS and volumes")

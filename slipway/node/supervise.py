@@ -92,7 +92,7 @@ def _contents(program: Program) -> bytes:
 
 
 def start(spec: ClusterSpec) -> None:
-    """Start supervisord unless it runs, and let it read its configuration again."""
+    """Start supervisord unless it runs; programs that look different now go on as they are until `update`."""
     if pid(spec) is None:
         (spec.home / "run" / "supervisor.sock").unlink(missing_ok=True)
         log = spec.home / "log" / "supervisord.out"
@@ -102,8 +102,17 @@ def start(spec: ClusterSpec) -> None:
             if time.monotonic() > deadline:
                 raise NodeError(f"supervisord did not start within {START_SECONDS:g} s; see {log}")
             time.sleep(0.05)
-    control(spec, "reread")
-    control(spec, "update")
+
+
+def changed(spec: ClusterSpec) -> frozenset[str]:
+    """The machines that run a program which looks different now; those that `update` would only add are not."""
+    rows = (line.partition(": ") for line in control(spec, "reread").splitlines())
+    return frozenset(machine for machine, _, what in rows if what == "changed")
+
+
+def update(spec: ClusterSpec, machine: str | None = None) -> None:
+    """End what looks different now and take its new form over, for `start_machine`; of all machines also what is gone."""
+    control(spec, "update", *([machine] if machine else []))
 
 
 def start_machine(spec: ClusterSpec, machine: str) -> None:
