@@ -111,7 +111,7 @@ def changed(spec: ClusterSpec) -> frozenset[str]:
 
 
 def update(spec: ClusterSpec, machine: str | None = None) -> None:
-    """End what looks different now and take its new form over, for `start_machine`; of all machines also what is gone."""
+    """End what looks different now and take its new form over, for `start_machine`; of all also what is gone."""
     control(spec, "update", *([machine] if machine else []))
 
 
