@@ -17,6 +17,7 @@ from slipway.cli.progress import Progress
 from slipway.cli.requirements import PLATFORM_PROGRAMS
 
 NOTHING: Final = "No stack is touched: nothing to preview."
+UNFINISHED: Final = "The preview has not ended: what it printed says why."
 QUIET: Final = frozenset({"same", "read"})
 
 
@@ -53,6 +54,7 @@ class Planned:
 def command(cluster: str, refresh: bool, strict: bool, changed: Path | None, summary: Path | None) -> None:
     """Preview the stacks of a cluster; changes neither it nor the state; writes the report `preview`."""
     started = dt.datetime.now(dt.UTC)
+    _summarise(summary, f"{UNFINISHED}\n")
     with Progress() as progress:
         tools = Tools(progress)
         tools.place.prepare(tools.toolchain.ensure(PLATFORM_PROGRAMS)[PLATFORM_PROGRAMS[0]])
@@ -66,9 +68,7 @@ def command(cluster: str, refresh: bool, strict: bool, changed: Path | None, sum
         raise click.ClickException(
             f"there is no stack of a cluster {cluster!r}; `slipway up --cluster {cluster}` makes it"
         )
-    if summary is not None:
-        summary.parent.mkdir(parents=True, exist_ok=True)
-        summary.write_text(markdown(planned), encoding="utf-8")
+    _summarise(summary, markdown(planned))
     if not planned:
         click.echo(NOTHING)
         return
@@ -77,6 +77,12 @@ def command(cluster: str, refresh: bool, strict: bool, changed: Path | None, sum
     for it in planned:
         click.echo(f"{it.stack}: {it.told}")
     sys.exit(found.verdict.exit_code)
+
+
+def _summarise(path: Path | None, text: str) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def _touched(changed: Path, there: Sequence[touched.Stack]) -> list[touched.Stack]:

@@ -338,14 +338,15 @@ def test_an_older_version_without_what_its_build_signed_reaches_no_cluster(run, 
     assert not result.called("slipway rollout")
 
 
-@pytest.mark.parametrize(("drifted", "told"), [(0, 0), (1, 1)])
-def test_drift_is_red_and_told_in_one_issue(run, drifted, told):
+@pytest.mark.parametrize(("drifted", "state"), [(0, "close"), (1, "reopen")])
+def test_drift_is_red_and_one_issue_shows_how_things_are(run, drifted, state):
     result = run("drift", "workflow_dispatch", fails={"preview": drifted})
     assert (result.code != 0) == bool(drifted)
     assert result.called("slipway preview") == [
         "slipway preview --refresh --expect-no-changes --summary build/preview.md"
     ]
-    assert len(result.called("gh issue comment 7 --edit-last --create-if-none")) == told
+    assert len(result.called("gh issue comment 7 --edit-last --create-if-none")) == 1
+    assert result.called("gh issue ")[-1] == f"gh issue {state} 7"
     assert result.called("upload") == ["upload reports-drift told.json "]
 
 

@@ -77,6 +77,13 @@ def test_the_summary_counts_and_shows_no_value(run):
     assert "| `slipway-cluster/c` | 1 create, 3 update |" in Path("out/preview.md").read_text()
 
 
+def test_a_preview_that_dies_leaves_a_summary_that_says_so(run, tmp_path):
+    (tmp_path / "preview.md").write_text("| of yesterday |")
+    result, _ = run(None, "--summary", "preview.md")
+    assert result.exit_code != 0
+    assert Path("preview.md").read_text() == f"{preview.UNFINISHED}\n"
+
+
 def test_a_cluster_without_stacks_is_no_success(run):
     result, _ = run(SAME, stacks=False)
     assert result.exit_code == 1
