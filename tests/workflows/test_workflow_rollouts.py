@@ -10,7 +10,7 @@ import pytest
 import rollout_control_plane as plane
 from rollout_stage import image, run
 from workflow_act import write_leak
-from workflow_pipeline import FORBIDDEN, GREEN, RED, RELEASE, Account, Pipeline, calls_of
+from workflow_pipeline import FORBIDDEN, GREEN, PROMOTED, RED, TAKEN_BACK, Account, Pipeline, calls_of
 
 from slipway.node.kube import Kubectl
 from slipway.reports import Verdict
@@ -51,7 +51,7 @@ def test_a_good_version_is_released_by_canary_and_taken_back_without_a_failed_re
         ended = await released(pipeline, image(2))
         assert ended.code == 0, ended.log[-3000:]
         assert ended.jobs == GREEN
-        assert calls_of(ended, image(2)) == RELEASE
+        assert calls_of(ended, image(2)) == PROMOTED
         assert pipeline.report().verdict is Verdict.PASS
         now = await found.rollout()
         assert now.status.last_good_image == image(2)
@@ -89,7 +89,7 @@ def test_a_bad_version_goes_back_and_the_run_is_red_with_its_report(control_plan
         ended = await released(pipeline, image(3))
         assert ended.code != 0
         assert ended.jobs == RED
-        assert calls_of(ended, image(3)) == RELEASE
+        assert calls_of(ended, image(3)) == TAKEN_BACK
         assert pipeline.report().verdict is Verdict.FAIL
         now = await found.rollout()
         assert now.status.last_good_image == image(1)

@@ -41,6 +41,7 @@ esac
 {fails}
 exit 0
 """
+ENVIRONMENTS = ("dev", "staging", "production")
 VARIABLES = {
     "SLIPWAY_REGISTRY": "registry.test/team",
     "SLIPWAY_DRIFT_ISSUE": "7",
@@ -171,31 +172,56 @@ def test_a_release_promotes_one_digest_from_environment_to_environment(run):
     result = run("release", "push")
     assert result.code == 0, result.log[-2000:]
     deployed = [f"{it}/deploy/deploy" for it in ENVIRONMENTS]
-    assert result.jobs == dict.fromkeys(["release/build", *deployed, "release/load"], "success")
+    own = [f"release/{it}" for it in ("build", "smoke", "load", "verify")]
+    assert result.jobs == dict.fromkeys([*deployed, *own], "success")
     assert len(result.called("slipway image push")) == 1
     assert not result.called("slipway image build")
     starts = [
         f"slipway rollout start --environment {it} --image {IMAGE} --commit SHA --attach --wait" for it in ENVIRONMENTS
     ]
     assert [re.sub(r" [0-9a-f]{40} ", " SHA ", it) for it in result.called("slipway rollout start")] == starts
+    # Each is looked at after its rollout, and once more before the next one's.
+    looked = ["dev", "dev", "staging", "staging", "production"]
     assert result.called("slipway rollout last-good") == [
-        f"slipway rollout last-good --environment dev --expect {IMAGE}",
-        f"slipway rollout last-good --environment staging --expect {IMAGE}",
+        f"slipway rollout last-good --environment {it} --expect {IMAGE}" for it in looked
+    ]
+    assert result.called("slipway rollout history") == [
+        f"slipway rollout history --environment {it}" for it in ENVIRONMENTS
     ]
     kept = [
-        *(f"upload reports-{it} told.json " for it in ("dev", "staging", "load")),
+        *(f"upload reports-{it} told.json " for it in ("dev", "smoke", "staging", "load")),
         "upload load-baseline plan.json ",
     ]
     assert result.called("upload attestation")
     of_build = ("upload attestation", "upload sbom")
     uploads = [call for call in result.called("upload") if not call.startswith(of_build)]
-    assert uploads == [*kept, "upload reports-production told.json "]
+    assert uploads == [*kept, *(f"upload reports-{it} told.json " for it in ("production", "verify"))]
     told = [call.partition(" --rate")[0] for call in result.called("slipway loadtest")]
-    assert told == ["slipway loadtest gate crud --url https://staging.team.test"]
+    page = "slipway loadtest gate page --url https://staging.team.test --path /"
+    assert told == [page, "slipway loadtest gate crud --url https://staging.team.test", page]
+
+
+@pytest.mark.parametrize(
+    ("fails", "started", "red"),
+    [
+        ({"loadtest gate page": 1}, ["dev"], "release/smoke"),
+        (
+            {"rollout last-good --environment production": 1},
+            ["dev", "staging", "production"],
+            "production/deploy/deploy",
+        ),
+    ],
+    ids=["not reached from outside", "another one was promoted"],
+)
+def test_a_version_is_looked_at_after_its_rollout(run, fails, started, red):
+    result = run("release", "push", fails=fails)
+    assert result.code != 0
+    assert result.jobs[red] == "failure"
+    assert [it.split()[4] for it in result.called("slipway rollout start")] == started
 
 
 def test_what_does_not_bear_its_load_does_not_reach_production(run):
-    result = run("release", "push", fails={"loadtest gate": 1})
+    result = run("release", "push", fails={"loadtest gate crud": 1})
     assert result.code != 0
     assert result.jobs["release/load"] == "failure"
     assert len(result.called("slipway rollout start")) == 2
@@ -231,9 +257,6 @@ def test_the_first_release_has_no_run_to_compare_with(run, repository):
     assert run("release", "push").code == 0
 
 
-ENVIRONMENTS = ("dev", "staging", "production")
-
-
 def test_the_kubeconfig_is_a_private_file(run):
     result = run("release", "push")
     # Each job has that of its own environment, told apart by length here.
@@ -245,17 +268,19 @@ def test_a_bad_version_ends_red_with_its_report_and_goes_no_further(run, code):
     result = run("release", "push", fails={"rollout start --environment staging": code})
     assert result.code != 0
     assert len(result.called("slipway rollout start")) == 2
-    assert result.called("upload reports") == ["upload reports-dev told.json ", "upload reports-staging told.json "]
+    assert result.called("upload reports") == [f"upload reports-{it} told.json " for it in ("dev", "smoke", "staging")]
     assert not [call for call in result.calls if "production" in call]
-    ends = {"release/build": "success", "dev/deploy/deploy": "success", "staging/deploy/deploy": "failure"}
-    assert result.jobs == ends
+    green = dict.fromkeys(["release/build", "dev/deploy/deploy", "release/smoke"], "success")
+    assert result.jobs == {**green, "staging/deploy/deploy": "failure"}
+    assert result.called("slipway rollout history")[-1] == "slipway rollout history --environment staging"
 
 
 def test_production_is_judged_before_anything_is_asked_of_it(run):
     result = run("release", "push")
     assert result.called("slipway preflight") == ["slipway preflight --environment production"]
     at = [index for index, call in enumerate(result.calls) if "--environment production" in call]
-    assert [result.calls[index].split(" --")[0] for index in at] == ["slipway preflight", "slipway rollout start"]
+    asked = ["slipway preflight", *(f"slipway rollout {it}" for it in ("start", "last-good", "history"))]
+    assert [result.calls[index].split(" --")[0] for index in at] == asked
 
 
 @pytest.mark.parametrize("code", [1, 3], ids=["unfit", "cannot be told"])
@@ -268,9 +293,9 @@ def test_an_environment_that_is_not_fit_gets_no_version(run, code):
 
 
 def test_another_digest_than_the_proven_one_is_not_rolled_out(run):
-    result = run("release", "push", fails={"rollout last-good --environment dev": 1})
+    result = run("release", "push", fails={"rollout last-good --environment staging": 1})
     assert result.code != 0
-    assert len(result.called("slipway rollout start")) == 1
+    assert len(result.called("slipway rollout start")) == 2
 
 
 @pytest.mark.parametrize(

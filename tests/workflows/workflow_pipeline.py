@@ -36,10 +36,11 @@ case "$*" in
 esac
 {real()} "$@"
 """
-#: The jobs of `release` up to its first environment, and every call of the command line in them.
+#: The jobs of `release` up to its first environment, and every call of the command line in them: of a version that is
+#: promoted, and of one that is taken back.
 GREEN = {"release/build": "success", "dev/deploy/deploy": "success"}
 RED = {**GREEN, "dev/deploy/deploy": "failure"}
-RELEASE = [
+_ASKED = [
     "slipway image push service --registry registry.test/team --output FILE",
     "slipway audit image IMAGE",
     "slipway audit sign IMAGE --output FILE --envelope build/attestation.json",
@@ -48,6 +49,9 @@ RELEASE = [
     "slipway audit verify IMAGE --repository https://github.com/team/ours",
     "slipway rollout start --environment dev --image IMAGE --commit SHA --attach --wait",
 ]
+_RECORDED = "slipway rollout history --environment dev"
+PROMOTED = [*_ASKED, "slipway rollout last-good --environment dev --expect IMAGE", _RECORDED]
+TAKEN_BACK = [*_ASKED, _RECORDED]
 
 
 class Account:

@@ -11,7 +11,7 @@ import pytest
 from e2e_waiting import at_rest, rollout_state, until_rollout
 from workflow_act import write_leak
 from workflow_cluster import accounts, version
-from workflow_pipeline import FORBIDDEN, GREEN, RED, RELEASE, Pipeline, calls_of
+from workflow_pipeline import FORBIDDEN, GREEN, PROMOTED, RED, TAKEN_BACK, Pipeline, calls_of
 
 from infra.naming import SERVICE, Environment
 from slipway.reports import Verdict
@@ -50,7 +50,7 @@ def test_a_good_version_is_released_by_canary_without_a_failed_request(running, 
     [run] = runs
     assert run.code == 0, run.log[-3000:]
     assert run.jobs == GREEN
-    assert calls_of(run, image) == RELEASE
+    assert calls_of(run, image) == PROMOTED
     assert (result.failed, result.reasons) == (0, ())
     assert set(result.colours) == {"blue", "green"}
     assert rollout_state(running)["stable"] == image != before["stable"]
@@ -109,7 +109,7 @@ def test_a_bad_version_goes_back_and_the_run_is_red_with_its_report(running, loa
     [run] = runs
     assert run.code != 0
     assert run.jobs == RED
-    assert calls_of(run, image) == RELEASE
+    assert calls_of(run, image) == TAKEN_BACK
     state = rollout_state(running)
     assert (state["stable"], state["reason"]) == (before["stable"], "AnalysisFailed")
     assert pipeline.report().verdict is Verdict.FAIL
