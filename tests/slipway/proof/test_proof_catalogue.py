@@ -264,6 +264,18 @@ def test_server_keeper_and_pod_of_the_primary_are_killed_in_turn(surroundings):
     assert (drill.plan.allow_503, drill.shape.times) == (True, 20)
 
 
+def test_each_member_meets_each_way_so_that_no_container_is_killed_again_and_again(surroundings):
+    drill = catalogue().get("postgres-primary").build(surroundings)
+    met: dict[str, list[str]] = {}
+    for number in range(6):
+        member = surroundings.postgres.leader().pod
+        met.setdefault(member, []).append(drill.next_fault(number).name.replace(member, "it"))
+        surroundings.postgres.hand_over()
+    ways = ["kill -9 postgres in it/web", "kill -9 it/web", "delete pod it at once"]
+    assert len(met) > 1
+    assert all(it == ways[: len(it)] for it in met.values())
+
+
 def test_a_switchover_is_over_when_another_leads_and_no_503_is_allowed_meanwhile(surroundings):
     drill = catalogue().get("postgres-switchover").build(surroundings)
     assert not drill.plan.allow_503
