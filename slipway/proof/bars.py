@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from loadtests.k6 import LoadResult
@@ -9,7 +10,7 @@ from loadtests.stream import Gap, percentile
 from loadtests.verdict import ExitClass
 from slipway.proof.ledger import Finding
 from slipway.proof.own_reads import OwnReads
-from slipway.proof.timeline import longest, recovery
+from slipway.proof.timeline import longest, outage
 from slipway.reports import Bar, Verdict, derive
 
 CONTROL_PREFIX: Final = "control: "
@@ -26,8 +27,8 @@ class Limits:
         failed: at most so many, as the project defines failed.
         unkeyed_failed: failed writes without an idempotency key, at most; None where the design allows them.
         reads_stall, writes_stall: seconds without a single success, at most.
-        recovery: seconds from each fault, and from each heal, until writes ended well again for good, at most.
-        recovery_p95: the same, at most in 95 of 100 (nearest rank).
+        outage: seconds after each fault, and after each heal, in which no write ended well, at most.
+        outage_p95: the same, at most in 95 of 100 (nearest rank).
         led_again: seconds from each fault until somebody leads who did not before, at most.
         undelivered: messages that nobody has acted on in the end, at most; None for a drill without messages.
         missed: reads of one's own write that miss it, at most; None for a drill without such reads.
@@ -39,8 +40,8 @@ class Limits:
     unkeyed_failed: int | None = 0
     reads_stall: float | None = None
     writes_stall: float | None = None
-    recovery: float | None = None
-    recovery_p95: float | None = None
+    outage: float | None = None
+    outage_p95: float | None = None
     led_again: float | None = None
     undelivered: int | None = None
     missed: int | None = None
@@ -117,8 +118,8 @@ def measured_bars(limits: Limits, taken: Taken) -> tuple[Bar, ...]:
             ("failed without a key", limits.unkeyed_failed, "", _unkeyed_failed),
             ("reads stall", limits.reads_stall, "s", _reads_stall),
             ("writes stall", limits.writes_stall, "s", _writes_stall),
-            ("recovery of writes", limits.recovery, "s", _recovery),
-            ("recovery of writes, p95", limits.recovery_p95, "s", _recovery_p95),
+            ("no write accepted", limits.outage, "s", _outage),
+            ("no write accepted, p95", limits.outage_p95, "s", _outage_p95),
         )
         if limit is not None
     )
@@ -136,10 +137,10 @@ def measured_bars(limits: Limits, taken: Taken) -> tuple[Bar, ...]:
     return tuple(bars)
 
 
-def recoveries(gaps: Sequence[Gap], changed_at: Sequence[float]) -> list[float]:
-    """Seconds of the recovery from each fault, judged up to the next; shortest first."""
-    ends: list[float | None] = [*changed_at[1:], None]
-    return sorted(recovery(gaps, at, until=end) for at, end in zip(changed_at, ends, strict=False))
+def outages(gaps: Sequence[Gap], changed_at: Sequence[float]) -> list[float]:
+    """Seconds of the outage after each fault and before the next; shortest first."""
+    ends = [*changed_at[1:], inf]
+    return sorted(outage(gaps, at, until=end) for at, end in zip(changed_at, ends, strict=False))
 
 
 def _faults_bar(taken: Taken) -> Bar:
@@ -182,9 +183,9 @@ def _writes_stall(load: LoadResult, _taken: Taken) -> float:
     return round(longest(load.write_gaps), 1)
 
 
-def _recovery(load: LoadResult, taken: Taken) -> float:
-    return round(max(recoveries(load.write_gaps, taken.changed_at), default=0.0), 1)
+def _outage(load: LoadResult, taken: Taken) -> float:
+    return round(max(outages(load.write_gaps, taken.changed_at), default=0.0), 1)
 
 
-def _recovery_p95(load: LoadResult, taken: Taken) -> float:
-    return round(percentile(recoveries(load.write_gaps, taken.changed_at), 0.95) or 0.0, 1)
+def _outage_p95(load: LoadResult, taken: Taken) -> float:
+    return round(percentile(outages(load.write_gaps, taken.changed_at), 0.95) or 0.0, 1)

@@ -110,7 +110,7 @@ def _postgres_primary(surroundings: Surroundings) -> Drill:
     return Drill(
         name="postgres-primary",
         plan=replace(surroundings.plan, allow_503=True, stall=max(surroundings.plan.bears, _STALL)),
-        limits=Limits(requests=surroundings.requests, recovery_p95=15.0, lost=0),
+        limits=Limits(requests=surroundings.requests, outage_p95=15.0, lost=0),
         shape=Shape(times=_KILLS, recovered_within=_WITHIN),
         next_fault=kills.next_fault,
         ready=lambda: postgres.leader() is not None and (kills.killed.seen() or kills.next_one.done()) and back(),

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from loadtests.k6 import LoadResult
 from loadtests.page import sections as load_sections
-from slipway.proof.bars import Taken, recoveries
+from slipway.proof.bars import Taken, outages
 from slipway.proof.ledger import Finding
 from slipway.proof.timeline import Timeline, longest, plot
 from slipway.reports import Section, rows
@@ -68,7 +68,7 @@ def _load_figures(load: LoadResult, taken: Taken) -> dict[str, JsonValue]:
         "statuses": dict(load.statuses),
         "longest stall of reads, s": round(longest(load.read_gaps), 1),
         "longest stall of writes, s": round(longest(load.write_gaps), 1),
-        "recovery of writes, s": [round(it, 1) for it in recoveries(load.write_gaps, taken.changed_at)],
+        "no write accepted after each fault, s": [round(it, 1) for it in outages(load.write_gaps, taken.changed_at)],
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from math import inf
 
 from loadtests.stream import Gap, Second
 from slipway.proof.clock import Clock
@@ -78,16 +79,15 @@ class Timeline:
         return event
 
 
-def recovery(gaps: Sequence[Gap], injected: float, *, until: float | None = None) -> float:
-    """Seconds from the fault until requests ended well again for good; 0 if they never stopped.
+def outage(gaps: Sequence[Gap], injected: float, *, until: float = inf) -> float:
+    """Seconds after a fault in which no request ended well, all taken together; 0 if they never stopped.
 
     Args:
         gaps: times without a success, in Unix time.
         injected: Unix time of the fault.
-        until: later gaps belong to something else, such as the next fault.
+        until: what comes later belongs to something else, such as the next fault.
     """
-    relevant = [gap.end for gap in gaps if gap.end > injected and (until is None or gap.start < until)]
-    return max(0.0, max(relevant, default=injected) - injected)
+    return sum(max(0.0, min(gap.end, until) - max(gap.start, injected)) for gap in gaps)
 
 
 def longest(gaps: Sequence[Gap]) -> float:

@@ -260,7 +260,7 @@ def test_server_keeper_and_pod_of_the_primary_are_killed_in_turn(surroundings):
         "kill -9 postgres in postgres-2/web", "kill -9 postgres-2/web", "delete pod postgres-2 at once",
         "kill -9 postgres in postgres-2/web",
     ]  # fmt: skip
-    assert drill.limits == Limits(requests=20_000, failed=0, unkeyed_failed=0, recovery_p95=15.0, lost=0)
+    assert drill.limits == Limits(requests=20_000, failed=0, unkeyed_failed=0, outage_p95=15.0, lost=0)
     assert (drill.plan.allow_503, drill.shape.times) == (True, 20)
 
 
