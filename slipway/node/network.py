@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from slipway.node.config import NEIGHBOURS, POD_BRIDGE
 from slipway.node.errors import NodeError
 from slipway.node.shell import run, succeeds
 from slipway.node.spec import ClusterSpec, Machine
@@ -21,6 +22,8 @@ def ensure(spec: ClusterSpec) -> None:
     machines = (spec.control_plane, *spec.workers)
     for machine in machines:
         ensure_machine(spec, machine)
+    for node in spec.workers:
+        _ensure_pods(node)
 
 
 def ensure_machine(spec: ClusterSpec, machine: Machine) -> None:
@@ -46,6 +49,16 @@ def ensure_machine(spec: ClusterSpec, machine: Machine) -> None:
     bridge_key = "net.bridge.bridge-nf-call-iptables=1"
     run("nsenter", f"--net={NAMESPACES / machine.netns}", "sysctl", "-qw", bridge_key, check=False)
     _refuse_lost(spec, machine)
+
+
+def _ensure_pods(node: Machine) -> None:
+    """The bridge that the pods' network uses if it is there: what it is to look for addresses is its own setting."""
+    inside = ("ip", "-n", node.netns, "link")
+    if not succeeds(*inside, "show", POD_BRIDGE):
+        run(*inside, "add", POD_BRIDGE, "type", "bridge")
+    run(*inside, "set", POD_BRIDGE, "up")
+    settings = [f"net.ipv4.neigh.{POD_BRIDGE}.{key}={value}" for key, value in NEIGHBOURS.items()]
+    run("nsenter", f"--net={NAMESPACES / node.netns}", "sysctl", "-qw", *settings)
 
 
 def _refuse_lost(spec: ClusterSpec, machine: Machine) -> None:

@@ -4,11 +4,12 @@ import subprocess
 
 import pytest
 
-from slipway.node import network
+from slipway.node import config, network
 from slipway.node.spec import ClusterSpec
 
-CONNECT = "import socket; socket.create_connection(('10.97.1.1', 5432), timeout=3)"
-
+#: As patient as clients of Postgres are.
+CONNECT = "import socket; socket.create_connection(('{}', 5432), timeout=2)"
+SERVICE, GONE = "10.97.1.1", "10.244.0.99"
 
 POD = "slipway-nettest-pod"
 
@@ -26,8 +27,8 @@ def spec():
         network.ensure(made)
         ip("netns", "add", POD)
         ip("-n", node, "link", "add", "pod0", "type", "veth", "peer", "name", "eth0", "netns", POD)
-        ip("-n", node, "addr", "add", "10.244.0.1/24", "dev", "pod0")
-        ip("-n", node, "link", "set", "pod0", "up")
+        ip("-n", node, "link", "set", "pod0", "master", config.POD_BRIDGE, "up")
+        ip("-n", node, "addr", "add", "10.244.0.1/24", "dev", config.POD_BRIDGE)
         ip("-n", POD, "addr", "add", "10.244.0.2/24", "dev", "eth0")
         ip("-n", POD, "link", "set", "eth0", "up")
         ip("-n", POD, "route", "add", "default", "via", "10.244.0.1")
@@ -38,10 +39,10 @@ def spec():
         )
 
 
-def connect():
-    """Connect from the pod to a Service's address that nobody has rewritten."""
-    inside = ("nsenter", f"--net={network.NAMESPACES / POD}")
-    return subprocess.run([*inside, "python3", "-c", CONNECT], capture_output=True, text=True, check=False).stderr
+def connect(netns, address):
+    """What a program says that connects."""
+    inside = ("nsenter", f"--net={network.NAMESPACES / netns}", "python3", "-c", CONNECT.format(address))
+    return subprocess.run(inside, capture_output=True, text=True, check=False).stderr
 
 
 def rules(spec, *words):
@@ -50,9 +51,17 @@ def rules(spec, *words):
 
 
 def test_a_connection_to_a_service_that_nothing_rewrites_is_refused_and_does_not_hang(spec):
-    assert "ConnectionRefusedError" in connect()
+    assert "ConnectionRefusedError" in connect(POD, SERVICE)
     rules(spec, "--flush", "FORWARD")
-    assert "TimeoutError" in connect()  # what it was like
+    assert "TimeoutError" in connect(POD, SERVICE)  # what it was like
+
+
+def test_who_connects_to_a_pod_that_has_gone_is_told_before_it_gives_up(spec):
+    machine, node = spec.control_plane.netns, spec.workers[0].netns
+    assert "No route to host" in connect(machine, GONE)
+    kernels = [f"net.ipv4.neigh.{config.POD_BRIDGE}.{it}" for it in ("mcast_solicit=3", "retrans_time_ms=1000")]
+    subprocess.run(["nsenter", f"--net={network.NAMESPACES / node}", "sysctl", "-qw", *kernels], check=True)
+    assert "TimeoutError" in connect(machine, GONE)  # what it was like
 
 
 def test_what_is_there_is_not_made_twice(spec):
