@@ -187,6 +187,7 @@ def fingerprint(spec: ClusterSpec, supplies: Supplies) -> str:
         supervise.render(spec, listed),
         *(supervise.render_launcher(program) for program in listed),
         json.dumps(addons.manifests(spec, images), sort_keys=True),
+        *_settings_of_nodes(spec, supplies).values(),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -313,24 +314,34 @@ def _prepare(spec: ClusterSpec, supplies: Supplies) -> None:
     _write(home / "run" / "supervisord.conf", supervise.render(spec, listed))
 
 
-def _prepare_nodes(spec: ClusterSpec, supplies: Supplies) -> None:
-    secrets = spec.home / "pki"
+def _settings_of_nodes(spec: ClusterSpec, supplies: Supplies) -> dict[Path, str]:
+    """File -> what it holds, of those that hold no key."""
     cpus, memory = os.cpu_count() or 1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     reserved = config.reserve(cpus=cpus, memory_bytes=memory, nodes=spec.nodes)
     pause = image_reference("pause", supplies.image_digest("pause"))
+    found: dict[Path, str] = {}
+    for node in spec.workers:
+        etc = node.home / "etc"
+        found[etc / "containerd.toml"] = config.containerd(node, pause, CNI_PLUGINS)
+        found[etc / "cni" / "10-pods.conflist"] = config.cni(node)
+        found[etc / "kubelet.yaml"] = config.kubelet(spec, node, spec.home / "pki", reserved)
+        found[etc / "proxy.yaml"] = config.kube_proxy(spec, node)
+        found[etc / "resolv.conf"] = ""
+    return found
+
+
+def _prepare_nodes(spec: ClusterSpec, supplies: Supplies) -> None:
+    secrets = spec.home / "pki"
     for node in spec.workers:
         etc = node.home / "etc"
         registry_folder = etc / "registry" / REGISTRY_HOST
         for folder in (etc / "cni", registry_folder, node.home / "kubelet", node.home / "volumes"):
             folder.mkdir(parents=True, exist_ok=True)
-        _write(etc / "containerd.toml", config.containerd(node, pause, CNI_PLUGINS))
         _write(registry_folder / "hosts.toml", config.registry_hosts(spec, secrets))
-        _write(etc / "cni" / "10-pods.conflist", config.cni(node))
-        _write(etc / "kubelet.yaml", config.kubelet(spec, node, secrets, reserved))
         _write(etc / "kubelet.kubeconfig", config.kubeconfig(spec, secrets, f"kubelet-{node.name}"))
         _write(etc / "proxy.kubeconfig", config.kubeconfig(spec, secrets, "proxy"))
-        _write(etc / "proxy.yaml", config.kube_proxy(spec, node))
-        _write(etc / "resolv.conf", "")
+    for path, text in _settings_of_nodes(spec, supplies).items():
+        _write(path, text)
 
 
 def _push_images(spec: ClusterSpec, supplies: Supplies, progress: Progress) -> dict[str, str]:
