@@ -88,6 +88,7 @@ def _workflow(plan: Plan, name: str, text: str) -> str:
         )
         # Of a service of others nothing is known but that it answers.
         text = _replaced(name, text, "SLIPWAY_LOAD_SCENARIO || 'crud'", "SLIPWAY_LOAD_SCENARIO || 'page'")
+        text = _replaced(name, text, "SLIPWAY_SMOKE_PATH || '/version'", "SLIPWAY_SMOKE_PATH || '/'", everywhere=True)
     return text
 
 

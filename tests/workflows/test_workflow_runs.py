@@ -197,7 +197,7 @@ def test_a_release_promotes_one_digest_from_environment_to_environment(run):
     uploads = [call for call in result.called("upload") if not call.startswith(of_build)]
     assert uploads == [*kept, *(f"upload reports-{it} told.json " for it in ("production", "verify"))]
     told = [call.partition(" --rate")[0] for call in result.called("slipway loadtest")]
-    page = "slipway loadtest gate page --url https://staging.team.test --path /"
+    page = "slipway loadtest gate page --url https://staging.team.test --path /version"
     assert told == [page, "slipway loadtest gate crud --url https://staging.team.test", page]
 
 
