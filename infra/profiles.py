@@ -165,7 +165,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
         ProfileName.SMALL: Profile(
             metallb_controller=Size("10m", "48Mi", "200m", "160Mi"),
             metallb_speaker=Size("10m", "40Mi", "200m", "160Mi"),
-            ingress=Size("200m", "128Mi", "2", "384Mi"),
+            ingress=Size("125m", "128Mi", "2", "384Mi"),
             ingress_replicas=2,
             ingress_threads=2,
             operator=Size("20m", "64Mi", "1", "256Mi"),
