@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import inf
 from typing import Final
 
@@ -10,7 +11,7 @@ from loadtests.stream import Gap, percentile
 from loadtests.verdict import ExitClass
 from slipway.proof.ledger import Finding
 from slipway.proof.own_reads import OwnReads
-from slipway.proof.timeline import longest, outage
+from slipway.proof.timeline import longest, outage, recovery
 from slipway.reports import Bar, Verdict, derive
 
 CONTROL_PREFIX: Final = "control: "
@@ -27,8 +28,8 @@ class Limits:
         failed: at most so many, as the project defines failed.
         unkeyed_failed: failed writes without an idempotency key, at most; None where the design allows them.
         reads_stall, writes_stall: seconds without a single success, at most.
-        outage: seconds after each fault, and after each heal, in which no write ended well, at most.
-        outage_p95: the same, at most in 95 of 100 (nearest rank).
+        recovery: seconds from each fault, and from each heal, until writes ended well again for good, at most.
+        outage_p95: seconds after each fault in which no write ended well, at most in 95 of 100 (nearest rank).
         led_again: seconds from each fault until somebody leads who did not before, at most.
         undelivered: messages that nobody has acted on in the end, at most; None for a drill without messages.
         missed: reads of one's own write that miss it, at most; None for a drill without such reads.
@@ -40,7 +41,7 @@ class Limits:
     unkeyed_failed: int | None = 0
     reads_stall: float | None = None
     writes_stall: float | None = None
-    outage: float | None = None
+    recovery: float | None = None
     outage_p95: float | None = None
     led_again: float | None = None
     undelivered: int | None = None
@@ -118,7 +119,7 @@ def measured_bars(limits: Limits, taken: Taken) -> tuple[Bar, ...]:
             ("failed without a key", limits.unkeyed_failed, "", _unkeyed_failed),
             ("reads stall", limits.reads_stall, "s", _reads_stall),
             ("writes stall", limits.writes_stall, "s", _writes_stall),
-            ("no write accepted", limits.outage, "s", _outage),
+            ("recovery of writes", limits.recovery, "s", _recovery),
             ("no write accepted, p95", limits.outage_p95, "s", _outage_p95),
         )
         if limit is not None
@@ -137,10 +138,14 @@ def measured_bars(limits: Limits, taken: Taken) -> tuple[Bar, ...]:
     return tuple(bars)
 
 
+def recoveries(gaps: Sequence[Gap], changed_at: Sequence[float]) -> list[float]:
+    """Seconds of the recovery from each fault, judged up to the next; shortest first."""
+    return sorted(recovery(gaps, at, until=end) for at, end in pairwise([*changed_at, inf]))
+
+
 def outages(gaps: Sequence[Gap], changed_at: Sequence[float]) -> list[float]:
     """Seconds of the outage after each fault and before the next; shortest first."""
-    ends = [*changed_at[1:], inf]
-    return sorted(outage(gaps, at, until=end) for at, end in zip(changed_at, ends, strict=False))
+    return sorted(outage(gaps, at, until=end) for at, end in pairwise([*changed_at, inf]))
 
 
 def _faults_bar(taken: Taken) -> Bar:
@@ -183,8 +188,8 @@ def _writes_stall(load: LoadResult, _taken: Taken) -> float:
     return round(longest(load.write_gaps), 1)
 
 
-def _outage(load: LoadResult, taken: Taken) -> float:
-    return round(max(outages(load.write_gaps, taken.changed_at), default=0.0), 1)
+def _recovery(load: LoadResult, taken: Taken) -> float:
+    return round(max(recoveries(load.write_gaps, taken.changed_at), default=0.0), 1)
 
 
 def _outage_p95(load: LoadResult, taken: Taken) -> float:

@@ -91,7 +91,7 @@ def _node_lost(surroundings: Surroundings) -> Drill:
         # Enough connections that some are free when the service is back: a lost one is held until the answer limit.
         plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, LOST_FOR), unkeyed_apart=True),
         limits=Limits(
-            requests=1, failed=None, unkeyed_failed=None, reads_stall=15.0, writes_stall=30.0, outage=30.0, lost=0
+            requests=1, failed=None, unkeyed_failed=None, reads_stall=15.0, writes_stall=30.0, recovery=30.0, lost=0
         ),
         shape=Shape(hold=60.0, recovered_within=300.0),
         next_fault=lambda _number: fault,

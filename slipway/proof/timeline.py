@@ -79,6 +79,12 @@ class Timeline:
         return event
 
 
+def recovery(gaps: Sequence[Gap], injected: float, *, until: float = inf) -> float:
+    """Seconds from a fault until requests ended well again for good; 0 if they never did. Arguments: see `outage`."""
+    relevant = [gap.end for gap in gaps if gap.end > injected and gap.start < until]
+    return max(0.0, max(relevant, default=injected) - injected)
+
+
 def outage(gaps: Sequence[Gap], injected: float, *, until: float = inf) -> float:
     """Seconds after a fault in which no request ended well, all taken together; 0 if they never stopped.
 

@@ -27,12 +27,19 @@ CALLERS = 12
 @pytest.fixture(scope="module")
 def stand(server_factory, replica_factory, pooler_factory, migrate_on, tmp_path_factory) -> Iterator[object]:
     """A primary with a replica, and a pooler before each."""
-    with server_factory() as primary:
-        migrate_on(primary, "payload", tmp_path_factory.mktemp("pooled"))
+    make = SimpleNamespace(server=server_factory, replica=replica_factory, pooler=pooler_factory, migrate=migrate_on)
+    with standing(make, tmp_path_factory.mktemp("pooled")) as made:
+        yield made
+
+
+@contextmanager
+def standing(make, folder) -> Iterator[object]:
+    with make.server() as primary:
+        make.migrate(primary, "payload", folder)
         with (
-            replica_factory(primary) as replica,
-            pooler_factory(primary, size=SIZE) as writes,
-            pooler_factory(replica, size=SIZE) as reads,
+            make.replica(primary) as replica,
+            make.pooler(primary, size=SIZE) as writes,
+            make.pooler(replica, size=SIZE) as reads,
         ):
             yield primary, replica, writes, reads
 
@@ -96,17 +103,22 @@ def stored(pooled, stand) -> str:
     return location
 
 
+def serves_while(back_again, client, location) -> None:
+    """Read and write while something comes back in a second."""
+    back = threading.Timer(1.0, back_again)
+    back.start()
+    try:
+        assert client.get(location).status_code == 200
+        assert client.put(location, json=ANN).status_code == 200
+    finally:
+        back.join()
+
+
 def test_a_killed_pooler_of_the_primary_costs_no_answer(pooled, stand):
     writes = stand[2]
     location = stored(pooled, stand)
     writes.end()
-    back = threading.Timer(1.0, writes.start)
-    back.start()
-    try:
-        assert pooled.get(location).status_code == 200
-        assert pooled.put(location, json=ANN).status_code == 200
-    finally:
-        back.join()
+    serves_while(writes.start, pooled, location)
     writes.end()
     writes.start()  # connections of the service that died while idle
     assert pooled.put(location, json=ANN).status_code == 200
@@ -194,23 +206,11 @@ def test_poolers_that_end_in_turn_under_load_fail_no_read_and_lose_no_write(pool
 
 def test_a_server_that_stops_and_comes_back_costs_no_answer(tools, tmp_path):
     """Servers of its own: a replica that has lost its primary for a while would be late in tests after this one."""
-    with tools.server() as primary:
-        tools.migrate(primary, "payload", tmp_path)
-        with (
-            tools.replica(primary) as replica,
-            tools.pooler(primary, size=SIZE) as writes,
-            tools.pooler(replica, size=SIZE) as reads,
-            service_over((primary, replica, writes, reads), tools.settings, tmp_path) as client,
-        ):
-            location = stored(client, (primary, replica))
-            primary.stop("fast")
-            back = threading.Timer(1.0, primary.start)
-            back.start()
-            try:
-                assert client.get(location).status_code == 200
-                assert client.put(location, json=ANN).status_code == 200
-            finally:
-                back.join()
+    with standing(tools, tmp_path) as stand, service_over(stand, tools.settings, tmp_path) as client:
+        primary = stand[0]
+        location = stored(client, stand)
+        primary.stop("fast")
+        serves_while(primary.start, client, location)
 
 
 def test_another_server_becomes_the_primary_behind_the_same_address(tools, tmp_path, unused_port):

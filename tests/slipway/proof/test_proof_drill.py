@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from loadtests.stream import Gap
 from loadtests.verdict import ExitClass
-from slipway.proof.bars import Limits, Taken, conclude, control_bar, measured_bars, outages
+from slipway.proof.bars import Limits, Taken, conclude, control_bar, measured_bars, outages, recoveries
 from slipway.proof.drill import Drill, Runner, Shape
 from slipway.proof.faults import Switch, UnhealedError
 from slipway.proof.ledger import Finding
@@ -195,7 +195,7 @@ def test_an_inconclusive_load_gives_no_answer(world, runs, good):
 def test_stalls_recovery_and_columns_have_bars(good):
     load = replace(good, read_gaps=(Gap(10, 22),), write_gaps=(Gap(10, 25), Gap(60, 62)), failed=3, unkeyed_failed=2)
     taken = Taken(2, load=load, book=BOOK, changed_at=[9.0, 59.0], ready_after=[1.0, 2.0])
-    limits = Limits(requests=10, failed=None, unkeyed_failed=1, reads_stall=15, writes_stall=14, outage=16, lost=0)
+    limits = Limits(requests=10, failed=None, unkeyed_failed=1, reads_stall=15, writes_stall=14, recovery=16, lost=0)
     found = {bar.what: (bar.measured, bar.holds) for bar in measured_bars(limits, taken)}
     assert found == {
         "every fault injected and recovered from": ("2 times", True),
@@ -203,13 +203,13 @@ def test_stalls_recovery_and_columns_have_bars(good):
         "failed without a key": (2, False),
         "reads stall": (12.0, True),
         "writes stall": (15.0, False),
-        "no write accepted": (15.0, True),
+        "recovery of writes": (16.0, True),
         "acknowledged writes lost or doubled": (0, True),
     }
 
 
 def test_every_bar_stays_though_nothing_ran():
-    limits = Limits(requests=10, reads_stall=1, writes_stall=1, outage=1, lost=0)
+    limits = Limits(requests=10, reads_stall=1, writes_stall=1, recovery=1, lost=0)
     found = measured_bars(limits, Taken(1, error="it broke"))
     assert [bar.holds for bar in found] == [None] * 8
     assert all(str(bar.measured).startswith("not run") for bar in found)
@@ -221,8 +221,10 @@ def test_a_ledger_without_a_promise_proves_nothing(good):
 
 
 def test_each_fault_is_judged_up_to_the_next():
-    assert outages([Gap(11, 13), Gap(30, 31)], [10.0, 29.5]) == [1.0, 2.0]
-    assert outages([], []) == []
+    gaps, faults = [Gap(11, 13), Gap(30, 31)], [10.0, 29.5]
+    assert recoveries(gaps, faults) == [1.5, 3.0]
+    assert outages(gaps, faults) == [1.0, 2.0]
+    assert recoveries([], []) == outages([], []) == []
 
 
 def test_one_slow_recovery_of_twenty_is_let_pass_and_two_are_not(good):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from loadtests.stream import Gap
 from slipway.proof.clock import SystemClock, TookTooLongError, wait_until
-from slipway.proof.timeline import Kind, Timeline, longest, outage, plot, spans
+from slipway.proof.timeline import Kind, Timeline, longest, outage, plot, recovery, spans
 from slipway.reports.plots import draw
 
 
@@ -44,10 +44,23 @@ GAPS = st.lists(st.tuples(st.floats(0, 50), st.floats(0.5, 20)), max_size=6).map
 
 
 @given(GAPS, st.floats(0, 60))
+def test_recovery_is_never_negative_and_ends_with_the_last_gap(gaps, injected):
+    found = recovery(gaps, injected)
+    assert found >= 0
+    assert all(gap.end <= injected + found + 1e-6 for gap in gaps)
+
+
+@given(GAPS, st.floats(0, 60))
 def test_an_outage_is_never_negative_and_no_shorter_than_the_longest_gap_after_its_fault(gaps, injected):
     found = outage(gaps, injected)
     assert found >= 0
     assert all(gap.end - max(gap.start, injected) <= found + 1e-6 for gap in gaps)
+
+
+def test_recovery_counts_from_the_fault_to_the_last_success_for_good():
+    gaps = [Gap(5, 6), Gap(10.5, 12), Gap(13, 14.5), Gap(40, 45)]
+    assert recovery(gaps, 10.0, until=30.0) == 4.5
+    assert recovery(gaps, 50.0) == 0.0
 
 
 def test_an_outage_is_all_time_without_a_success_between_two_faults():
