@@ -18,8 +18,9 @@ def command() -> None:
 @click.argument("name")
 @cluster_option
 def drain(name: str, cluster: str) -> None:
-    """Move the pods of node NAME away, within their disruption budgets."""
-    nodes.drain(load(cluster), name, Stock())
+    """Move the pods of node NAME away one by one, within their disruption budgets."""
+    with Progress() as progress:
+        nodes.drain(load(cluster), name, Stock(), progress.step)
 
 
 @command.command("stop")

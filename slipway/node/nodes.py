@@ -2,6 +2,7 @@
 
 import shutil
 
+from slipway import drain as drains
 from slipway.node import cgroups, machine, network, supervise
 from slipway.node.cluster import kubectl_of, ready_nodes, wait
 from slipway.node.errors import NodeError
@@ -10,20 +11,19 @@ from slipway.node.spec import ClusterSpec, Node
 from slipway.node.supplies import Progress, Supplies
 
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
-DRAIN_SECONDS = 300
+DRAIN_SECONDS = 600  # a small cluster moves some twenty pods, each for some ten seconds
 
 
-def drain(spec: ClusterSpec, name: str, supplies: Supplies) -> None:
-    """Move a node's pods away within their disruption budgets; new ones are not put there until `start`."""
-    node = spec.node(name)
-    kubectl_of(spec, supplies)(
-        "drain",
-        node.name,
-        "--ignore-daemonsets",
-        "--delete-emptydir-data",
-        f"--timeout={DRAIN_SECONDS}s",
-        timeout=DRAIN_SECONDS + 10,
-    )
+def drain(spec: ClusterSpec, name: str, supplies: Supplies, progress: Progress = print) -> None:
+    """Move a node's pods away one by one, within their disruption budgets; none are put there until `start`.
+
+    Raises:
+        NodeError: pods are left on it; it stays cordoned.
+    """
+    try:
+        drains.drain(kubectl_of(spec, supplies), spec.node(name).name, within=DRAIN_SECONDS, progress=progress)
+    except drains.DrainError as error:
+        raise NodeError(str(error)) from error
 
 
 def stop(spec: ClusterSpec, name: str) -> None:

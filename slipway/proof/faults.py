@@ -20,8 +20,8 @@ _NAMES: Final = 'for p in "$@"; do printf "%s %s\\n" "$p" "$(cat /proc/$p/comm 2
 _KILL: Final = 'k=1; for p in "$@"; do kill -9 "$p" 2>/dev/null && k=0; done; exit $k'
 
 
-#: Seconds in which the pods of a drained node must have gone.
-DRAIN_WITHIN: Final = 180.0
+#: Seconds in which the pods of a drained node must have gone, one after the other.
+DRAIN_WITHIN: Final = 600.0
 
 
 class FaultError(RuntimeError):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from slipway.drain import DrainError, drain
+
 _PATIENCE: Final = 30.0
 
 OnNode = Callable[[str, Sequence[str]], str]
@@ -93,18 +95,22 @@ class Kubectl:
         return frozenset(item["metadata"]["name"] for item in found["items"] if node_is_ready(item))
 
     def drain(self, node: str, *, within: float) -> None:
-        """Cordon the node and evict its pods."""
-        options = ("--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={within:g}s")
-        self._run("drain", node, *options, patience=within + _PATIENCE)
+        """Cordon the node and evict its pods one by one, as `slipway node drain` does."""
+        try:
+            drain(self._run, node, within=within)
+        except DrainError as error:
+            raise KubeError(str(error)) from error
 
     def uncordon(self, node: str) -> None:
         """Let the node take pods again."""
         self._run("uncordon", node)
 
-    def _run(self, *arguments: str, patience: float = 2 * _PATIENCE) -> str:
+    def _run(self, *arguments: str, stdin: str | None = None) -> str:
         command = [*self._base, *arguments]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=patience, check=False)
+            done = subprocess.run(
+                command, input=stdin, capture_output=True, text=True, timeout=2 * _PATIENCE, check=False
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise KubeError(f"kubectl {' '.join(arguments)}: {error}") from error
         if done.returncode != 0:

@@ -470,7 +470,7 @@ def test_nodes_are_lost_and_given_back(surroundings, kube):
     fault.inject()
     assert kube.ready_nodes() == {"node-1", "node-3"}
     fault.heal()
-    assert kube.calls == [("drain", "node-2", 180.0), ("uncordon", "node-2")]
+    assert kube.calls == [("drain", "node-2", 600.0), ("uncordon", "node-2")]
 
 
 def test_victims_take_turns_and_only_steady_pods_are_taken(kube):

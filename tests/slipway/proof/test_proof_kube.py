@@ -68,15 +68,21 @@ def test_the_twin_acts(kubectl):
     made = kubectl()
     made.delete_pods("dev", ["web-1"])
     made.delete_pods("dev", ["web-1", "web-2"], at_once=True)
-    made.drain("n1", within=60)
     made.uncordon("n1")
     words = [line.split("--request-timeout=30s ")[1] for line in kubectl.seen()]
     assert words == [
         "delete pod -n dev web-1 --wait=false",
         "delete pod -n dev web-1 web-2 --wait=false --grace-period=0 --force",
-        "drain n1 --ignore-daemonsets --delete-emptydir-data --timeout=60s",
         "uncordon n1",
     ]
+
+
+def test_the_twin_drains(kubectl):
+    kubectl(json.dumps({"items": []})).drain("n1", within=60)
+    words = [line.split("--request-timeout=30s ")[1] for line in kubectl.seen()]
+    assert words == ["cordon n1", "get pods --output=json --all-namespaces --field-selector=spec.nodeName=n1"]
+    with pytest.raises(KubeError, match="n1 runs dev/web-1, which nothing would start again"):
+        kubectl(json.dumps({"items": [POD]})).drain("n1", within=60)
 
 
 def test_a_refusal_says_the_command_and_the_reason(kubectl, tmp_path):
