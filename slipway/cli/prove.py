@@ -17,7 +17,7 @@ from slipway.cli.screen import console
 from slipway.cli.smoke import plan_for, running_service, write_ca
 from slipway.cli.stage import LiveStage
 from slipway.cli.twin import push
-from slipway.cli.victims import victims
+from slipway.cli.victims import victims, whole
 from slipway.node.cluster import load
 from slipway.node.stock import Stock
 from slipway.proof.clock import SystemClock
@@ -91,6 +91,7 @@ def command(
                 victims=victims(kubectl, kube, on_node(spec), spec, where.value),
                 drain=drain,
                 without_protection=lambda: unprotected.service(kubectl, where.value, serving()),
+                whole=lambda: whole(kube),
             )
             proof = Proof(
                 setting=setting,

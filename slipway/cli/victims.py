@@ -12,8 +12,8 @@ from slipway.cli.live import INGRESS, service_labels
 from slipway.node import supervise
 from slipway.node.spec import ClusterSpec
 from slipway.proof.faults import Fault, FaultError, KillContainer, KillProgram, Switch, Together
-from slipway.proof.kube import Kube, OnNode, Pod
-from slipway.proof.surroundings import Place, victim
+from slipway.proof.kube import Kube, KubeError, OnNode, Pod
+from slipway.proof.surroundings import Place, all_pods
 from slipway.rollout.status import Colour
 
 _CONTROLLER: Final = Place(naming.Namespace.ROLLOUT.value, {"app.kubernetes.io/name": "slipway-rollout"}, "controller")
@@ -28,7 +28,7 @@ def victims(kubectl: Kubectl, kube: Kube, on_node: OnNode, spec: ClusterSpec, en
     """How each victim is killed; the pods are looked for at the moment of the kill."""
 
     def kill(place: Place) -> Fault:
-        return KillContainer(on_node, victim(kube, place, 0), place.container)
+        return KillContainer(on_node, _fresh(kube, place), place.container)
 
     def app(colour: Colour) -> Fault:
         return KillContainer(
@@ -36,7 +36,7 @@ def victims(kubectl: Kubectl, kube: Kube, on_node: OnNode, spec: ClusterSpec, en
         )
 
     def program(name: str) -> Fault:
-        return KillProgram(on_node, victim(kube, INGRESS, 0), INGRESS.container, name)
+        return KillProgram(on_node, _fresh(kube, INGRESS), INGRESS.container, name)
 
     return {
         "controller": lambda _old, _new: KillContainer(on_node, leader(kubectl, kube), _CONTROLLER.container),
@@ -50,6 +50,23 @@ def victims(kubectl: Kubectl, kube: Kube, on_node: OnNode, spec: ClusterSpec, en
         "app-new": lambda _old, new: app(new),
         "apiserver": lambda _old, _new: Switch("kill -9 the API server", lambda: _kill_apiserver(spec), _nothing),
     }
+
+
+def whole(kube: Kube) -> bool:
+    """Whether every pod of what can be killed, besides the service's own, is ready."""
+    try:
+        return all(pod.ready for place in (INGRESS, _CONTROLLER, _PROMETHEUS) for pod in _pods(kube, place))
+    except KubeError:
+        return False
+
+
+def _fresh(kube: Kube, place: Place) -> Pod:
+    """The ready pod whose container was started least often: its kubelet starts it again soonest."""
+
+    def starts(pod: Pod) -> int:
+        return sum(one.restarts for one in pod.containers if one.name == place.container)
+
+    return min(all_pods(kube, place), key=starts)
 
 
 def leader(kubectl: Kubectl, kube: Kube) -> Pod:

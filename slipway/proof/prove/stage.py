@@ -95,6 +95,7 @@ class Setting:
             the old and the new version.
         drain: drains the node with most pods of the service, and gives it back.
         without_protection: turns off ingress retries and preStop, and on again.
+        whole: whether all that can be killed is ready: what was killed often waits minutes for its next start.
     """
 
     stage: Stage
@@ -102,6 +103,7 @@ class Setting:
     victims: Mapping[str, Callable[[Colour, Colour], Fault]]
     drain: Callable[[], Fault]
     without_protection: Callable[[], Fault]
+    whole: Callable[[], bool]
 
 
 def now(setting: Setting, within: float = 60.0) -> Rollout:

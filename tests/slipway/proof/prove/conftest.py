@@ -36,6 +36,7 @@ class FakeStage:
         self.plan = []  # (time of day, changes of the status)
         self.moments = []
         self.reloaded = 0.0
+        self.whole_from = 0.0
         self.killed = []
         clock.on_wait.append(self.go_on)
 
@@ -202,4 +203,5 @@ def setting(stage, clock):
         victims={name: (lambda _old, _new, name=name: switch(name)) for name in ("controller", "app-old")},
         drain=lambda: switch("drain"),
         without_protection=lambda: switch("protection"),
+        whole=lambda: stage.whole_from <= clock.steady(),
     )

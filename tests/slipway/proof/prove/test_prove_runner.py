@@ -123,6 +123,32 @@ def test_reloads_are_counted_only_over_routers_that_stayed(proof, stage):
     assert "reloads of the ingress: 1" in {bar.what: str(bar.measured) for bar in report.bars}["canary"]
 
 
+def test_a_killed_router_that_is_not_back_breaks_no_scenario(proof, stage):
+    def kill(_setting, _timeline, facts):
+        def away():
+            raise OSError("connection refused")
+
+        stage.reloads = away
+        facts.ended = "promoted"
+
+    report = proof.run([scenario("canary", kill, reloads=False)])
+    assert report.bars[0].holds is True
+
+
+def test_a_scenario_begins_when_what_was_killed_before_is_back(proof, stage, clock):
+    stage.whole_from = clock.steady() + 200
+    begun = []
+    proof.run([scenario("canary", lambda *_: begun.append(clock.steady()))])
+    assert begun[0] >= stage.whole_from
+
+
+def test_what_never_comes_back_fails_the_scenario_and_says_so(proof, stage):
+    stage.whole_from = float("inf")
+    report = proof.run([scenario("canary", ends("promoted"))])
+    assert report.bars[0].holds is False
+    assert "what was killed to be ready again" in str(report.bars[0].measured)
+
+
 def test_a_form_holds_the_smaller_ones_and_every_kill_is_in_the_full_one():
     short, usual, full = ({one.name for one in chosen(form)} for form in Form)
     assert short < usual < full == SCENARIOS.keys()
