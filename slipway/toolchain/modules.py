@@ -74,6 +74,27 @@ class GeneratedFile:
 
 
 @dataclass(frozen=True)
+class Patch:
+    """A mistake of upstream's that is mended in what we build, until a version without it can be had.
+
+    Attributes:
+        module: Module path, at the version that the set's go.mod names.
+        path: Path inside the module.
+        sha256: Of the file as upstream has it (hex): a new version is looked at anew.
+        before: What is wrong; there exactly once.
+        after: What stands there instead.
+        adr: Number of the decision that says why.
+    """
+
+    module: str
+    path: str
+    sha256: str
+    before: str
+    after: str
+    adr: int
+
+
+@dataclass(frozen=True)
 class ModuleSet:
     """How one folder of ``modules/`` is built.
 
@@ -87,6 +108,7 @@ class ModuleSet:
         gcflags: Compiler flags by package pattern (``-gcflags``).
         nosumdb: Module patterns that the checksum database does not know; our go.sum alone pins those.
         generated: Files taken from modules before the build.
+        patches: What is mended of upstream's.
     """
 
     name: str
@@ -98,6 +120,7 @@ class ModuleSet:
     gcflags: tuple[str, ...] = ()
     nosumdb: tuple[str, ...] = ()
     generated: tuple[GeneratedFile, ...] = ()
+    patches: tuple[Patch, ...] = ()
 
     def flags(self) -> tuple[str, ...]:
         """The arguments of ``go build`` that change what comes out (part of the cache key)."""
@@ -250,6 +273,17 @@ _TABLE: Final = (
         binaries=(Binary("cloudnative-pg-manager", "github.com/cloudnative-pg/cloudnative-pg/cmd/manager", "manager"),),
         estimate=208,
         nosumdb=("sigs.k8s.io/*",),
+        # Errors of that type are pointers: as a value it is never found, and an answer is asked for again five times.
+        patches=(
+            Patch(
+                "github.com/cloudnative-pg/cloudnative-pg",
+                "pkg/management/postgres/webserver/client/remote/instance.go",
+                "cd988bbafdeee319c8de55202567481200ff44834562756b1e5b73fdc9bfcee7",
+                before="var statuserror StatusError",
+                after="var statuserror *StatusError",
+                adr=116,
+            ),
+        ),
     ),
     ModuleSet(
         # One program: beside the operator, and as a sidecar in each Postgres pod.

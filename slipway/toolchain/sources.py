@@ -4,13 +4,15 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Final
 
 from slipway.toolchain.errors import ToolchainError
 from slipway.toolchain.go import Go
 from slipway.toolchain.manifest import hash_file
-from slipway.toolchain.modules import GeneratedFile, ModuleSet
+from slipway.toolchain.module_files import checked_file
+from slipway.toolchain.modules import GeneratedFile, ModuleSet, Patch
 from slipway.toolchain.processes import Command, run
 
 #: The machine that is built for. The lowest amd64: what is built here runs on every node.
@@ -48,6 +50,8 @@ def key_inputs(module_set: ModuleSet, folder: Path, go_version: str) -> dict[str
         "target": dict(TARGET),
         "programs": {binary.name: binary.package for binary in module_set.binaries},
         "generated": [[it.name, it.module, it.path, it.json_version] for it in module_set.generated],
+        # Named only where there are any: a set without keeps the key that it had before there were patches.
+        **({"patches": [[*astuple(it)] for it in module_set.patches]} if module_set.patches else {}),
     }
 
 
@@ -116,8 +120,22 @@ def write_generated(wanted: GeneratedFile, module: Path, folder: Path) -> None:
     (folder / wanted.name).write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
 
 
+def apply(patch: Patch, module: Path) -> None:
+    """Applies a patch to a copy of a module.
+
+    Raises:
+        ModuleFileError: The file is not the one that the patch was written for.
+        ModuleSetError: What is wrong is not there exactly once.
+    """
+    text = checked_file(module, patch.path, patch.sha256).decode()
+    count = text.count(patch.before)
+    if count != 1:
+        raise ModuleSetError(f"{patch.path} of {patch.module} has {patch.before!r} {count} times; the patch is for one")
+    (module / patch.path).write_text(text.replace(patch.before, patch.after), encoding="utf-8")
+
+
 def stage(module_set: ModuleSet, folder: Path, target: Path, go: Go, env: Mapping[str, str]) -> None:
-    """Copies a set's folder to where it is built, and generates what its main embeds.
+    """Copies a set's folder to where it is built, generates what its main embeds, and writes what is patched.
 
     The copy keeps the installed package as it was, even if Go or a generated file would write there.
     """
@@ -126,3 +144,12 @@ def stage(module_set: ModuleSet, folder: Path, target: Path, go: Go, env: Mappin
         shutil.copyfile(folder / name, target / name)
     for wanted in module_set.generated:
         write_generated(wanted, module_folder(go, target, wanted.module, env), target)
+    for module in dict.fromkeys(patch.module for patch in module_set.patches):
+        copy = target / f"patched-{Path(module).name}"
+        shutil.copytree(module_folder(go, target, module, env), copy, copy_function=shutil.copyfile)
+        for patch in module_set.patches:
+            if patch.module == module:
+                apply(patch, copy)
+        # Go builds the copy in its place, and what it has built says so (`go version -m`).
+        with (target / "go.mod").open("a", encoding="utf-8") as file:
+            file.write(f"\nreplace {module} => ./{copy.name}\n")

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -10,13 +11,16 @@ from slipway.toolchain import builder as builder_module
 from slipway.toolchain.builder import BuildError, UnknownNameError
 from slipway.toolchain.go import installed
 from slipway.toolchain.module_files import ModuleFileError, checked_file
-from slipway.toolchain.modules import GeneratedFile, ModuleFile
+from slipway.toolchain.modules import GeneratedFile, ModuleFile, Patch
 from slipway.toolchain.sources import ModuleSetError
 
 NAME = "example.test/upstream"
 RELEASE = "kind: Release\n"
 SHA256 = hashlib.sha256(RELEASE.encode()).hexdigest()
-FILES = {"release.yaml": RELEASE, "schema.json": '{"name": "it", "version": "0"}', "upstream.go": "package upstream\n"}
+UPSTREAM = 'package upstream\n\nfunc Answer() string { return "wrong" }\n'
+PATCH = Patch(NAME, "upstream.go", hashlib.sha256(UPSTREAM.encode()).hexdigest(), '"wrong"', '"right"', 116)
+FILES = {"release.yaml": RELEASE, "schema.json": '{"name": "it", "version": "0"}', "upstream.go": UPSTREAM}
+ASKS = 'package main\n\nimport "example.test/upstream"\n\nfunc main() { println(upstream.Answer()) }\n'
 EMBEDS = """package main
 
 import (
@@ -103,13 +107,38 @@ def test_a_module_that_go_sum_does_not_pin_is_refused(world, upstream):
         world.toolchain().module_file("tiny", "release.yaml")
 
 
-def test_a_generated_file_is_embedded(world, upstream):
+def said_by_tiny(world, upstream, **values):
+    """What the program of the set says, built from the module of `upstream`."""
     kept = {name: (upstream / name).read_text() for name in ("go.mod", "go.sum")}
-    world.add("tiny", main=EMBEDS, generated=(GeneratedFile("schema-embed.json", NAME, "schema.json", "4.25.0"),))
+    world.add("tiny", **values)
     for name, text in kept.items():
         (upstream / name).write_text(text)
     program = world.toolchain().ensure(["tiny"])["tiny"]
-    said = subprocess.run([str(program)], capture_output=True, text=True, check=True).stderr
+    return subprocess.run([str(program)], capture_output=True, text=True, check=True).stderr
+
+
+@pytest.mark.parametrize(("patches", "said"), [((PATCH,), "right\n"), ((), "wrong\n")], ids=["patched", "as-it-is"])
+def test_a_patch_changes_what_is_built_and_nothing_of_upstream(world, upstream, patches, said):
+    assert said_by_tiny(world, upstream, main=ASKS, patches=patches) == said
+    (unpacked,) = (world.root / "gomod").rglob("upstream.go")
+    assert unpacked.read_text() == UPSTREAM
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "told"),
+    [
+        ({"sha256": "0" * 64}, ModuleFileError, f"but {'0' * 64} is pinned"),
+        ({"before": "else"}, ModuleSetError, "'else' 0 times"),
+    ],
+)
+def test_a_patch_for_another_file_does_not_build(world, upstream, change, error, told):
+    with pytest.raises(error, match=told):
+        said_by_tiny(world, upstream, main=ASKS, patches=(replace(PATCH, **change),))
+
+
+def test_a_generated_file_is_embedded(world, upstream):
+    wanted = GeneratedFile("schema-embed.json", NAME, "schema.json", "4.25.0")
+    said = said_by_tiny(world, upstream, main=EMBEDS, generated=(wanted,))
     assert said == '{"name":"it","version":"4.25.0"}\n'
     assert not (upstream / "schema-embed.json").exists()
 

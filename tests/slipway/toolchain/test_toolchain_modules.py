@@ -1,6 +1,7 @@
 """The table of module sets against the folders it is about."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from slipway.toolchain.modules import MINIMUM_GO, MODULE_FILES, MODULES_ROOT, PR
 from slipway.toolchain.pulumi_home import NEEDS, SCRIPTS_MODULE
 from slipway.toolchain.sources import source_files
 
+DECISIONS = Path(__file__).parents[3] / "docs" / "adr"
 VERSION_PREFIX = re.compile(r"^v?")
 
 
@@ -66,6 +68,12 @@ def test_a_package_belongs_to_a_module_of_the_set(module_set):
 
 def test_generated_files_come_from_modules_of_the_set(module_set):
     assert {it.module for it in module_set.generated} <= set(required(go_mod(module_set)))
+
+
+def test_patches_are_of_modules_of_the_set_and_say_why(module_set):
+    for patch in module_set.patches:
+        assert patch.module in required(go_mod(module_set))
+        assert list(DECISIONS.glob(f"{patch.adr:04d}-*.md"))
 
 
 def test_the_flags_never_let_go_change_what_is_pinned(module_set):
