@@ -144,6 +144,11 @@ class ClusterPorts:
         if problems:
             return None
         kept = {name: found for name, found in zip(names, templates, strict=True) if found is not None}
+        if spec.migrations is not None:
+            try:
+                objects.migrating_container(kept[spec.template], spec.migrations)
+            except ValueError as error:
+                problems.append(str(error))  # what is wanted is known all the same: its preflight tells
         sources = [
             {**found, "kind": ref.kind.value}
             for ref, found in zip(spec.config, config, strict=True)

@@ -76,7 +76,8 @@ def _run(context: Context, kind: str, name: str) -> tuple[Action, ...]:
 def _jobs(context: Context) -> tuple[Action, ...]:
     status = context.status
     if status.phase is Phase.PREFLIGHT and context.spec.migrations is not None and status.stable is not None:
-        return _run(context, "check", job_name(context, "check"))
+        # With a problem, what the Job is made of may not be there.
+        return () if context.seen.problems else _run(context, "check", job_name(context, "check"))
     if status.phase is Phase.MIGRATING:
         return _run(context, "expand", job_name(context, "expand"))
     if status.phase is Phase.CONTRACT:

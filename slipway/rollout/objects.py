@@ -9,7 +9,7 @@ from typing import Any, Final
 from slipway.rollout import switch
 from slipway.rollout.api import MANAGER
 from slipway.rollout.observation import Annotation, JobView, RunJob
-from slipway.rollout.spec import ConfigKind, JobCheck, RolloutSpec
+from slipway.rollout.spec import ConfigKind, JobCheck, Migrations, RolloutSpec
 from slipway.rollout.status import Colour
 
 COLOUR: Final = "slipway.dev/colour"
@@ -214,13 +214,33 @@ def deployment_name(rollout: str, colour: Colour, role: str = WEB) -> str:
     return f"{rollout}-{colour}" if role == WEB else f"{rollout}-{role}-{colour}"
 
 
+def migrating_container(template: Mapping[str, Any], migrations: Migrations) -> Manifest:
+    """Return the container of a PodTemplate whose environment and mounts migrations get.
+
+    Raises:
+        ValueError: the PodTemplate has none of the name that is asked for.
+    """
+    pod = template["template"]["spec"]
+    own = pod["containers"][0]
+    if migrations.container is None:
+        return own
+    there = {entry["name"]: entry for entry in [*pod["containers"], *pod.get("initContainers", [])]}
+    if migrations.container not in there:
+        raise ValueError(
+            f"spec.migrations.container is {migrations.container}, but PodTemplate {template['metadata']['name']} has "
+            f"only {', '.join(there)}: name one of them, or leave it out for {own['name']}"
+        )
+    return there[migrations.container]
+
+
 def migration_job(pinned: Mapping[str, Any], action: RunJob, spec: RolloutSpec, rollout: Mapping[str, str]) -> Manifest:
-    """Return the Job that runs the image's migration command, with the pod's own environment and mounts."""
-    pods = copy.deepcopy(dict(pinned["template"]))
-    container = pods["spec"]["containers"][0]
+    """Return the Job that runs the image's migration command, with the environment and mounts of a pod's container."""
     if spec.migrations is None:
         raise ValueError(f"{rollout['name']} has no spec.migrations: there is nothing to run for {action.kind}")
-    for key in ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "ports", "args"):
+    pods = copy.deepcopy(dict(pinned["template"]))
+    container = copy.deepcopy(migrating_container(pinned, spec.migrations))
+    # Of an init container that runs beside the others, `restartPolicy` is for init containers alone.
+    for key in ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "ports", "args", "restartPolicy"):
         container.pop(key, None)
     container |= {"command": [*spec.migrations.command, action.kind, "--json"], "image": action.image}
     pods["spec"] |= {"containers": [container], "restartPolicy": "Never"}

@@ -138,6 +138,13 @@ class Migrations:
 
     __pydantic_config__ = CONFIG
     command: Annotated[tuple[Text, ...], Field(min_length=1, max_length=16)] = ("python", "-m", "app.migrate")
+    container: Annotated[
+        Name | None,
+        Field(
+            description="Container (or init container) of the template whose environment and mounts the command gets; "
+            "the service's own if left out."
+        ),
+    ] = None
     contract: Annotated[bool, Field(description="Run contract when the rollback window has closed.")] = False
     timeout: Annotated[Duration, Field(description="A migration that takes longer has failed.")] = 10 * MINUTE
 

@@ -39,7 +39,7 @@ def test_a_rich_object_is_accepted_and_read_back_as_it_was(control_plane):
             "soak": "1m",
         },
         "config": [{"kind": "ConfigMap", "name": "payload"}, {"kind": "Secret", "name": "payload"}],
-        "migrations": {"contract": True},
+        "migrations": {"contract": True, "container": "wait-for-migrations"},
         "workers": {"template": "payload-worker", "replicas": 1},
         "autoscaling": {"maxReplicas": 6, "cpu": 80, "scaleDownSeconds": 60},
         "connections": {"perReplica": 5, "maximum": 100},

@@ -134,6 +134,90 @@ def test_a_migration_runs_the_image_with_the_pods_own_config(pinned):
         objects.migration_job(pinned, action, RolloutSpec(service="a", template="a", image=IMAGE), WHO)
 
 
+def with_secrets_of_migrations() -> dict[str, object]:
+    """A template as the chart makes it with `migrations.secrets`: both volumes have Secrets, one of them in common."""
+    template = copy.deepcopy(TEMPLATE)
+    spec = template["template"]["spec"]
+    spec["volumes"] = [
+        {"name": "secrets", "projected": {"sources": [{"secret": {"name": "key"}}, {"secret": {"name": "other"}}]}},
+        {
+            "name": "migration-secrets",
+            "projected": {
+                "sources": [
+                    {"secret": {"name": "owner", "items": [{"key": "url", "path": "url"}]}},
+                    {"secret": {"name": "key", "items": [{"key": "ca", "path": "ca"}]}},
+                ]
+            },
+        },
+    ]
+    for container, names in ((spec["containers"][0], 1), (spec["initContainers"][0], 2)):
+        container["volumeMounts"] = [
+            {"name": name, "mountPath": f"/run/{name}"} for name in ("secrets", "migration-secrets")[:names]
+        ]
+    spec["initContainers"][0] |= {
+        "command": ["wait"],
+        "env": [{"name": "URL_FILE", "value": "/run/migration-secrets/url"}, {"name": "SLIPWAY_VERSION", "value": ""}],
+        "resources": {"limits": {"memory": "64Mi"}},
+        "restartPolicy": "Always",
+    }
+    return template
+
+
+ACTION = RunJob("payload-abc-check-0", "check", "abc", IMAGE, Colour.GREEN)
+OWNER = ConfigRef(kind=ConfigKind.SECRET, name="owner")
+
+
+def as_wait(container: str = "wait") -> RolloutSpec:
+    return replace(SPEC, migrations=Migrations(container=container), config=(*SPEC.config, OWNER))
+
+
+def test_every_secret_of_every_volume_is_turned_to_its_copy_and_no_other():
+    source = with_secrets_of_migrations()
+    made = objects.pin_template(source, name="payload", revision="abc", spec=as_wait(), rollout=WHO)
+    named = [
+        [entry["secret"]["name"] for entry in volume["projected"]["sources"]]
+        for volume in made["template"]["spec"]["volumes"]
+    ]
+    assert named == [["key-abc", "other"], ["owner-abc", "key-abc"]], "only what spec.config names is copied"
+
+
+def test_a_migration_gets_what_the_container_of_its_name_gets():
+    spec = as_wait()
+    made = objects.pin_template(with_secrets_of_migrations(), name="payload", revision="abc", spec=spec, rollout=WHO)
+    before = copy.deepcopy(made)
+    pod = objects.migration_job(made, ACTION, spec, WHO)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container == {
+        "name": "wait",
+        "image": IMAGE,
+        "command": ["python", "-m", "app.migrate", "check", "--json"],
+        "env": [
+            {"name": "URL_FILE", "value": "/run/migration-secrets/url"},
+            {"name": "SLIPWAY_VERSION", "value": "a" * 12},
+        ],
+        "resources": {"limits": {"memory": "64Mi"}},
+        "volumeMounts": [
+            {"name": "secrets", "mountPath": "/run/secrets"},
+            {"name": "migration-secrets", "mountPath": "/run/migration-secrets"},
+        ],
+    }
+    assert {mount["name"] for mount in container["volumeMounts"]} <= {volume["name"] for volume in pod["volumes"]}
+    assert "initContainers" not in pod
+    assert made == before, "the revision's template is not touched"
+    left_out = replace(spec, migrations=Migrations())
+    (own,) = objects.migration_job(made, ACTION, left_out, WHO)["spec"]["template"]["spec"]["containers"]
+    assert own["name"] == "service"
+    assert [mount["name"] for mount in own["volumeMounts"]] == ["secrets"]
+    (beside,) = objects.migration_job(made, ACTION, as_wait("sidecar"), WHO)["spec"]["template"]["spec"]["containers"]
+    assert beside["name"] == "sidecar"
+
+
+def test_a_container_that_is_not_there_is_named_with_those_that_are(pinned):
+    with pytest.raises(ValueError, match=r"container is wiat, but PodTemplate payload-abc has") as caught:
+        objects.migration_job(pinned, ACTION, as_wait("wiat"), WHO)
+    assert "only service, sidecar, wait: name one of them, or leave it out for service" in str(caught.value)
+
+
 def test_a_check_knows_what_it_judges_and_may_nothing():
     action = RunJob("payload-abc-preview-0", "preview", "abc", IMAGE, Colour.GREEN)
     job = objects.check_job(JobCheck(image=IMAGE, args=("run",), config_map="k6"), action, WHO)

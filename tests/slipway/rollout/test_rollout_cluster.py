@@ -1,0 +1,98 @@
+"""What one look at a cluster says, and what is done about it: the API and the routers are played."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from slipway.rollout.api import CORE, MANAGER, path_of
+from slipway.rollout.cluster import ClusterPorts, World
+from slipway.rollout.decide import decide
+from slipway.rollout.observation import Act, Annotation, Rollout, RouterView, RunJob, Write
+from slipway.rollout.routers import Reading
+from slipway.rollout.spec import Migrations, RolloutSpec
+from slipway.rollout.status import Colour, Phase, Revision, RolloutStatus
+
+IMAGE = "registry.test/app@sha256:" + "a" * 64
+TEMPLATE = {
+    "metadata": {"name": "payload"},
+    "template": {
+        "spec": {
+            "initContainers": [{"name": "wait-for-migrations", "image": "old"}],
+            "containers": [{"name": "service", "image": "old"}],
+        }
+    },
+}
+
+
+class PlayedApi:
+    """Has these objects and no other."""
+
+    def __init__(self, found):
+        self.found = found
+
+    async def get(self, path):
+        return self.found.get(path)
+
+    async def list(self, _path, _labels=""):
+        return []
+
+
+class PlayedRouter:
+    """One router that gives everything to blue."""
+
+    async def read(self, _rollout, _colours):
+        asked = Annotation((100, 0), initial=100, writer=MANAGER, ours=True, fence=1, version="1")
+        return Reading(asked, None, {"haproxy-0": RouterView("0/1", 100, 0, 2, 0)})
+
+
+def looked(migrations, template=TEMPLATE):
+    """A rollout whose second version is about to be prepared, and what is seen of it."""
+    api = PlayedApi({path_of(CORE, "dev", "podtemplates", "payload"): template})
+    ports = ClusterPorts(World(api, None, PlayedRouter()), "dev", "payload")
+    spec = RolloutSpec(service="payload", template="payload", image=IMAGE, migrations=migrations)
+    stable = Revision(hash="old", image=IMAGE, number=1, colour=Colour.BLUE)
+    status = RolloutStatus(phase=Phase.DONE, stable=stable)
+    rollout = Rollout("payload", "dev", "u", 1, "1", spec, status)
+    return rollout, asyncio.run(ports.look(rollout, 1))
+
+
+def preflight(rollout, seen):
+    """The rollout a moment after the wanted version has begun."""
+    begun = decide(rollout, seen, 100.0)
+    assert isinstance(begun, Write)
+    assert begun.status.phase is Phase.PREFLIGHT
+    return replace(rollout, status=begun.status)
+
+
+def jobs(decision):
+    return [it for it in decision.actions if isinstance(it, RunJob)] if isinstance(decision, Act) else []
+
+
+def test_a_container_that_the_template_lacks_is_told_before_anything_runs():
+    rollout, seen = looked(Migrations(container="wait"))
+    (problem,) = seen.problems
+    assert "spec.migrations.container is wait, but PodTemplate payload has only service, wait-for-migrations" in problem
+    told = decide(preflight(rollout, seen), seen, 101.0)
+    assert isinstance(told, Write)
+    assert (told.status.phase, told.event) == (Phase.PREFLIGHT, f"preflight: {problem}")
+    assert jobs(decide(replace(rollout, status=told.status), seen, 102.0)) == []
+
+
+@pytest.mark.parametrize("container", [None, "wait-for-migrations", "service"])
+def test_with_one_that_it_has_the_check_runs(container):
+    rollout, seen = looked(Migrations(container=container))
+    assert seen.problems == ()
+    now = preflight(rollout, seen)
+    (job,) = jobs(decide(now, seen, 100.0))
+    assert (job.kind, job.revision) == ("check", seen.wanted.hash)
+
+
+def test_without_migrations_no_container_is_asked_for():
+    assert looked(None)[1].problems == ()
+
+
+def test_without_its_template_nothing_is_wanted():
+    _, seen = looked(Migrations(container="wait"), template=None)
+    assert seen.problems == ("there is no PodTemplate payload",)
+    assert seen.wanted is None
