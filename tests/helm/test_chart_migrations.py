@@ -5,13 +5,31 @@ import subprocess
 
 import pytest
 
+from slipway.rollout import objects
+from slipway.rollout.observation import RunJob
+from slipway.rollout.resource import SPEC
+from slipway.rollout.status import Colour
 
-def pod(rendered):
-    return rendered.one("PodTemplate", "payload")["template"]["spec"]
+ROLES = ["payload", "payload-worker"]
 
 
-def waiting(rendered):
-    [container] = pod(rendered)["initContainers"]
+def pod(rendered, name="payload"):
+    return rendered.one("PodTemplate", name)["template"]["spec"]
+
+
+def files(container):
+    """The variables that say where a file is; a name that stands twice is an error."""
+    names = [one["name"] for one in container["env"]]
+    assert sorted(set(names)) == sorted(names)
+    return {one["name"]: one["value"] for one in container["env"] if "value" in one}
+
+
+def mounts(container):
+    return {one["name"]: (one["mountPath"], one.get("readOnly", False)) for one in container["volumeMounts"]}
+
+
+def waiting(rendered, name="payload"):
+    [container] = pod(rendered, name)["initContainers"]
     return container
 
 
@@ -20,17 +38,103 @@ def test_the_controller_runs_them_and_the_chart_no_job(chart):
     assert chart().one("Rollout", "payload")["spec"]["migrations"]["command"] == ["python", "-m", "app.migrate"]
 
 
-def test_waiting_reads_what_the_service_reads(chart):
-    [service] = pod(chart())["containers"]
-    container = waiting(chart())
-    assert container["image"] == service["image"]
-    assert container["envFrom"] == service["envFrom"]
-    assert container["volumeMounts"] == service["volumeMounts"]
+@pytest.mark.parametrize("name", ROLES)
+def test_without_secrets_of_its_own_waiting_reads_what_the_service_reads(chart, name):
+    rendered = chart({"migrations": {"secrets": []}})
+    [service] = pod(rendered, name)["containers"]
+    container = waiting(rendered, name)
+    for shared in ("image", "env", "envFrom", "volumeMounts"):
+        assert container[shared] == service[shared]
     assert {one["name"] for one in container["env"]} >= {"SLIPWAY_DATABASE_URL_FILE"}
+    assert [one["name"] for one in pod(rendered, name)["volumes"]] == ["tmp", "secrets", "config"]
+    rollout = rendered.one("Rollout", "payload")["spec"]
+    assert "container" not in rollout["migrations"]
+    assert "payload-database-owner" not in {one["name"] for one in rollout["config"]}
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_secrets_of_migrations_are_mounted_where_migrations_run_alone(chart, name):
+    rendered = chart()
+    [volume] = [one for one in pod(rendered, name)["volumes"] if one["name"] == "migration-secrets"]
+    assert volume["projected"] == {
+        "defaultMode": 0o440,
+        "sources": [
+            {
+                "secret": {
+                    "name": "payload-database-owner",
+                    "items": [
+                        {"key": "url", "path": "database-url"},
+                        {"key": "direct-url", "path": "direct-url"},
+                    ],
+                }
+            },
+            {"secret": {"name": "payload-database", "items": [{"key": "ca.crt", "path": "database-ca.crt"}]}},
+        ],
+    }
+    assert mounts(waiting(rendered, name))["migration-secrets"] == ("/run/secrets/payload-migrations", True)
+    [serving] = pod(rendered, name)["containers"]
+    assert set(mounts(waiting(rendered, name))) - set(mounts(serving)) == {"migration-secrets"}
+    assert "payload-migrations" not in str(serving)
+    assert "payload-database-owner" not in str(serving)
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_a_variable_of_migrations_stands_once_and_replaces_the_one_that_all_have(chart, name):
+    rendered = chart()
+    [serving] = pod(rendered, name)["containers"]
+    assert files(waiting(rendered, name)) == files(serving) | {
+        "SLIPWAY_DATABASE_URL_FILE": "/run/secrets/payload-migrations/database-url",
+        "SLIPWAY_DIRECT_URL_FILE": "/run/secrets/payload-migrations/direct-url",
+    }
+    assert files(serving)["SLIPWAY_DATABASE_URL_FILE"] == "/run/secrets/payload/database-url"
+    assert "SLIPWAY_DIRECT_URL_FILE" not in files(serving)
+
+
+def test_a_variable_of_migrations_replaces_one_of_a_config_map_too(chart):
+    own = [{"secret": "flags", "items": [{"key": "f", "file": "f", "env": "SLIPWAY_FLAGS_FILE"}]}]
+    rendered = chart({"migrations": {"secrets": own}})
+    [service] = pod(rendered)["containers"]
+    assert files(waiting(rendered))["SLIPWAY_FLAGS_FILE"] == "/run/secrets/payload-migrations/f"
+    assert files(service)["SLIPWAY_FLAGS_FILE"] == "/run/config/payload/flags.json"
+
+
+def test_a_service_may_have_no_other_secrets(chart):
+    rendered = chart({"secrets": []})
+    assert [one["name"] for one in rendered.one("Rollout", "payload")["spec"]["config"]] == [
+        "payload-env",
+        "payload-database-owner",
+        "payload-database",
+    ]
+    [service] = pod(rendered)["containers"]
+    assert set(mounts(service)) == {"tmp", "config"}
+    assert set(mounts(waiting(rendered))) == {"tmp", "config", "migration-secrets"}
+
+
+def test_the_jobs_of_the_controller_get_what_the_waiting_container_gets(chart):
+    """The chart and the controller together: the file is there for a migration, and its variable names it."""
+    rendered = chart()
+    spec = SPEC.validate_python(rendered.one("Rollout", "payload")["spec"])
+    who = {"name": "payload", "namespace": "dev", "uid": "u"}
+    source = rendered.one("PodTemplate", "payload")
+    pinned = objects.pin_template(source, name="payload", revision="abc", spec=spec, rollout=who)
+    action = RunJob("payload-abc-check-0", "check", "abc", spec.image, Colour.GREEN)
+    job = objects.migration_job(pinned, action, spec, who)["spec"]["template"]["spec"]
+    [container] = job["containers"]
+    assert files(container)["SLIPWAY_DATABASE_URL_FILE"] == "/run/secrets/payload-migrations/database-url"
+    assert mounts(container) == mounts(waiting(rendered))
+    assert container["command"] == ["python", "-m", "app.migrate", "check", "--json"]
+    assert container["image"] == spec.image
+    copies = {
+        entry["secret"]["name"]
+        for volume in job["volumes"]
+        for entry in volume.get("projected", {}).get("sources", [])
+        if "secret" in entry
+    }
+    assert copies == {"payload-database-abc", "payload-redis-abc", "payload-database-owner-abc"}
 
 
 def test_without_migrations_nobody_waits(chart):
-    rendered = chart({"migrations": {"enabled": False}})
+    rendered = chart({"migrations": {"enabled": False, "secrets": []}})
     assert "initContainers" not in pod(rendered)
     assert "migrations" not in rendered.one("Rollout", "payload")["spec"]
 

@@ -207,6 +207,7 @@ def test_config_has_one_name_and_the_rollout_keeps_a_copy_for_each_revision(char
         {"kind": "ConfigMap", "name": "payload-env"},
         {"kind": "Secret", "name": "payload-database"},
         {"kind": "Secret", "name": "payload-redis"},
+        {"kind": "Secret", "name": "payload-database-owner"},
     ]
 
 
@@ -229,7 +230,12 @@ def test_strategies_say_what_was_chosen(chart):
     }
     assert canary["analysis"]["soak"] == "1m"
     assert [it["name"] for it in canary["analysis"]["metrics"]] == ["errors", "slow"]
-    assert canary["migrations"] == {"command": ["python", "-m", "app.migrate"], "contract": True, "timeout": "600s"}
+    assert canary["migrations"] == {
+        "command": ["python", "-m", "app.migrate"],
+        "container": "wait-for-migrations",
+        "contract": True,
+        "timeout": "600s",
+    }
     blue_green = chart({"rollout": {"strategy": "blueGreen", "pause": "2m", "metrics": []}}).one("Rollout", "payload")
     assert blue_green["spec"]["strategy"] == {"blueGreen": {"approval": True, "pause": "2m"}}
     assert "analysis" not in blue_green["spec"]

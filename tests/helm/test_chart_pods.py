@@ -96,11 +96,11 @@ def test_config_maps_are_files_that_every_user_may_read(chart):
 def test_a_config_map_is_no_part_of_a_version(chart):
     """Else a change of it would be a rollout, and could switch nothing off at once."""
     told = chart().one("Rollout", "payload")["spec"]["config"]
-    assert {it["name"] for it in told} == {"payload-env", "payload-database", "payload-redis"}
+    assert {it["name"] for it in told} == {"payload-env", "payload-database", "payload-redis", "payload-database-owner"}
 
 
 def test_pod_without_secrets_mounts_none(chart):
-    spec = pod_of(chart({"secrets": [], "configMaps": []}))["spec"]
+    spec = pod_of(chart({"secrets": [], "configMaps": [], "migrations": {"secrets": []}}))["spec"]
     assert [one["name"] for one in spec["volumes"]] == ["tmp"]
 
 

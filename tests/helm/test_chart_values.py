@@ -154,6 +154,41 @@ def test_mistyped_key_is_refused_by_name(rejected):
         ({"preview": {"host": "payload.dev.slipway.test"}}, "would reach live users"),
         ({"lifecycle": {"terminationGracePeriodSeconds": 21}}, "must be at least lifecycle.preStopSeconds (12) + 10"),
         ({"migrations": {"command": []}}, "migrations.command is empty"),
+        ({"migrations": {"enabled": False}}, "migrations.secrets is set while migrations.enabled is false"),
+        (
+            {"migrations": {"secrets": [{"secret": "s", "items": [{"key": "a", "file": "../f"}]}]}},
+            "/migrations/secrets/0/items/0/file",
+        ),
+        (
+            {
+                "migrations": {
+                    "secrets": [
+                        {"secret": "s", "items": [{"key": "a", "file": "f"}]},
+                        {"secret": "t", "items": [{"key": "b", "file": "f"}]},
+                    ]
+                }
+            },
+            'migrations.secrets: two items want the file "f"',
+        ),
+        (
+            {
+                "migrations": {
+                    "secrets": [
+                        {"secret": "s", "items": [{"key": "a", "file": "f", "env": "A"}]},
+                        {"secret": "t", "items": [{"key": "b", "file": "g", "env": "A"}]},
+                    ]
+                }
+            },
+            'the item with the file "g" wants the variable "A"',
+        ),
+        (
+            {
+                "migrations": {
+                    "secrets": [{"secret": "s", "items": [{"key": "a", "file": "f", "env": "SLIPWAY_COLOUR"}]}]
+                }
+            },
+            'wants the variable "SLIPWAY_COLOUR", which is set already',
+        ),
         ({"ports": {"metrics": 8080}}, "both 8080"),
         ({"ports": {"http": 80}}, "/ports/http"),
         ({"env": {"WORKERS": 4}}, "/env/WORKERS"),

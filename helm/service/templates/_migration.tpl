@@ -8,6 +8,9 @@ Migrations without hooks. Helm's hooks would be the usual way, but tools that re
     everything is applied. A pod that starts a year later on another node does the same, which no order of creation
     could promise. Only for the very first version, before which there is nothing to roll out from, does it find
     something pending; then it runs `expand`. Several may: the command must be safe to run twice at once.
+
+What only migrations may know (`migrations.secrets`) is mounted in that init container and nowhere else in the pod; the
+controller's Jobs get the environment and the mounts of the same container.
 */}}
 
 {{/* The waiting init container. Takes the root. */}}
@@ -32,7 +35,7 @@ Migrations without hooks. Helm's hooks would be the usual way, but tools that re
       done
     - wait-for-migrations
     {{- toYaml .Values.migrations.command | nindent 4 }}
-  {{- include "service.containerCommon" . | nindent 2 }}
+  {{- include "service.containerCommon" (list . .Values.migrations.secrets) | nindent 2 }}
   resources:
     {{- toYaml .Values.migrations.resources | nindent 4 }}
 {{- end }}

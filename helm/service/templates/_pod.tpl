@@ -38,7 +38,7 @@ spec:
       args:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-      {{- include "service.containerCommon" . | nindent 6 }}
+      {{- include "service.containerCommon" (list . list) | nindent 6 }}
       ports:
         - name: http
           containerPort: {{ $values.ports.http }}
@@ -118,15 +118,15 @@ volumes:
       # 0440 with fsGroup: root owns the files, the service's group reads them.
       defaultMode: 0440
       sources:
-        {{- range .Values.secrets }}
-        - secret:
-            name: {{ .secret | quote }}
-            items:
-              {{- range .items }}
-              - key: {{ .key | quote }}
-                path: {{ .file | quote }}
-              {{- end }}
-        {{- end }}
+        {{- include "service.secretSources" .Values.secrets | trim | nindent 8 }}
+  {{- end }}
+  {{- if .Values.migrations.secrets }}
+  # Of the pod, but mounted in the waiting init container alone.
+  - name: migration-secrets
+    projected:
+      defaultMode: 0440
+      sources:
+        {{- include "service.secretSources" .Values.migrations.secrets | trim | nindent 8 }}
   {{- end }}
   {{- if .Values.configMaps }}
   - name: config
@@ -145,11 +145,38 @@ volumes:
   {{- end }}
 {{- end }}
 
-{{/* What every container shares: environment, mounts, no privileges. Takes the root. */}}
+{{/* Secrets as sources of a projected volume. Takes a list of them. */}}
+{{- define "service.secretSources" -}}
+{{- range . }}
+- secret:
+    name: {{ .secret | quote }}
+    items:
+      {{- range .items }}
+      - key: {{ .key | quote }}
+        path: {{ .file | quote }}
+      {{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+What every container shares: environment, mounts, no privileges. Takes a list of root and the Secrets that this
+container has to itself (or an empty list); a variable of theirs stands in place of one that all have, since the API
+server takes each name once.
+*/}}
 {{- define "service.containerCommon" -}}
-{{- $values := .Values -}}
-{{- $secretsPath := printf "/run/secrets/%s" (include "service.name" .) -}}
-{{- $configPath := printf "/run/config/%s" (include "service.name" .) -}}
+{{- $root := index . 0 -}}
+{{- $own := index . 1 -}}
+{{- $values := $root.Values -}}
+{{- $name := include "service.name" $root -}}
+{{- $secretsPath := printf "/run/secrets/%s" $name -}}
+{{- $ownPath := printf "/run/secrets/%s-migrations" $name -}}
+{{- $configPath := printf "/run/config/%s" $name -}}
+{{- $replaced := list -}}
+{{- range $own -}}
+{{- range .items -}}
+{{- $replaced = append $replaced .env -}}
+{{- end -}}
+{{- end -}}
 securityContext:
   allowPrivilegeEscalation: false
   privileged: false
@@ -159,7 +186,7 @@ securityContext:
 {{- if $values.env }}
 envFrom:
   - configMapRef:
-      name: {{ include "service.configName" . | quote }}
+      name: {{ include "service.configName" $root | quote }}
 {{- end }}
 env:
   # From the labels, so that nothing in the container's own description differs between the colours.
@@ -173,7 +200,7 @@ env:
         fieldPath: metadata.labels['app.kubernetes.io/version']
   {{- range $values.secrets }}
   {{- range .items }}
-  {{- if .env }}
+  {{- if and .env (not (has .env $replaced)) }}
   - name: {{ .env | quote }}
     value: {{ printf "%s/%s" $secretsPath .file | quote }}
   {{- end }}
@@ -181,9 +208,17 @@ env:
   {{- end }}
   {{- range $values.configMaps }}
   {{- range .items }}
-  {{- if .env }}
+  {{- if and .env (not (has .env $replaced)) }}
   - name: {{ .env | quote }}
     value: {{ printf "%s/%s" $configPath .file | quote }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
+  {{- range $own }}
+  {{- range .items }}
+  {{- if .env }}
+  - name: {{ .env | quote }}
+    value: {{ printf "%s/%s" $ownPath .file | quote }}
   {{- end }}
   {{- end }}
   {{- end }}
@@ -193,6 +228,11 @@ volumeMounts:
   {{- if $values.secrets }}
   - name: secrets
     mountPath: {{ $secretsPath }}
+    readOnly: true
+  {{- end }}
+  {{- if $own }}
+  - name: migration-secrets
+    mountPath: {{ $ownPath }}
     readOnly: true
   {{- end }}
   {{- if $values.configMaps }}

@@ -35,6 +35,9 @@ allowed and what to do. Included once, by service.yaml, which is always rendered
 {{- if and $values.migrations.enabled (not $values.migrations.command) -}}
 {{- fail "migrations.enabled is true but migrations.command is empty. Set the command, or migrations.enabled to false." -}}
 {{- end -}}
+{{- if and $values.migrations.secrets (not $values.migrations.enabled) -}}
+{{- fail "migrations.secrets is set while migrations.enabled is false; nothing would read them. Set migrations.enabled to true, or leave the list empty." -}}
+{{- end -}}
 {{- if and $values.workers.enabled (not $values.workers.command) -}}
 {{- fail "workers.enabled is true but workers.command is empty. Set the command, or workers.enabled to false." -}}
 {{- end -}}
@@ -44,14 +47,25 @@ allowed and what to do. Included once, by service.yaml, which is always rendered
 {{- if eq (int $values.ports.http) (int $values.ports.metrics) -}}
 {{- fail (printf "ports.http and ports.metrics are both %d; metrics would be reachable through the ingress. Choose two ports." (int $values.ports.http)) -}}
 {{- end -}}
-{{- range $key := list "secrets" "configMaps" -}}
+{{- range $key, $sources := dict "secrets" $values.secrets "configMaps" $values.configMaps "migrations.secrets" $values.migrations.secrets -}}
 {{- $files := list -}}
-{{- range index $values $key -}}
+{{- range $sources -}}
 {{- range .items -}}
 {{- if has .file $files -}}
 {{- fail (printf "%s: two items want the file %q; each needs a name of its own." $key .file) -}}
 {{- end -}}
 {{- $files = append $files .file -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $named := list "SLIPWAY_COLOUR" "SLIPWAY_VERSION" -}}
+{{- range $values.migrations.secrets -}}
+{{- range .items -}}
+{{- if .env -}}
+{{- if has .env $named -}}
+{{- fail (printf "migrations.secrets: the item with the file %q wants the variable %q, which is set already; a container has each name once. Choose another one." .file .env) -}}
+{{- end -}}
+{{- $named = append $named .env -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -21,7 +21,7 @@ spec:
       imagePullPolicy: IfNotPresent
       command:
         {{- toYaml $values.workers.command | nindent 8 }}
-      {{- include "service.containerCommon" . | nindent 6 }}
+      {{- include "service.containerCommon" (list . list) | nindent 6 }}
       ports:
         - name: metrics
           containerPort: {{ $values.ports.metrics }}
