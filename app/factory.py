@@ -63,8 +63,7 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
             settings=settings,
             turns=turns,
             database=database,
-            # One secret that all processes of an environment share already.
-            cursors=CursorSigner.from_secret(read_secret(settings.database_url_file)),
+            cursors=CursorSigner.from_secret(read_secret(settings.cursor_key_file or settings.database_url_file)),
             cache=Cache(redis, settings.environment, registry),
             limiter=RateLimiter(redis, settings.environment, registry),
             drain=Drain(),

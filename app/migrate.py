@@ -20,6 +20,7 @@ from app.core.database import Database, Source
 from app.core.database_errors import CommitUnknown, Unavailable
 from app.core.logs import configure_logs
 from app.core.settings import Settings, SettingsError, load_settings
+from app.migrations import roles
 from app.migrations.phases import Command, Outcome, Phase, Plan, Revision, decide
 from app.models import AppliedMigration
 
@@ -46,7 +47,10 @@ def run(command: Command, database: Database, settings: Settings) -> Plan:
     """Decide, apply what the plan says, and return the plan."""
     known = known_revisions()
     if command is Command.CHECK:
-        return decide(command, known, database.read(applied_revisions, prefer=Source.PRIMARY))
+        return database.read(
+            lambda connection: decide(command, known, applied_revisions(connection), roles.without_rights(connection)),
+            prefer=Source.PRIMARY,
+        )
 
     def work(connection: Connection) -> Plan:
         # Migrations may take longer than requests, but must not queue in front of them.
@@ -59,26 +63,29 @@ def run(command: Command, database: Database, settings: Settings) -> Plan:
         if plan.apply:
             alembic.upgrade(_config(connection, settings.version), plan.apply[-1].id)
         if plan.outcome is Outcome.DONE and command is Command.EXPAND:
-            _set_role_timeouts(connection, settings)
+            _set_timeouts(connection, settings)
+            roles.give_rights(connection)
         return plan
 
     return database.write(work, seconds=settings.task_seconds)
 
 
-def _set_role_timeouts(connection: Connection, settings: Settings) -> None:
-    """Make the service's time limits defaults of its role.
+def _set_timeouts(connection: Connection, settings: Settings) -> None:
+    """Make the service's time limits defaults of its database, or of its role where that is the only one.
 
-    A pooler in transaction mode passes on neither start-up options nor SET; the role's defaults need neither.
+    A pooler in transaction mode passes on neither start-up options nor SET; defaults need neither. A role may not set
+    another's, but the database's if it owns that; it need not, where nobody made other roles for it.
     """
-    database = connection.execute(select(func.current_database())).scalar_one()
+    database = sql.Identifier(connection.execute(select(func.current_database())).scalar_one())
+    of = "ALTER DATABASE {}" if roles.serving_roles(connection) else "ALTER ROLE CURRENT_USER IN DATABASE {}"
     limits = {
         "statement_timeout": settings.statement_seconds,
         "lock_timeout": settings.lock_seconds,
         "idle_in_transaction_session_timeout": settings.request_seconds,
     }
     for name, seconds in limits.items():
-        statement = sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {} SET {} = {}").format(
-            sql.Identifier(database), sql.Identifier(name), sql.Literal(f"{round(seconds * 1000)}ms")
+        statement = sql.SQL(of + " SET {} = {}").format(
+            database, sql.Identifier(name), sql.Literal(f"{round(seconds * 1000)}ms")
         )
         connection.exec_driver_sql(statement.as_string())
 
@@ -113,8 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         configure_logs(settings)
-        # A long migration must not end with a pooler that is replaced; and what it is changing must not share a pool.
-        database = Database(settings.direct())
+        database = Database(settings)
         try:
             plan = run(command, database, settings)
         finally:

@@ -95,6 +95,11 @@ class ExternalPostgres(BaseModel):
     replica_url_key: Annotated[str, AfterValidator(_key)] | None = Field(
         default=None, description="Its key with the address for reads; left out, reads go where writes go."
     )
+    owner_url_key: Annotated[str, AfterValidator(_key)] | None = Field(
+        default=None,
+        description="Its key with the address for migrations, as the owner of the tables; left out, they go where "
+        "writes go. Migrations give rights to the roles `<owner>_app` and `<owner>_reader` if these exist.",
+    )
     ca_key: Annotated[str, AfterValidator(_key)] | None = Field(
         default=None, description="Its key with the authority that signs for it, in PEM; left out, none is named."
     )

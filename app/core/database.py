@@ -110,7 +110,7 @@ class Database:
             Source.PRIMARY: self._primary.execution_options(isolation_level="AUTOCOMMIT")
         }
         # A pooler may lend another replica for each transaction: what is asked of one must be read from the same one.
-        self._in_one = settings.direct_url_file is not None
+        self._in_one = settings.pooled
         if settings.replica_url_file is not None:
             single = {} if self._in_one else {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
             self._readers[Source.REPLICA] = make_engine(settings.replica_url_file, settings, **single)

@@ -55,8 +55,9 @@ class Settings(BaseSettings):
 
     database_url_file: FilePath
     replica_url_file: FilePath | None = None
-    # The primary itself, if the two above are poolers that lend a connection for one transaction; migrations go there.
-    direct_url_file: FilePath | None = None
+    pooled: bool = False  # whether the two above are poolers, which lend a connection for one transaction
+    # Signs page cursors; without it the first of the two above does, and cursors end when its password changes.
+    cursor_key_file: FilePath | None = None
     redis_url_file: FilePath | None = None  # carries messages; without it there is no worker
     cache_url_file: FilePath | None = None  # a Redis that may forget; without it, the one above caches too
     redis_ca_file: FilePath | None = None  # who signs for a Redis behind TLS; without it the public authorities do
@@ -111,14 +112,6 @@ class Settings(BaseSettings):
     pool_wait_seconds: float = Field(default=1, gt=0, le=30)
     task_seconds: float = Field(default=3600, gt=0, le=86400)  # a migration, or maintenance: no request waits for it
 
-    def direct(self) -> Self:
-        """The same without poolers: everything goes to the primary itself."""
-        if self.direct_url_file is None:
-            return self
-        return self.model_copy(
-            update={"database_url_file": self.direct_url_file, "replica_url_file": None, "direct_url_file": None}
-        )
-
     @model_validator(mode="after")
     def _chain_is_ordered(self) -> Self:
         chain = [
@@ -164,12 +157,12 @@ class Settings(BaseSettings):
         readers: list[tuple[Path | None, Callable[[Path], object]]] = [
             (self.database_url_file, read_database_url),
             (self.replica_url_file, read_database_url),
-            (self.direct_url_file, read_database_url),
             (self.redis_url_file, read_redis_url),
             (self.cache_url_file, read_redis_url),
             (self.sentry_dsn_file, read_secret),
             (self.signing_key_file, Keyring.from_file),
             (self.bootstrap_key_file, read_key),
+            (self.cursor_key_file, read_key),
             (self.webhook_key_file, read_key),
             (self.flags_file, read_flags),
         ]

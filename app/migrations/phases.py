@@ -64,13 +64,16 @@ class Plan:
     reason: str
 
 
-def decide(command: Command, known: Sequence[Revision], applied: Mapping[str, Phase]) -> Plan:
+def decide(
+    command: Command, known: Sequence[Revision], applied: Mapping[str, Phase], without_rights: Sequence[str] = ()
+) -> Plan:
     """Return the plan for a command.
 
     Args:
         command: what is asked.
         known: the revisions of this image, oldest first.
         applied: revision -> phase, as the database recorded them.
+        without_rights: roles that serve and lack rights, which any `expand` gives.
     """
     pending = [revision for revision in known if revision.id not in applied]
     newer = sorted(
@@ -86,6 +89,8 @@ def decide(command: Command, known: Sequence[Revision], applied: Mapping[str, Ph
             f"The database was contracted by a newer version (revision {newer[-1]}): this version cannot run on it. "
             "Go forward to that version or a later one.",
         )
+    if not pending and without_rights and command is Command.CHECK:
+        return Plan(Outcome.PENDING, (), (), f"Rights are missing: expand gives them to {', '.join(without_rights)}.")
     if not pending:
         return Plan(Outcome.DONE, (), (), "Nothing is pending.")
     if command is Command.CHECK:

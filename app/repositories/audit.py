@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import CTE, Connection, Insert, column, delete, insert, select, table, text
+from sqlalchemy import CTE, Connection, Insert, func, insert, select
 
 from app.models import AuditEntry, table_of
 from app.repositories.bound import bound, given
@@ -60,18 +60,6 @@ def make_month(connection: Connection, month: date) -> bool:
 
     Rows of that month that are in the default partition already would block the new one, so they are moved. Writers
     wait meanwhile, all of them: one that had been sent to the default partition before would be refused by it after.
+    A function of the owner's does it (migration 0007): who serves owns no table.
     """
-    following = date(month.year + month.month // 12, month.month % 12 + 1, 1)
-    name = f"audit_log_{month:%Y_%m}"
-    if connection.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar_one() is not None:
-        return False
-    connection.execute(text("LOCK TABLE audit_log IN SHARE ROW EXCLUSIVE MODE"))
-    connection.execute(text(f"CREATE TABLE {name} (LIKE audit_log INCLUDING DEFAULTS)"))
-    names = [item.key for item in table_of(AuditEntry).columns]
-    rest, partition = (table(which, *(column(item) for item in names)) for which in ("audit_log_rest", name))
-    moved = delete(rest).where(rest.c.at >= month, rest.c.at < following).returning(*rest.c).cte("moved")
-    connection.execute(insert(partition).from_select(names, select(moved)))
-    connection.execute(
-        text(f"ALTER TABLE audit_log ATTACH PARTITION {name} FOR VALUES FROM ('{month}') TO ('{following}')")
-    )
-    return True
+    return connection.execute(select(func.make_audit_month(month))).scalar_one()

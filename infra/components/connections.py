@@ -1,6 +1,6 @@
 """What a service is told of its data, its webhook and its error reports, and where it may connect to for them: pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -47,7 +47,8 @@ _PRIMARY = ("database-url", "SLIPWAY_DATABASE_URL_FILE")
 _REPLICA = ("replica-url", "SLIPWAY_REPLICA_URL_FILE")
 #: libpq's own variable: whom it trusts.
 _DATABASE_CA = ("database-ca.crt", "PGSSLROOTCERT")
-_DIRECT = ("direct-url", "SLIPWAY_DIRECT_URL_FILE")
+#: Takes the place of the first where migrations run, and is nowhere else.
+_OWNER = ("owner-url", "SLIPWAY_DATABASE_URL_FILE")
 _REDIS = ("redis-url", "SLIPWAY_REDIS_URL_FILE")
 _CACHE = ("cache-url", "SLIPWAY_CACHE_URL_FILE")
 _REDIS_CA = ("redis-ca.crt", "SLIPWAY_REDIS_CA_FILE")
@@ -59,8 +60,19 @@ _Told = tuple[str, str | None, tuple[str, str]]
 
 def mounts(parts: Parts) -> tuple[Mount, ...]:
     """The Secrets that tell a service of its data; one Secret that holds both connections is mounted once."""
+    return _together((*_of_postgres(parts), *_of_redis(parts)))
+
+
+def migration_mounts(parts: Parts) -> tuple[Mount, ...]:
+    """The Secrets that only migrations get: the owner's connection, if there is one apart."""
+    external = parts.postgres_external
+    managed = [(DATABASE_SECRET, "owner-url", _OWNER)] if parts.postgres is Store.MANAGED else []
+    return _together((*managed, *([] if external is None else [(external.secret, external.owner_url_key, _OWNER)])))
+
+
+def _together(told: Iterable[_Told]) -> tuple[Mount, ...]:
     found: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {}
-    for secret, key, place in (*_of_postgres(parts), *_of_redis(parts)):
+    for secret, key, place in told:
         if key is not None:
             files = found.setdefault(secret, {})
             files[key] = (*files.get(key, ()), place)
@@ -72,7 +84,6 @@ def _of_postgres(parts: Parts) -> Iterator[_Told]:
         yield DATABASE_SECRET, "url", _PRIMARY
         yield DATABASE_SECRET, "replica-url", _REPLICA
         yield DATABASE_SECRET, CA_KEY, _DATABASE_CA
-        yield DATABASE_SECRET, "direct-url" if parts.pooled else None, _DIRECT
     if (external := parts.postgres_external) is not None:
         yield external.secret, external.url_key, _PRIMARY
         yield external.secret, external.replica_url_key, _REPLICA

@@ -40,6 +40,8 @@ CHART: Final = "../../../helm/service"
 #: The variable by which OpenTelemetry is told of an authority.
 _TRUSTED: Final = "OTEL_EXPORTER_OTLP_CERTIFICATE"
 _MIGRATE: Final = ("python", "-m", "app.migrate")
+#: The chart's name of the container that waits for migrations.
+_MIGRATES: Final = "wait-for-migrations"
 _WORK: Final = ("python", "-m", "app.work")
 #: Routes of the payload that anybody may read: does it live, can it work, and what says it of itself.
 _CHECKED: Final = ("/livez", "/readyz", "/version")
@@ -80,6 +82,7 @@ class ServiceResources:
     database_secret: Secret | None
     redis_secret: Secret | None
     access_key: GeneratedPassword
+    cursor_key: GeneratedPassword
     access_secret: Secret
     flags: ConfigMap | None
     rights: RoleBinding
@@ -121,7 +124,8 @@ class Service(Component):
             told = {"url": urls["url"], "cache-url": urls["cache-url"], connections.CA_KEY: ca}
             redis_secret = self._secret(naming.REDIS_SECRET, where, told, namespace)
         access_key = GeneratedPassword("access-key", opts=self.child())
-        access = {"bootstrap-key": access_key.password}
+        cursor_key = GeneratedPassword("cursor-key", opts=self.child())
+        access = {"bootstrap-key": access_key.password, "cursor-key": cursor_key.password}
         if parts.traces is Store.MANAGED:
             access[connections.CA_KEY] = ca
         access_secret = self._secret(naming.ACCESS_SECRET, where, access, namespace)
@@ -160,6 +164,7 @@ class Service(Component):
             database_secret,
             redis_secret,
             access_key,
+            cursor_key,
             access_secret,
             switches,
             rights,
@@ -206,6 +211,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
             "SLIPWAY_LOG_LEVEL": settings.log_level.value,
             "SLIPWAY_WORKERS": str(settings.workers),
             "SLIPWAY_THREADS": str(settings.threads),
+            **({"SLIPWAY_POOLED": "true"} if parts.pooled else {}),
             **_traces(settings, parts),
             **({"SLIPWAY_WEBHOOK_URL": webhook.url} if webhook else {}),
             **({issuers.VARIABLE: issuers.told(issuer)} if issuer else {}),
@@ -218,6 +224,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
                 "secret": naming.ACCESS_SECRET,
                 "items": [
                     {"key": "bootstrap-key", "file": "bootstrap-key", "env": "SLIPWAY_BOOTSTRAP_KEY_FILE"},
+                    {"key": "cursor-key", "file": "cursor-key", "env": "SLIPWAY_CURSOR_KEY_FILE"},
                     # The exporter's own variable: whom to trust when spans are sent.
                     *(
                         [{"key": connections.CA_KEY, "file": connections.CA_KEY, "env": _TRUSTED}]
@@ -230,7 +237,11 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
         "configMaps": [*([] if settings.flags is None else [flags.mount()]), *issuers.mounts(issuer)],
         **known,
         "preview": {**known["preview"], **({"check": _check(config.checker)} if config.checker is not None else {})},
-        "migrations": {"enabled": migrated, "command": list(_MIGRATE) if migrated else []},
+        "migrations": {
+            "enabled": migrated,
+            "command": list(_MIGRATE) if migrated else [],
+            "secrets": [mount.to_values() for mount in connections.migration_mounts(parts)],
+        },
         "workers": {
             "enabled": _has_workers(parts),
             "command": list(_WORK),
@@ -257,6 +268,12 @@ def _check(image: pulumi.Input[str]) -> dict[str, Any]:
         "errorRatio": 0,
         "p95Milliseconds": 1000,
     }
+
+
+def _migrations(parts: Parts) -> dict[str, Any]:
+    """How they run; where they have a connection of their own, in the container that alone is given it."""
+    own = {"container": _MIGRATES} if connections.migration_mounts(parts) else {}
+    return {"command": list(_MIGRATE), **own}
 
 
 def _has_workers(parts: Parts) -> bool:
@@ -319,7 +336,7 @@ def rollout_spec(config: ServiceConfig) -> dict[str, Any]:
             *({"kind": "Secret", "name": name} for name in connections.secrets(parts)),
         ],
         **(preview_spec(naming.SERVICE, checked) if checked else {}),
-        **({} if parts.postgres is Store.OFF else {"migrations": {"command": list(_MIGRATE)}}),
+        **({} if parts.postgres is Store.OFF else {"migrations": _migrations(parts)}),
         **(
             {"workers": {"template": f"{naming.SERVICE}-worker", "replicas": profile.worker_replicas}}
             if _has_workers(parts)

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from app_servers import PostgresServer, free_port
+from app_servers import APP, PASSWORD, ROLES, PostgresServer, free_port
 
 from infra.components.poolers import parameters
 from infra.timeouts import PoolerTimeouts
@@ -39,9 +39,9 @@ class Pooler:
     server: PostgresServer
     process: subprocess.Popen[bytes] | None = None
 
-    def url(self, database: str) -> str:
+    def url(self, database: str, role: str = APP) -> str:
         """The address as the service gets it."""
-        return f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{self.port}/{database}"
+        return f"postgresql+psycopg://{role}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
     def connect(self, database: str) -> psycopg.Connection[Any]:
         """A client's autocommit connection."""
@@ -104,7 +104,7 @@ def pooler_before(
         hosts = ",".join(it.host for it in (server, *others))
         lines = ["[databases]", f"* = host={hosts} port={server.port}", "[pgbouncer]"]
         (folder / "pgbouncer.ini").write_text("\n".join([*lines, *(f"{key} = {value}" for key, value in told.items())]))
-        (folder / "users").write_text('"payload" "only-in-tests"\n')
+        (folder / "users").write_text("".join(f'"{role}" "{PASSWORD}"\n' for role in ROLES))
         if server.user is not None:
             folder.chmod(0o755)
         pooler.start()

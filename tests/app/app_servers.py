@@ -20,6 +20,9 @@ MISSING = (
     "tests/app needs a real Postgres: no `initdb` and `postgres` in /usr/lib/postgresql/*/bin, /usr/local/bin or PATH. "
     "Install one (Debian: apt-get install postgresql)."
 )
+#: Roles as the platform makes them: who owns and migrates, who serves, who reads.
+OWNER, APP, READER = ROLES = ("payload", "payload_app", "payload_reader")
+PASSWORD = "only-in-tests"
 #: Names a server that stands already, as JSON: mutants are tried by a run of tests each, which is then shorter.
 STANDING = "PAYLOAD_STANDING_POSTGRES"
 #: The database there with the current schema, which such a run copies.
@@ -84,9 +87,9 @@ class PostgresServer:
             f"host={self.host} port={self.port} user=admin dbname={database}", autocommit=True, connect_timeout=5
         )
 
-    def url(self, database: str) -> str:
+    def url(self, database: str, role: str = APP) -> str:
         """The address as the service gets it."""
-        return f"postgresql+psycopg://payload:only-in-tests@{self.host}:{self.port}/{database}"
+        return f"postgresql+psycopg://{role}:{PASSWORD}@{self.host}:{self.port}/{database}"
 
 
 @contextmanager
@@ -146,16 +149,17 @@ def postgres_server() -> Iterator[PostgresServer]:
         server.start()
         try:
             with server.admin() as admin:
-                admin.execute("CREATE ROLE payload LOGIN PASSWORD 'only-in-tests'")
+                for role in ROLES:
+                    admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")
             yield server
         finally:
             server.stop("immediate")
 
 
 def make_database(server: PostgresServer, name: str) -> None:
-    """An empty database owned by the service's role."""
+    """An empty database of the owner's."""
     with server.admin() as admin:
-        admin.execute(f'CREATE DATABASE "{name}" OWNER payload')
+        admin.execute(f'CREATE DATABASE "{name}" OWNER {OWNER}')
 
 
 @contextmanager

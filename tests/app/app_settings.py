@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from app_servers import PostgresServer, make_database
+from app_servers import OWNER, PostgresServer, make_database
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -14,9 +14,7 @@ from app.migrate import Command, run
 KEY = "a-key-that-opens-everything-in-tests-only"
 
 
-def make_settings(
-    folder: Path, url: str, *, replica_url: str | None = None, direct_url: str | None = None, **values: Any
-) -> Settings:
+def make_settings(folder: Path, url: str, *, replica_url: str | None = None, **values: Any) -> Settings:
     """Settings as the environment would give them, with the addresses in files."""
     primary = folder / "database-url"
     primary.write_text(url)
@@ -28,21 +26,17 @@ def make_settings(
         replica = folder / "replica-url"
         replica.write_text(replica_url)
         values["replica_url_file"] = replica
-    if direct_url is not None:
-        direct = folder / "direct-url"
-        direct.write_text(direct_url)
-        values["direct_url_file"] = direct
     return Settings(database_url_file=primary, **values)
 
 
 def migrate(server: PostgresServer, name: str, folder: Path, **values: Any) -> Settings:
-    """Make a database with the current schema and return settings for it."""
+    """Make a database with the current schema, as its owner, and return settings for who serves from it."""
     make_database(server, name)
-    settings = make_settings(folder, server.url(name), **values)
-    database = Database(settings)
-    run(Command.EXPAND, database, settings)
+    owners = make_settings(folder, server.url(name, OWNER), **values)
+    database = Database(owners)
+    run(Command.EXPAND, database, owners)
     database.close()
-    return settings
+    return make_settings(folder, server.url(name), **values)
 
 
 def make_signing_key() -> str:

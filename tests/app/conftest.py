@@ -24,6 +24,7 @@ from app_answers import KeyedClient
 from app_poolers import Pooler, pooler_before
 from app_process import Service, ask_until, process_environment, running_service
 from app_servers import (
+    READER,
     STANDING,
     PostgresServer,
     RedisServer,
@@ -93,11 +94,17 @@ def settings(
     postgres: PostgresServer, migrated: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Settings]:
     """Settings over the migrated database, whose tables are emptied afterwards; through a pooler as `pooled`."""
-    direct = postgres.url(migrated)
     pooled = getattr(request, "param", "direct") == "pooled"
-    url = request.getfixturevalue("pooler").url(migrated) if pooled else direct
-    told = {"direct_url": direct} if pooled else {}
-    yield make_settings(tmp_path, url, replica_url=url, colour="blue", version="1.2.3", threads=4, **told)
+    server = request.getfixturevalue("pooler") if pooled else postgres
+    yield make_settings(
+        tmp_path,
+        server.url(migrated),
+        replica_url=server.url(migrated, READER),
+        colour="blue",
+        version="1.2.3",
+        threads=4,
+        pooled=pooled,
+    )
     with postgres.admin(migrated) as admin:
         tables = admin.execute(
             "SELECT string_agg(format('%I', tablename), ', ') FROM pg_tables"

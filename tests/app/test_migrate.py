@@ -3,6 +3,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from app_servers import OWNER
 
 from app.core.database import Database
 from app.core.database_errors import TookTooLong
@@ -19,7 +20,7 @@ def empty(postgres, settings_for, tmp_path, monkeypatch):
     name = f"empty_{tmp_path.name}".lower()
     with postgres.admin() as admin:
         admin.execute(f'CREATE DATABASE "{name}" OWNER payload')
-    settings = settings_for(tmp_path, postgres.url(name))
+    settings = settings_for(tmp_path, postgres.url(name, OWNER))
     monkeypatch.setenv("SLIPWAY_DATABASE_URL_FILE", str(settings.database_url_file))
     yield settings
     with postgres.admin() as admin:
@@ -93,6 +94,7 @@ def test_a_migration_may_take_longer_than_a_request_and_ends_at_its_own_limit(em
     monkeypatch.setattr(
         "app.migrate.alembic.upgrade", lambda config, _: config.attributes["connection"].exec_driver_sql(SLOW)
     )
+    monkeypatch.setattr("app.migrate.roles.give_rights", lambda _: None)  # there are no tables
     database = Database(empty.model_copy(update=QUICK))
     try:
         with pytest.raises(TookTooLong):

@@ -64,7 +64,7 @@ def test_secrets_of_migrations_are_mounted_where_migrations_run_alone(chart, nam
                     "name": "payload-database-owner",
                     "items": [
                         {"key": "url", "path": "database-url"},
-                        {"key": "direct-url", "path": "direct-url"},
+                        {"key": "passwords", "path": "passwords"},
                     ],
                 }
             },
@@ -84,10 +84,10 @@ def test_a_variable_of_migrations_stands_once_and_replaces_the_one_that_all_have
     [serving] = pod(rendered, name)["containers"]
     assert files(waiting(rendered, name)) == files(serving) | {
         "SLIPWAY_DATABASE_URL_FILE": "/run/secrets/payload-migrations/database-url",
-        "SLIPWAY_DIRECT_URL_FILE": "/run/secrets/payload-migrations/direct-url",
+        "PGPASSFILE": "/run/secrets/payload-migrations/passwords",
     }
     assert files(serving)["SLIPWAY_DATABASE_URL_FILE"] == "/run/secrets/payload/database-url"
-    assert "SLIPWAY_DIRECT_URL_FILE" not in files(serving)
+    assert "PGPASSFILE" not in files(serving)
 
 
 def test_a_variable_of_migrations_replaces_one_of_a_config_map_too(chart):

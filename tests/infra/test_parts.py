@@ -137,10 +137,21 @@ def test_a_service_is_told_of_all_that_is_managed():
     assert connections.openings(Parts()) == [{"namespace": "data", "ports": [5432, 6379, 26379]}]
 
 
-def test_with_poolers_a_service_is_told_of_the_primary_itself_too():
-    (database, _) = connections.mounts(Parts(poolers=Part.MANAGED))
-    assert database.files["direct-url"] == (("direct-url", "SLIPWAY_DIRECT_URL_FILE"),)
-    assert connections.openings(Parts(poolers=Part.MANAGED)) == connections.openings(Parts())
+@pytest.mark.parametrize("poolers", Part)
+def test_who_serves_is_not_told_how_the_owner_logs_in(poolers):
+    parts = Parts(poolers=poolers)
+    owners = {"owner-url": (("owner-url", "SLIPWAY_DATABASE_URL_FILE"),)}
+    assert connections.migration_mounts(parts) == (Mount("payload-database", owners),)
+    assert "owner-url" not in {key for mount in connections.mounts(parts) for key in mount.files}
+    assert connections.openings(parts) == connections.openings(Parts())
+
+
+def test_migrations_may_have_a_login_of_their_own_elsewhere_too():
+    parts = Parts(postgres=Store.EXTERNAL, postgres_external=ExternalPostgres(**POSTGRES, owner_url_key="owner"))
+    owners = {"owner": (("owner-url", "SLIPWAY_DATABASE_URL_FILE"),)}
+    assert connections.migration_mounts(parts) == (Mount("main-database", owners),)
+    without = Parts(postgres=Store.EXTERNAL, postgres_external=ExternalPostgres(**POSTGRES))
+    assert connections.migration_mounts(without) == connections.migration_mounts(Parts(postgres=Store.OFF)) == ()
 
 
 def test_a_service_is_told_of_nothing_that_is_off():

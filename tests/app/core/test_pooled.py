@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+from app_servers import APP
 from flask.testing import FlaskClient
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
-from app import migrate
 from app.core.database import Database
 from app.core.database_errors import TookTooLong
 from app.core.parts import parts_of
@@ -66,12 +66,12 @@ def _emptied(stand) -> Iterator[None]:
 @contextmanager
 def service_over(stand, settings_for, folder, **values) -> Iterator[FlaskClient]:
     """A service behind both poolers."""
-    primary, _, writes, reads = stand
+    _, _, writes, reads = stand
     settings = settings_for(
         folder,
         writes.url("payload"),
         replica_url=reads.url("payload"),
-        direct_url=primary.url("payload"),
+        pooled=True,
         **{"primary_seconds": 6, **values},
     )
     app = create_app(settings, CollectorRegistry())
@@ -219,7 +219,7 @@ def test_another_server_becomes_the_primary_behind_the_same_address(tools, tmp_p
         tools.migrate(primary, "payload", tmp_path)
         with tools.replica(primary) as next_one, tools.pooler(primary) as writes:
             url = writes.url("payload")
-            settings = tools.settings(tmp_path, url, direct_url=primary.url("payload"), primary_seconds=8)
+            settings = tools.settings(tmp_path, url, pooled=True, primary_seconds=8)
             app = create_app(settings, CollectorRegistry())
             client = app.test_client()
             location = client.post("/v1/users", json=ANN).headers["Location"]
@@ -258,7 +258,7 @@ def test_who_has_written_reads_it_though_the_pooler_has_two_replicas_and_one_is_
             tmp_path,
             writes.url("payload"),
             replica_url=reads.url("payload"),
-            **({"direct_url": primary.url("payload")} if knows else {}),
+            pooled=knows,
         )
         app = create_app(settings, CollectorRegistry())
         client = app.test_client()
@@ -284,7 +284,7 @@ def test_who_has_written_reads_it_though_the_pooler_has_two_replicas_and_one_is_
 
 def sessions(admin) -> int:
     row = admin.execute(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = 'payload' AND usename = 'payload'"
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = 'payload' AND usename = %s", (APP,)
     ).fetchone()
     return row[0]
 
@@ -294,7 +294,7 @@ def test_many_connections_become_few_of_the_server(stand, settings_for, tmp_path
     """`direct` is the control: the server has a connection for each caller, and those that the pooler keeps."""
     primary, _, writes, _ = stand
     url = writes.url("payload") if way == "pooled" else primary.url("payload")
-    database = Database(settings_for(tmp_path, url, direct_url=primary.url("payload"), threads=CALLERS))
+    database = Database(settings_for(tmp_path, url, pooled=True, threads=CALLERS))
     ready = threading.Barrier(CALLERS)
 
     def work(_number: int) -> int:
@@ -324,7 +324,7 @@ def test_a_cancellation_that_reaches_the_other_pooler_is_made_up_for(stand, pool
         settings = settings_for(
             tmp_path,
             one.url("payload"),
-            direct_url=primary.url("payload"),
+            pooled=True,
             write_seconds=0.3,
             statement_seconds=0.25,
             lock_seconds=0.2,
@@ -336,14 +336,3 @@ def test_a_cancellation_that_reaches_the_other_pooler_is_made_up_for(stand, pool
                 database.write(lambda it: it.execute(text("SELECT pg_sleep(30)")))
         assert database.write(lambda it: it.execute(text("SELECT 1")).scalar_one()) == 1
         database.close()
-
-
-def test_migrations_go_around_the_pooler(stand, settings_for, tmp_path, unused_port, monkeypatch):
-    primary = stand[0]
-    nowhere = f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{unused_port()}/payload"
-    settings = settings_for(tmp_path, nowhere, direct_url=primary.url("payload"), primary_seconds=0)
-    monkeypatch.setenv("SLIPWAY_DATABASE_URL_FILE", str(settings.database_url_file))
-    monkeypatch.setenv("SLIPWAY_PRIMARY_SECONDS", "0")
-    assert migrate.main(["check"]) == 1  # the control: there is nothing at the first address
-    monkeypatch.setenv("SLIPWAY_DIRECT_URL_FILE", str(settings.direct_url_file))
-    assert migrate.main(["check"]) == 0

@@ -54,6 +54,7 @@ def test_without_them_everything_is_as_it_was(platform):
     assert hosts(DatabaseConfig(Environment.DEV)) == {
         "url": naming.POSTGRES_PRIMARY_HOST,
         "replica-url": naming.POSTGRES_REPLICA_HOST,
+        "owner-url": naming.POSTGRES_PRIMARY_HOST,
     }
 
 
@@ -187,7 +188,7 @@ def test_services_go_through_them_and_migrations_around_them():
     assert hosts(DatabaseConfig(Environment.DEV, pooled=True)) == {
         "url": "postgres-pooler-rw.data.svc.cluster.local",
         "replica-url": "postgres-pooler-ro.data.svc.cluster.local",
-        "direct-url": "postgres-rw.data.svc.cluster.local",
+        "owner-url": "postgres-rw.data.svc.cluster.local",
     }
 
 

@@ -50,12 +50,12 @@ def run(deploy):
 def test_these_resources_exist_and_no_others(run):
     assert run.counts() == {
         "kubernetes:core/v1:Namespace": 1,
-        "kubernetes:core/v1:Secret": 4,
+        "kubernetes:core/v1:Secret": 6,
         "kubernetes:postgresql.cnpg.io/v1:Database": 1,
-        "kubernetes:postgresql.cnpg.io/v1:DatabaseRole": 1,
+        "kubernetes:postgresql.cnpg.io/v1:DatabaseRole": 3,
         "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": 1,
         "kubernetes:slipway.dev/v1alpha1:Rollout": 1,
-        "pulumi-python:dynamic/slipway:GeneratedPassword": 2,
+        "pulumi-python:dynamic/slipway:GeneratedPassword": 5,
     }
     assert len(run.of("kubernetes:helm.sh/v4:Chart")) == 1
 
@@ -67,17 +67,23 @@ def test_a_preview_knows_the_same_resources(deploy, run):
 def test_the_service_is_told_where_its_database_is_by_files_only(run):
     secret = run.one("kubernetes:core/v1:Secret", "payload-database").inputs
     assert secret["metadata"]["namespace"] == "dev"
-    password = "plain-password-of-password"
+
+    def address(role, password, host):
+        login = f"{role}:plain-password-of-{password}"
+        return f"postgresql+psycopg://{login}@{host}.data.svc.cluster.local:5432/payload_dev?sslmode=verify-full"
+
     assert secret["stringData"] == {
-        "url": f"postgresql+psycopg://payload_dev:{password}@postgres-rw.data.svc.cluster.local:5432/payload_dev"
-        "?sslmode=verify-full",
-        "replica-url": f"postgresql+psycopg://payload_dev:{password}@postgres-ro.data.svc.cluster.local:5432/payload_dev"
-        "?sslmode=verify-full",
+        "url": address("payload_dev_app", "app-password", "postgres-rw"),
+        "replica-url": address("payload_dev_reader", "reader-password", "postgres-ro"),
+        "owner-url": address("payload_dev", "password", "postgres-rw"),
         "ca.crt": "certificate",
     }
     redis = run.one("kubernetes:core/v1:Secret", "payload-redis").inputs
     access = run.one("kubernetes:core/v1:Secret", "payload-access").inputs
-    assert access["stringData"] == {"bootstrap-key": "plain-password-of-access-key"}
+    assert access["stringData"] == {
+        "bootstrap-key": "plain-password-of-access-key",
+        "cursor-key": "plain-password-of-cursor-key",
+    }
     sentinels = ",".join(f"redis-{number}.data.svc.cluster.local:26379" for number in range(3))
     assert redis["stringData"] == {
         "url": f"rediss+sentinel://service:plain-redis@{sentinels}/state/0",
@@ -95,13 +101,16 @@ def test_no_secret_is_a_chart_value(run):
     assert "plain-" not in str(run.one("kubernetes:helm.sh/v4:Chart").inputs)
 
 
-def test_role_and_database_stay_when_the_stack_goes(run):
-    role = run.one("kubernetes:postgresql.cnpg.io/v1:DatabaseRole").inputs
+@pytest.mark.parametrize(
+    ("prefix", "name"), [("", "payload_dev"), ("app-", "payload_dev_app"), ("reader-", "payload_dev_reader")]
+)
+def test_roles_and_database_stay_when_the_stack_goes(run, prefix, name):
+    role = run.one("kubernetes:postgresql.cnpg.io/v1:DatabaseRole", f"{prefix}role").inputs
     database = run.one("kubernetes:postgresql.cnpg.io/v1:Database").inputs
-    credentials = run.one("kubernetes:core/v1:Secret", "credentials").inputs
+    credentials = run.one("kubernetes:core/v1:Secret", f"{prefix}credentials").inputs
     assert role["spec"] == {
         "cluster": {"name": "postgres"},
-        "name": "payload_dev",
+        "name": name,
         "login": True,
         "passwordSecret": {"name": credentials["metadata"]["name"]},
         "databaseRoleReclaimPolicy": "retain",
