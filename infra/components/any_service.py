@@ -24,7 +24,7 @@ from infra.components.namespace import Namespace, NamespaceConfig
 from infra.components.platform_values import platform_values
 from infra.components.preview_check import preview_spec
 from infra.components.rollout_controller import ROLLOUT_API, ROLLOUT_KIND, environment_rights
-from infra.components.service import SERVES, WRITTEN_BY_OTHERS
+from infra.components.service import MIGRATES, SERVES, WRITTEN_BY_OTHERS
 from infra.handover import Platform
 from infra.labels import WAIT_FOR, labels
 from infra.naming import Environment
@@ -157,11 +157,13 @@ def rollout_spec(name: str, image: str, values: Mapping[str, Any]) -> dict[str, 
     else:
         strategy = {"blueGreen": {"approval": chosen["approval"], "pause": chosen["pause"]}}
     told = [{"kind": "ConfigMap", "name": f"{name}-env"}] if values["env"] else []
-    told += [{"kind": "Secret", "name": it["secret"]} for it in values["secrets"]]
+    secrets = dict.fromkeys(it["secret"] for it in (*values["secrets"], *migrations["secrets"]))
+    told += [{"kind": "Secret", "name": it} for it in secrets]
     analysis = {"soak": chosen["soak"], "metrics": chosen["metrics"]}
     scaled = {key: value for key, value in chosen["autoscaling"].items() if key != "enabled"}
     migrated = {
         "command": migrations["command"],
+        **({"container": MIGRATES} if migrations["secrets"] else {}),
         "contract": migrations["contract"],
         "timeout": f"{migrations['deadlineSeconds']}s",
     }

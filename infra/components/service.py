@@ -41,7 +41,7 @@ CHART: Final = "../../../helm/service"
 _TRUSTED: Final = "OTEL_EXPORTER_OTLP_CERTIFICATE"
 _MIGRATE: Final = ("python", "-m", "app.migrate")
 #: The chart's name of the container that waits for migrations.
-_MIGRATES: Final = "wait-for-migrations"
+MIGRATES: Final = "wait-for-migrations"
 _WORK: Final = ("python", "-m", "app.work")
 #: Routes of the payload that anybody may read: does it live, can it work, and what says it of itself.
 _CHECKED: Final = ("/livez", "/readyz", "/version")
@@ -272,7 +272,7 @@ def _check(image: pulumi.Input[str]) -> dict[str, Any]:
 
 def _migrations(parts: Parts) -> dict[str, Any]:
     """How they run; where they have a connection of their own, in the container that alone is given it."""
-    own = {"container": _MIGRATES} if connections.migration_mounts(parts) else {}
+    own = {"container": MIGRATES} if connections.migration_mounts(parts) else {}
     return {"command": list(_MIGRATE), **own}
 
 

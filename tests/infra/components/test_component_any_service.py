@@ -113,12 +113,18 @@ ROLLOUTS = st.fixed_dictionaries(
         "drainTimeout": SECONDS,
     },
 )
+OWNERS = [
+    {"secret": name, "items": [{"key": key, "file": key}]}
+    for name, key in (("notes-database", "owner-url"), ("notes-owner", "password"))
+]
 VALUES = st.fixed_dictionaries(
     {"rollout": ROLLOUTS},
     optional={
         "env": st.just({"A": "b"}),
         "secrets": st.just([{"secret": "notes-database", "items": [{"key": "url", "file": "url"}]}]),
-        "migrations": st.just({"enabled": True, "command": ["migrate"]}),
+        "migrations": st.sampled_from([{}, {"secrets": OWNERS}]).map(
+            lambda own: {"enabled": True, "command": ["migrate"], **own}
+        ),
         "workers": st.just({"enabled": True, "command": ["work"], "replicas": 3}),
         "preview": st.just({"check": {"image": IMAGE, "errorRatio": 0.01, "paths": ["/", "/about"]}}),
     },
