@@ -19,15 +19,14 @@ _MAKES_MONTHS = sql.SQL("make_audit_month(date)")
 _ROLES = text(
     "SELECT rolname FROM pg_roles WHERE rolname IN (current_user || '_app', current_user || '_reader') ORDER BY rolname"
 )
-# Partitions are reached through their table, whose rights count.
+# Partitions are reached through their table, whose rights count; what an extension has brought is not the owner's.
 _TABLES = text(
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
-    " AND NOT relispartition ORDER BY relname"
+    " AND NOT relispartition AND pg_get_userbyid(relowner) = current_user ORDER BY relname"
 )
 _LACKING = text(
-    "SELECT rolname FROM pg_roles JOIN pg_class ON relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
-    " AND NOT relispartition WHERE rolname = ANY(:roles) AND NOT has_table_privilege(rolname, pg_class.oid, 'SELECT')"
-    " GROUP BY rolname ORDER BY rolname"
+    "SELECT DISTINCT role FROM unnest(CAST(:roles AS text[])) role, unnest(CAST(:tables AS text[])) name"
+    " WHERE NOT has_table_privilege(role, format('public.%I', name), 'SELECT') ORDER BY role"
 )
 
 
@@ -38,16 +37,21 @@ def serving_roles(connection: Connection) -> Sequence[str]:
 
 def without_rights(connection: Connection) -> Sequence[str]:
     """Return those of them that lack a right that the next `expand` would give."""
-    return connection.execute(_LACKING, {"roles": list(serving_roles(connection))}).scalars().all()
+    asked = {"roles": list(serving_roles(connection)), "tables": list(_tables(connection))}
+    return connection.execute(_LACKING, asked).scalars().all()
 
 
 def give_rights(connection: Connection) -> None:
     """Give each of them its rights to what there is now; may be repeated."""
-    tables = connection.execute(_TABLES).scalars().all()
+    tables = _tables(connection)
     for role in serving_roles(connection):
         to = sql.SQL(" TO ") + sql.Identifier(role)
         for statement in _for_app(tables) if role.endswith("_app") else _for_reader(tables):
             connection.exec_driver_sql((sql.SQL("GRANT ") + statement + to).as_string())
+
+
+def _tables(connection: Connection) -> Sequence[str]:
+    return connection.execute(_TABLES).scalars().all()
 
 
 def _for_reader(tables: Sequence[str]) -> list[sql.Composable]:
