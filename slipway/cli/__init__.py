@@ -1,6 +1,7 @@
 """The command `slipway`: one thin file a command. Exit codes: docs/reference/cli.md."""
 
 import importlib
+import signal
 import sys
 from typing import Final, NoReturn
 
@@ -68,10 +69,16 @@ def cli() -> None:
     """Slipway: safe releases, failover and observability for a small web service."""
 
 
+def _interrupt(_number: int, _frame: object) -> None:
+    """SIGTERM ends a command as Ctrl-C does: load ends, and what was broken or made on the way is mended or removed."""
+    raise KeyboardInterrupt
+
+
 def main() -> NoReturn:
     """Run the command line; a failure prints what went wrong and what to do, never a traceback."""
     from slipway.cli.errors import KNOWN, record, say  # noqa: PLC0415 - they pull in every part: not for `--help`
 
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:

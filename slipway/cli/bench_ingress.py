@@ -9,7 +9,7 @@ from loadtests import k6
 from slipway import reports
 from slipway.cli import bench_stand
 from slipway.cli.context import Tools, cluster_option, environment_option
-from slipway.cli.drill import show, stopped_by_signal
+from slipway.cli.drill import show
 from slipway.cli.progress import Progress
 from slipway.cli.smoke import plan_for, running_service, write_ca
 from slipway.node.cluster import kubectl_of, load
@@ -34,7 +34,7 @@ def command(*, cluster: str, environment: str, rounds: int, seconds: int) -> Non
     It needs an embedded cluster, and about two minutes for the control and each two rounds.
     """
     where, clock = Environment(environment), SystemClock()
-    with Progress() as progress, stopped_by_signal():
+    with Progress() as progress:
         platform, service = running_service(Tools(progress), cluster, where)
         spec = load(cluster)
         live = plan_for(platform, service, where, scenario="page", rate=1, seconds=1,

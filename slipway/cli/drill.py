@@ -1,10 +1,7 @@
 """`slipway drill`: faults under load, with the controls without which they prove nothing."""
 
-import contextlib
 import json
-import signal
 import sys
-from collections.abc import Generator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,7 +123,7 @@ def restore(cluster: str, environment: str, moment: str | None, seconds: int) ->
     another name, compares every write, and removes the fresh one again.
     """
     chosen = None if moment is None else _moment(moment)
-    with Progress() as progress, stopped_by_signal():
+    with Progress() as progress:
         tools, where = Tools(progress), Environment(environment)
         platform, service = running_service(tools, cluster, where)
         with kubectl_for(tools, cluster) as kubectl:
@@ -178,7 +175,7 @@ def rebuild(cluster: str, environment: str, objects: Path, *, yes: bool, seconds
             f"cluster {cluster!r} is destroyed by this drill, with everything that is not in the store of its backups; "
             "say --yes if that is meant"
         )
-    with only_one(cluster), Progress() as progress, stopped_by_signal():
+    with only_one(cluster), Progress() as progress:
         tools, given = Tools(progress), first_objects.read(objects)
         estate, lost = ClusterEstate.left(tools, given, FOLDER, cluster) or (
             ClusterEstate(
@@ -204,20 +201,6 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None:
         raise click.BadParameter(f"{text!r} has no zone; say it as {text}Z or {text}+01:00", param_hint="--to")
     return moment
-
-
-@contextlib.contextmanager
-def stopped_by_signal() -> Generator[None]:
-    """SIGTERM ends it as Ctrl-C does, so that what was made is removed."""
-
-    def stop(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def show(report: reports.Report, path: Path) -> NoReturn:

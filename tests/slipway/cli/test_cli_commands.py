@@ -73,3 +73,25 @@ def test_report_lists_what_there_is_and_tells_by_its_exit_code(tmp_path):
     result = slipway("report", "--folder", str(tmp_path))
     assert "x" in result.output
     assert result.exit_code == reports.Verdict.FAIL.exit_code
+
+
+ENDS_AS_TOLD = """
+import os, signal, sys, time
+from slipway import cli
+
+def works(**_):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+    finally:
+        print("cleaned up", flush=True)
+
+cli.cli.main = works
+cli.main()
+"""
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does():
+    done = subprocess.run([sys.executable, "-c", ENDS_AS_TOLD], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (130, "cleaned up\n")
+    assert "the same command goes on where it stopped" in done.stderr
