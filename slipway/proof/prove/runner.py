@@ -1,6 +1,6 @@
 """Plays the scenarios one after the other under load, keeps what each found, and sums it up after each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -112,12 +112,14 @@ class Proof:
         )
         stage, clock = self.setting.stage, self.setting.clock
         try:
-            wait_until(clock, self.setting.whole, what="what was killed to be ready again", within=_WHOLE, every=1.0)
+            self._whole()
             with Load(plan, timeline, clock, longest=_LONGEST, begin=self.begin) as load:
                 before = stage.reloads()
                 scenario.play[self.form](self.setting, timeline, facts)
-                # A router that was killed may not be back yet, and has forgotten how often it reloaded.
-                after = stage.reloads() if scenario.rules.reloads else {}
+                after: Mapping[str, float] = {}
+                if scenario.rules.reloads:  # one that was killed has forgotten how often it did
+                    self._whole()
+                    after = stage.reloads()
                 if before.keys() == after.keys():
                     facts.reloads = sum(after.values()) - sum(before.values())
                 return load.finish()
@@ -126,6 +128,10 @@ class Proof:
         except Exception as error:  # noqa: BLE001 -- a scenario that breaks is a row that says so
             facts.error = f"{type(error).__name__}: {error}"
             return None
+
+    def _whole(self) -> None:
+        what = "what was killed to be ready again"
+        wait_until(self.setting.clock, self.setting.whole, what=what, within=_WHOLE, every=1.0)
 
     def _sum_up(self, scenarios: Sequence[Scenario], done: dict[str, Entry]) -> Report:
         rows = [Row(scenario, done.get(scenario.name)) for scenario in scenarios]

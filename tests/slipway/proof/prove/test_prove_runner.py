@@ -142,6 +142,21 @@ def test_a_scenario_begins_when_what_was_killed_before_is_back(proof, stage, clo
     assert begun[0] >= stage.whole_from
 
 
+def test_reloads_are_asked_for_when_an_api_server_that_was_killed_last_answers_again(proof, stage, clock):
+    count, back = stage.reloads, clock.steady() + 30
+
+    def kill(_setting, _timeline, facts):
+        stage.whole_from = back
+        stage.reloads = asked
+        facts.ended = "promoted"
+
+    def asked():
+        assert clock.steady() >= back, "connection refused"
+        return count()
+
+    assert proof.run([scenario("canary", kill)]).bars[0].holds is True
+
+
 def test_what_never_comes_back_fails_the_scenario_and_says_so(proof, stage):
     stage.whole_from = float("inf")
     report = proof.run([scenario("canary", ends("promoted"))])
