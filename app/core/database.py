@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import psycopg
 from psycopg.errors import Diagnostic
@@ -28,7 +28,7 @@ from app.core.secret_files import read_database_url
 from app.core.settings import Settings
 from app.core.trace import Kind
 from app.core.turns import Turns
-from app.core.waiting import Waiting
+from app.core.waiting import ACKNOWLEDGES, Waiting
 from app.core.watchdog import Watchdog, driver_of
 
 T = TypeVar("T")
@@ -91,6 +91,32 @@ class _BehindError(Exception):
 
 class _AwayError(Exception):
     """There is no primary; nothing was changed."""
+
+
+class _Unit(Generic[T]):
+    """A unit of work; after an unknown COMMIT it is run again, unless it turns out to have been done."""
+
+    def __init__(self, work: Callable[[Connection], T], was_done: Callable[[Connection], bool] | None) -> None:
+        self._work = work
+        self._was_done = was_done
+        self._unknown: CommitUnknown | None = None
+
+    def commit_is_unknown(self, error: CommitUnknown) -> None:
+        """Remember it, if somebody can say later what came of it."""
+        self._unknown = None if self._was_done is None else error
+
+    def run(self, connection: Connection) -> T:
+        """Run it. If it was done before, return what it returned then, once a replica has that."""
+        if self._unknown is not None and self._was_done is not None:
+            if self._was_done(connection):
+                connection.execute(ACKNOWLEDGES)
+                return cast("T", self._unknown.result)
+            self._unknown = None
+        return self._work(connection)
+
+    def failed(self, error: Exception) -> Exception:
+        """What a failure means: as long as a COMMIT is unknown, nobody can say that nothing was changed."""
+        return error if self._unknown is None else self._unknown
 
 
 class Database:
@@ -195,6 +221,7 @@ class Database:
         *,
         serializable: bool = False,
         repeatable: bool = False,
+        was_done: Callable[[Connection], bool] | None = None,
         seconds: float | None = None,
     ) -> T:
         """Run `work` in one transaction on the primary and commit it.
@@ -206,6 +233,7 @@ class Database:
             work: the unit.
             serializable: at that isolation level.
             repeatable: it does nothing if it was done before, so it is run again also after an unknown COMMIT.
+            was_done: says whether it was done before; so it is run again after an unknown COMMIT unless it was.
             seconds: the most that it may take, for work that no request waits for; WRITE_SECONDS otherwise.
 
         Raises:
@@ -217,19 +245,24 @@ class Database:
         engine = self._serializable if serializable else self._primary
         begun, left = time.monotonic(), seconds or self._settings.write_seconds
         patience, ends = begun + self._settings.primary_seconds, begun + (seconds or self._settings.request_seconds)
+        unit: _Unit[T] = _Unit(work, was_done)
         while True:
             # Only one request at a time finds out whether commits are acknowledged again: a COMMIT that hangs keeps its
             # turn, and a few of them would keep all, and reads with them.
             if self._waiting.away and not self._waiting.for_primary(patience):
-                raise Unavailable("the primary database cannot be written to")
+                raise unit.failed(Unavailable("the primary database cannot be written to"))
             try:
-                return self._write_now(engine, work, left)
+                return self._write_now(engine, unit.run, left)
             except _AwayError as error:
                 if not self._waiting.for_primary(patience):
-                    raise Unavailable("the primary database cannot be written to") from error.__cause__
-            except CommitUnknown:
-                if not repeatable or not self._waiting.for_primary(patience):
+                    away = Unavailable("the primary database cannot be written to")
+                    raise unit.failed(away) from error.__cause__
+            except CommitUnknown as error:
+                unit.commit_is_unknown(error)
+                if not (repeatable or was_done) or not self._waiting.for_primary(patience):
                     raise
+            except (DBAPIError, PoolTimeoutError, TookTooLong, Unavailable) as error:
+                raise unit.failed(error) from error.__cause__
             left = min(left, ends - time.monotonic())  # what has waited has less time left
 
     def _write_now(self, engine: Engine, work: Callable[[Connection], T], seconds: float) -> T:
@@ -282,6 +315,9 @@ class Database:
                 raise
             try:
                 _commit(connection, transaction)
+            except CommitUnknown as error:
+                error.result = result
+                raise
             finally:
                 if watch.fired and not connection.invalidated:
                     connection.invalidate()  # a late cancellation must not hit the next user

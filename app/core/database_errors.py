@@ -1,6 +1,7 @@
 """What a database error means for the request: pure decisions over SQLSTATE codes."""
 
 from enum import StrEnum
+from typing import Any
 
 import psycopg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -36,7 +37,13 @@ class TookTooLong(Exception):  # noqa: N818 - a state of the world, answered wit
 
 
 class CommitUnknown(Exception):  # noqa: N818 - not an error of anyone: nobody can know
-    """COMMIT was sent, and nobody can say whether the work is done or will survive the loss of the primary."""
+    """COMMIT was sent, and nobody can say whether the work is done or will survive the loss of the primary.
+
+    Attributes:
+        result: what the work had returned before.
+    """
+
+    result: Any = None
 
 
 def sqlstate_of(error: DBAPIError) -> str | None:

@@ -15,7 +15,7 @@ _PAUSE_SECONDS = 0.2
 _LOOK_SECONDS = 2.0
 # A commit that changes nothing. It is answered when a replica has it, as every other one is: a server that was just
 # promoted takes writes seconds before it can acknowledge any. On a server that takes none there is no row, or an error.
-_ACKNOWLEDGES = text(
+ACKNOWLEDGES = text(
     "SELECT pg_logical_emit_message(true, 'slipway', '') WHERE current_setting('transaction_read_only') = 'off'"
 )
 
@@ -70,7 +70,7 @@ class Waiting:
             found = False
             try:
                 with self._watchdog.watch(driver_of(connection), seconds) as watch:
-                    found = connection.execute(_ACKNOWLEDGES).first() is not None
+                    found = connection.execute(ACKNOWLEDGES).first() is not None
                 found = found and not watch.fired
             finally:
                 if not found:

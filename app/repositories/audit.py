@@ -1,11 +1,13 @@
 """Statements over the audit log."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import CTE, Connection, Insert, func, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from app.models import AuditEntry, table_of
 from app.repositories.bound import bound, given
@@ -18,6 +20,7 @@ class Act:
     """Something worth remembering.
 
     Attributes:
+        id: of its entry, the same however often the work is run: it is written down once.
         at: when.
         actor: who, as `user:<id>`, `key:<prefix>` or `anonymous`.
         action: what, as `user.create`.
@@ -32,11 +35,12 @@ class Act:
     subject: str
     client_ip: str | None
     request_id: str | None
+    id: UUID = field(default_factory=uuid4)
 
 
 def entry(act: Act) -> Insert:
     """Return the statement that writes an act down; callers make it part of their own statement."""
-    return insert(AuditEntry).values(id=uuid4(), **vars(act))
+    return insert(AuditEntry).values(**vars(act))
 
 
 def audited(act: Act) -> CTE:
@@ -52,7 +56,26 @@ def bound_entry() -> Insert:
 
 def entry_parameters(act: Act) -> dict[str, Any]:
     """Return what `bound_entry` is executed with."""
-    return given({"id": uuid4(), **vars(act)}, _PREFIX)
+    return given(vars(act), _PREFIX)
+
+
+def was_done(act: Act) -> Callable[[Connection], bool]:
+    """Return the question whether the transaction that an act is part of was committed; asking leaves no trace.
+
+    While that one is neither committed nor rolled back the answer waits for it, as a second entry of the same id must.
+    """
+
+    def ask(connection: Connection) -> bool:
+        attempt = connection.begin_nested()
+        try:
+            connection.execute(entry(act))
+        except IntegrityError:
+            attempt.rollback()
+            return True
+        attempt.rollback()
+        return False
+
+    return ask
 
 
 def make_month(connection: Connection, month: date) -> bool:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from app.core.database import Database
 from app.models import Course, Enrolment, User, table_of
-from app.repositories.audit import audited
+from app.repositories.audit import audited, was_done
 from app.repositories.tables import Record
 from app.services.kinds import Refusal
 from app.services.resources import Caller, MissingError, RefusedError
@@ -51,7 +51,7 @@ def enrol(database: Database, caller: Caller, course_id: UUID, user_id: UUID) ->
         connection.execute(row.add_cte(audited(act)))
         return True
 
-    return database.write(work, serializable=True)
+    return database.write(work, serializable=True, was_done=was_done(act))
 
 
 def end(database: Database, caller: Caller, course_id: UUID, user_id: UUID) -> None:
@@ -72,7 +72,7 @@ def end(database: Database, caller: Caller, course_id: UUID, user_id: UUID) -> N
             .values(seats_taken=_COURSES.c.seats_taken - 1, version=_COURSES.c.version + 1)
         )
 
-    database.write(work)
+    database.write(work, was_done=was_done(act))
 
 
 def students_of(database: Database, course_id: UUID) -> Sequence[Record]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Update, select, update
 from app.core.database import Database, Source
 from app.models import Export, table_of
 from app.repositories import tables
-from app.repositories.audit import Act
+from app.repositories.audit import Act, was_done
 from app.repositories.messages import announce, announcement
 from app.repositories.tables import Record, Slice
 from app.services.kinds import COURSES, NEWEST_FIRST, USERS, Kind
@@ -64,7 +64,7 @@ def order(database: Database, caller: Caller, kind: Exported, form: FileForm) ->
         "done_at": None,
     }
     message = announcement(TOPIC, {"id": act.subject}, act)
-    database.write(lambda connection: tables.add(connection, _EXPORTS, record, act, message))
+    database.write(lambda connection: tables.add(connection, _EXPORTS, record, act, message), was_done=was_done(act))
     return record
 
 

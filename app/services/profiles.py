@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.core.database import Database
 from app.models import Profile, table_of
-from app.repositories.audit import audited
+from app.repositories.audit import audited, was_done
 from app.repositories.tables import Record
 from app.services.kinds import Refusal
 from app.services.resources import Caller, MissingError, RefusedError, refusing
@@ -52,7 +52,9 @@ def put_profile(database: Database, caller: Caller, user_id: UUID, values: Recor
     try:
         return refusing(
             {"profiles_user_id_fkey": _NO_USER},
-            lambda: database.write(lambda connection: dict(connection.execute(statement).mappings().one())),
+            lambda: database.write(
+                lambda connection: dict(connection.execute(statement).mappings().one()), was_done=was_done(act)
+            ),
         )
     except RefusedError as error:
         raise MissingError("user") from error

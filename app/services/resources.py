@@ -14,7 +14,7 @@ from app.core.consistency import current
 from app.core.database import Database, Source
 from app.core.database_errors import Unavailable, broken_constraint
 from app.repositories import idempotency, tables
-from app.repositories.audit import Act
+from app.repositories.audit import Act, was_done
 from app.repositories.idempotency import Claim
 from app.repositories.messages import announcement
 from app.repositories.tables import Record, Slice
@@ -121,7 +121,7 @@ class Resources:
             tables.add(connection, self._kind.table, record, act, message)
             return Created(record, replayed=False)
 
-        return self._write(work, repeatable=claim is not None)
+        return self._write(work, act, repeatable=claim is not None)
 
     def get(self, row_id: UUID) -> Record:
         """Return a row.
@@ -179,7 +179,7 @@ class Resources:
                 raise self._missing_or_newer(connection, row_id)
             return record
 
-        return self._changing(row_id, work)
+        return self._changing(row_id, act, work)
 
     def delete(self, row_id: UUID, versions: Sequence[int] | None) -> None:
         """Delete a row whose version is one of `versions` (None: any).
@@ -195,22 +195,23 @@ class Resources:
             if not tables.remove(connection, self._kind.table, row_id, versions, act=act):
                 raise self._missing_or_newer(connection, row_id)
 
-        self._changing(row_id, work)
+        self._changing(row_id, act, work)
 
     def _missing_or_newer(self, connection: Connection, row_id: UUID) -> Exception:
         there = tables.get(connection, self._kind.table, row_id, ["id"]) is not None
         return VersionMismatchError() if there else MissingError(self._kind.name)
 
-    def _changing(self, row_id: UUID, work: Callable[[Connection], T]) -> T:
+    def _changing(self, row_id: UUID, act: Act, work: Callable[[Connection], T]) -> T:
         try:
-            return self._write(work)
+            return self._write(work, act)
         finally:
             # Also when the outcome is unknown: the change may have happened.
             if self._kind.cached:
                 self._cache.forget(cache_name(self._kind, row_id))
 
-    def _write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:
-        return refusing(self._kind.refusals, lambda: self._database.write(work, repeatable=repeatable))
+    def _write(self, work: Callable[[Connection], T], act: Act, *, repeatable: bool = False) -> T:
+        asked = None if repeatable else was_done(act)
+        return refusing(self._kind.refusals, lambda: self._database.write(work, repeatable=repeatable, was_done=asked))
 
 
 def warm(database: Database, cache: Cache, kind: Kind, count: int) -> int:
