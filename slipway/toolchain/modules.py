@@ -75,22 +75,20 @@ class GeneratedFile:
 
 @dataclass(frozen=True)
 class Patch:
-    """A mistake of upstream's that is mended in what we build, until a version without it can be had.
+    """What is mended of a file of upstream's in what we build, until a version can be had that needs it no more.
 
     Attributes:
         module: Module path, at the version that the set's go.mod names.
         path: Path inside the module.
         sha256: Of the file as upstream has it (hex): a new version is looked at anew.
-        before: What is wrong; there exactly once.
-        after: What stands there instead.
+        changes: What is wrong, there exactly once, and what stands there instead.
         adr: Number of the decision that says why.
     """
 
     module: str
     path: str
     sha256: str
-    before: str
-    after: str
+    changes: tuple[tuple[str, str], ...]
     adr: int
 
 
@@ -273,14 +271,17 @@ _TABLE: Final = (
         binaries=(Binary("cloudnative-pg-manager", "github.com/cloudnative-pg/cloudnative-pg/cmd/manager", "manager"),),
         estimate=208,
         nosumdb=("sigs.k8s.io/*",),
-        # Errors of that type are pointers: as a value it is never found, and an answer is asked for again five times.
         patches=(
             Patch(
                 "github.com/cloudnative-pg/cloudnative-pg",
                 "pkg/management/postgres/webserver/client/remote/instance.go",
                 "cd988bbafdeee319c8de55202567481200ff44834562756b1e5b73fdc9bfcee7",
-                before="var statuserror StatusError",
-                after="var statuserror *StatusError",
+                changes=(
+                    # Errors of that type are pointers: as a value none is found, and each is taken for another kind.
+                    ("var statuserror StatusError", "var statuserror *StatusError"),
+                    # Tries of an instance that is away: 0.3 s in all instead of 1.6.
+                    ("Steps:    5", "Steps:    4"),
+                ),
                 adr=116,
             ),
         ),

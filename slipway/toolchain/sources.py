@@ -128,10 +128,12 @@ def apply(patch: Patch, module: Path) -> None:
         ModuleSetError: What is wrong is not there exactly once.
     """
     text = checked_file(module, patch.path, patch.sha256).decode()
-    count = text.count(patch.before)
-    if count != 1:
-        raise ModuleSetError(f"{patch.path} of {patch.module} has {patch.before!r} {count} times; the patch is for one")
-    (module / patch.path).write_text(text.replace(patch.before, patch.after), encoding="utf-8")
+    for before, after in patch.changes:
+        count = text.count(before)
+        if count != 1:
+            raise ModuleSetError(f"{patch.path} of {patch.module} has {before!r} {count} times; the patch is for one")
+        text = text.replace(before, after)
+    (module / patch.path).write_text(text, encoding="utf-8")
 
 
 def stage(module_set: ModuleSet, folder: Path, target: Path, go: Go, env: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ NAME = "example.test/upstream"
 RELEASE = "kind: Release\n"
 SHA256 = hashlib.sha256(RELEASE.encode()).hexdigest()
 UPSTREAM = 'package upstream\n\nfunc Answer() string { return "wrong" }\n'
-PATCH = Patch(NAME, "upstream.go", hashlib.sha256(UPSTREAM.encode()).hexdigest(), '"wrong"', '"right"', 116)
+PATCH = Patch(NAME, "upstream.go", hashlib.sha256(UPSTREAM.encode()).hexdigest(), (('"wrong"', '"right"'),), 116)
 FILES = {"release.yaml": RELEASE, "schema.json": '{"name": "it", "version": "0"}', "upstream.go": UPSTREAM}
 ASKS = 'package main\n\nimport "example.test/upstream"\n\nfunc main() { println(upstream.Answer()) }\n'
 EMBEDS = """package main
@@ -128,7 +128,7 @@ def test_a_patch_changes_what_is_built_and_nothing_of_upstream(world, upstream, 
     ("change", "error", "told"),
     [
         ({"sha256": "0" * 64}, ModuleFileError, f"but {'0' * 64} is pinned"),
-        ({"before": "else"}, ModuleSetError, "'else' 0 times"),
+        ({"changes": (("else", "it"),)}, ModuleSetError, "'else' 0 times"),
     ],
 )
 def test_a_patch_for_another_file_does_not_build(world, upstream, change, error, told):
