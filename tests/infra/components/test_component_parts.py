@@ -223,7 +223,8 @@ def test_nothing_refers_to_what_is_not_there(release, combination):
         assert "cnpg" not in everything
         assert naming.DATABASE_SECRET not in everything
     pooled = postgres is Store.MANAGED and profile is ProfileName.HA
-    assert ("Pooler" in kinds) == ("SLIPWAY_POOLED" in chart["values"]["env"]) == ("postgres-pooler" in everything) == pooled
+    told = "SLIPWAY_POOLED" in chart["values"]["env"]
+    assert ("Pooler" in kinds) == told == ("postgres-pooler" in everything) == pooled
     assert ("ScheduledBackup" in kinds) == ("ObjectStore" in kinds) == (backups is not Store.OFF)
     stores = [it for it in objects if it["kind"] == "StatefulSet" and it["metadata"]["name"] == "object-store"]
     assert bool(stores) == (backups is Store.MANAGED)
