@@ -5,9 +5,10 @@ stays has no processor left to serve with.
 """
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
+
+from slipway.proof.clock import Clock, SystemClock
 
 #: Longest wait for one pod's replacement, in seconds. What takes longer is left behind, not waited for without end.
 REPLACED_WITHIN: Final = 60.0
@@ -29,37 +30,13 @@ class DrainError(RuntimeError):
     """A node could not be emptied; it stays cordoned, and the message names what is left on it and why."""
 
 
-class Time(Protocol):
-    """A steady time in seconds, and a way to let it pass."""
-
-    def steady(self) -> float:
-        """Seconds that never jump."""
-        ...
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass."""
-        ...
-
-
-class MachineTime:
-    """The machine's."""
-
-    def steady(self) -> float:
-        """Seconds of the monotonic clock."""
-        return time.monotonic()
-
-    def wait(self, seconds: float) -> None:
-        """Sleep."""
-        time.sleep(seconds)
-
-
 def drain(
     kubectl: Kubectl,
     node: str,
     *,
     within: float,
     progress: Callable[[str], None] = lambda _: None,
-    clock: Time | None = None,
+    clock: Clock | None = None,
 ) -> None:
     """Cordon a node and evict its pods within their disruption budgets, those of least priority first.
 
@@ -76,7 +53,7 @@ def drain(
     Raises:
         DrainError: a pod belongs to nobody who would start it again, or pods were left when the time was over.
     """
-    clock = clock or MachineTime()
+    clock = clock or SystemClock()
     deadline = clock.steady() + within
     kubectl("cordon", node)
     pods = to_evict(_pods(kubectl, "--all-namespaces", f"--field-selector=spec.nodeName={node}"))

@@ -135,18 +135,24 @@ def test_a_change_and_a_deletion_are_done_once_and_say_so(lonely, patient):
     assert acts(patient) == ["user.create", "user.change", "user.delete"]
 
 
-def test_what_was_not_done_is_done_again(patient, monkeypatch):
-    """The server went before it had committed: only the answer of COMMIT is missing."""
+def lose_the_first_commit(monkeypatch, meanwhile=lambda: None):
+    """The first COMMIT is rolled back, something happens, and nobody hears of it; those after it are real."""
     commit, lost = core._commit, []
 
-    def loses_the_first(connection, transaction):
+    def commits(connection, transaction):
         if not lost:
             lost.append(True)
             transaction.rollback()
+            meanwhile()
             raise CommitUnknown("lost")
         commit(connection, transaction)
 
-    monkeypatch.setattr(core, "_commit", loses_the_first)
+    monkeypatch.setattr(core, "_commit", commits)
+
+
+def test_what_was_not_done_is_done_again(patient, monkeypatch):
+    """The server went before it had committed: only the answer of COMMIT is missing."""
+    lose_the_first_commit(monkeypatch)
     answer = patient.post("/v1/users", json=ANN)
     assert answer.status_code == 201
     assert [row["id"] for row in patient.get("/v1/users").json["data"]] == [answer.json["data"]["id"]]
@@ -155,18 +161,11 @@ def test_what_was_not_done_is_done_again(patient, monkeypatch):
 
 def test_a_refusal_the_second_time_is_told_as_such(patient, monkeypatch):
     """Meanwhile somebody else took the address."""
-    commit, lost = core._commit, []
-
-    def loses_the_first(connection, transaction):
-        if not lost:
-            lost.append(True)
-            transaction.rollback()
-            assert patient.application.test_client().post("/v1/users", json=ANN).status_code == 201
-            raise CommitUnknown("lost")
-        commit(connection, transaction)
-
-    monkeypatch.setattr(core, "_commit", loses_the_first)
+    other = patient.application.test_client()
+    answers = []
+    lose_the_first_commit(monkeypatch, lambda: answers.append(other.post("/v1/users", json=ANN).status_code))
     assert patient.post("/v1/users", json=ANN).status_code == 409
+    assert answers == [201]
 
 
 def test_what_may_have_been_done_is_never_called_undone(patient, monkeypatch):
