@@ -124,11 +124,12 @@ class Database:
 
     Args:
         settings: addresses and waits.
-        turns: where a write waits for a primary; None: it does not wait.
+        turns: where a write waits for a primary, and when its request ends; None: it does not wait.
     """
 
     def __init__(self, settings: Settings, turns: Turns | None = None) -> None:
         self._settings = settings
+        self._until = _from_now if turns is None else turns.until
         self._watchdog = Watchdog()
         self._primary = make_engine(settings.database_url_file, settings)
         self._serializable = self._primary.execution_options(isolation_level="SERIALIZABLE")
@@ -163,7 +164,7 @@ class Database:
             Unavailable: no source answered.
             DBAPIError: the statement itself failed.
         """
-        patience = time.monotonic() + self._settings.primary_seconds
+        patience = self._until(self._settings.primary_seconds)
         while True:
             try:
                 return self._read_now(work, prefer)
@@ -243,8 +244,13 @@ class Database:
             DBAPIError: the statement itself failed (for example a constraint).
         """
         engine = self._serializable if serializable else self._primary
-        begun, left = time.monotonic(), seconds or self._settings.write_seconds
-        patience, ends = begun + self._settings.primary_seconds, begun + (seconds or self._settings.request_seconds)
+        longest = seconds or self._settings.write_seconds
+        ends = self._until(seconds or self._settings.request_seconds)
+        # What has waited for a primary still has to be done in what is left.
+        patience = min(
+            _from_now(self._settings.primary_seconds),
+            ends - (self._settings.request_seconds - self._settings.primary_seconds),
+        )
         unit: _Unit[T] = _Unit(work, was_done)
         while True:
             # Only one request at a time finds out whether commits are acknowledged again: a COMMIT that hangs keeps its
@@ -252,7 +258,7 @@ class Database:
             if self._waiting.away and not self._waiting.for_primary(patience):
                 raise unit.failed(Unavailable("the primary database cannot be written to"))
             try:
-                return self._write_now(engine, unit.run, left)
+                return self._write_now(engine, unit.run, longest, ends)
             except _AwayError as error:
                 if not self._waiting.for_primary(patience):
                     away = Unavailable("the primary database cannot be written to")
@@ -263,12 +269,11 @@ class Database:
                     raise
             except (DBAPIError, PoolTimeoutError, TookTooLong, Unavailable) as error:
                 raise unit.failed(error) from error.__cause__
-            left = min(left, ends - time.monotonic())  # what has waited has less time left
 
-    def _write_now(self, engine: Engine, work: Callable[[Connection], T], seconds: float) -> T:
+    def _write_now(self, engine: Engine, work: Callable[[Connection], T], longest: float, ends: float) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return self._transaction(engine, work, seconds)
+                return self._transaction(engine, work, longest, ends)
             except DBAPIError as error:
                 trouble = classify(error)
                 again = trouble is Trouble.CONFLICT or (trouble is Trouble.LOST and error.connection_invalidated)
@@ -284,7 +289,7 @@ class Database:
     def _read_from(self, source: Source, work: Callable[[Connection], T]) -> T:
         with (
             self._readers[source].connect() as connection,
-            self._watchdog.watch(driver_of(connection), self._settings.read_seconds) as watch,
+            self._watchdog.watch(driver_of(connection), self._until(self._settings.read_seconds)) as watch,
         ):
             try:
                 with connection.begin() if self._in_one and source is Source.REPLICA else nullcontext():
@@ -297,10 +302,10 @@ class Database:
                     raise TookTooLong("a read was ended by the watchdog") from error
                 raise
 
-    def _transaction(self, engine: Engine, work: Callable[[Connection], T], seconds: float) -> T:
+    def _transaction(self, engine: Engine, work: Callable[[Connection], T], longest: float, ends: float) -> T:
         with (
             engine.connect() as connection,
-            self._watchdog.watch(driver_of(connection), seconds) as watch,
+            self._watchdog.watch(driver_of(connection), min(_from_now(longest), ends)) as watch,
         ):
             transaction = connection.begin()
             try:
@@ -327,6 +332,10 @@ class Database:
         """The preferred source first, sources known to be away last."""
         now = time.monotonic()
         return iter(sorted(self._readers, key=lambda source: (self._away_until[source] > now, source != prefer)))
+
+
+def _from_now(seconds: float) -> float:
+    return time.monotonic() + seconds
 
 
 def _lose(connection: Connection, error: DBAPIError) -> None:

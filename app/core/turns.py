@@ -5,14 +5,17 @@ enough wait already: work that piles up is done for clients that have gone. Whoe
 waits longest, in the same thread. One that can only wait, because Postgres changes its primary, stands aside and lets
 another one have its turn. Else a few writes would hold all threads, and reads, for which replicas are there, would wait
 with them. Probes need no turn.
+
+A request must begin to be answered a while after it came, however much of that it waited for its turn.
 """
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -44,6 +47,13 @@ def entry(free: int, waiting: int, most: int) -> Entry:
     return Entry.WAITS if waiting < most else Entry.REFUSED
 
 
+class Asked(NamedTuple):
+    """A request that has asked for a turn, and when the wait for its answer ends, of the monotonic clock."""
+
+    ends: float
+    request: Any
+
+
 class Turns:
     """Turns of one process. What a request is, only the server knows.
 
@@ -51,7 +61,7 @@ class Turns:
         turns: requests worked on at once.
         aside: requests that may stand aside at once.
         queue: requests that may wait for their turn at once.
-        patience: seconds that one waits at most; its client has gone by then.
+        patience: seconds within which a request must begin to be answered, or its client has gone.
         registry: where refused requests are counted.
     """
 
@@ -61,49 +71,63 @@ class Turns:
         self._turns = self._free = turns
         self._most = queue
         self._patience = patience
-        self._waiting: deque[tuple[float, Any]] = deque()
+        self._waiting: deque[Asked] = deque()
         self._returning: deque[threading.Event] = deque()
         self._lock = threading.Lock()
         self._aside = threading.BoundedSemaphore(aside)
         self._mine = threading.local()
-        self._start: Callable[[Any], object] = self._nobody
+        self._start: Callable[[Asked], object] = self._nobody
         self._refused = Counter(
             "payload_requests_refused_total", "Requests that got no turn, by why", ["reason"], registry=registry
         )
 
-    def serve(self, start: Callable[[Any], object]) -> None:
+    def serve(self, start: Callable[[Asked], object]) -> None:
         """Say how a request that has a turn is started: `run` in another thread."""
         self._start = start
 
     def ask(self, request: Any) -> bool:
         """Start a request as soon as there is a turn for it; False if it gets none."""
+        asked = Asked(time.monotonic() + self._patience, request)
         with self._lock:
             found = entry(self._free, len(self._waiting), self._most)
             if found is Entry.WORKS:
                 self._free -= 1
             elif found is Entry.WAITS:
-                self._waiting.append((time.monotonic() + self._patience, request))
+                self._waiting.append(asked)
         if found is Entry.WORKS:
-            self._start(request)
+            self._start(asked)
         elif found is Entry.REFUSED:
             self._refused.labels("queue full").inc()
         return found is not Entry.REFUSED
 
-    def run(self, request: Any, work: Callable[[Any], object]) -> None:
+    def run(self, asked: Asked, work: Callable[[Any], object]) -> None:
         """Do a request that was started, and in its turn those that wait, until none does.
 
         What the work raises ends this thread's part; its turn is not lost.
         """
-        self._mine.turn = True
+        next_one: Asked | None = asked
         try:
-            while request is not None:
-                work(request)
-                request = self._give()
+            while next_one is not None:
+                self._mine.ends = next_one.ends
+                work(next_one.request)
+                next_one = self._give()
         except BaseException:
             self._pass_on()
             raise
         finally:
-            self._mine.turn = False
+            self._mine.ends = None
+
+    def until(self, seconds: float) -> float:
+        """Return when a wait of this thread ends, of the monotonic clock: so late, or with its request.
+
+        Args:
+            seconds: from now.
+        """
+        return min(time.monotonic() + seconds, math.inf if (ends := self._ends()) is None else ends)
+
+    def _ends(self) -> float | None:
+        """When this thread's request ends; None without a turn."""
+        return getattr(self._mine, "ends", None)
 
     def expired(self) -> list[Any]:
         """Return the requests that have waited too long; they wait no more."""
@@ -112,8 +136,8 @@ class Turns:
         now = time.monotonic()
         found: list[Any] = []
         with self._lock:
-            while self._waiting and self._waiting[0][0] <= now:
-                found.append(self._waiting.popleft()[1])
+            while self._waiting and self._waiting[0].ends <= now:
+                found.append(self._waiting.popleft().request)
         for _ in found:
             self._refused.labels("waited too long").inc()
         return found
@@ -127,8 +151,12 @@ class Turns:
         """
 
         def admitting(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-            let_in = getattr(self._mine, "turn", False) or environ["PATH_INFO"] in PROBES
-            return (application if let_in else refuse)(environ, start_response)
+            has_turn = self._ends() is not None
+            let_in = has_turn or environ["PATH_INFO"] in PROBES
+            answer = (application if let_in else refuse)(environ, start_response)
+            if has_turn:
+                self._mine.ends = math.inf  # it has its answer: a body that goes on for a while has a limit of its own
+            return answer
 
         return admitting
 
@@ -139,7 +167,7 @@ class Turns:
         """
         if not self._aside.acquire(blocking=False):
             return False
-        had_turn = getattr(self._mine, "turn", False)
+        had_turn = self._ends() is not None
         try:
             if had_turn:
                 self._pass_on()
@@ -164,13 +192,13 @@ class Turns:
             self._returning.append(back)
         back.wait()
 
-    def _give(self) -> Any:
+    def _give(self) -> Asked | None:
         """Give the turn back; if a request waits for it, it is that one's, and the caller must see to it."""
         with self._lock:
             if self._returning:
                 self._returning.popleft().set()
             elif self._waiting:
-                return self._waiting.popleft()[1]
+                return self._waiting.popleft()
             else:
                 self._free += 1
         return None
@@ -180,5 +208,5 @@ class Turns:
         if (other := self._give()) is not None:
             self._start(other)
 
-    def _nobody(self, request: Any) -> None:
-        raise AssertionError(f"nobody serves {request}")
+    def _nobody(self, asked: Asked) -> None:
+        raise AssertionError(f"nobody serves {asked.request}")

@@ -65,11 +65,11 @@ class Waiting:
         return False
 
     def _is_there(self, deadline: float) -> bool:
-        seconds = min(_LOOK_SECONDS, deadline - time.monotonic())
+        deadline = min(deadline, time.monotonic() + _LOOK_SECONDS)
         with suppress(DBAPIError, PoolTimeoutError), self._engine.connect() as connection:
             found = False
             try:
-                with self._watchdog.watch(driver_of(connection), seconds) as watch:
+                with self._watchdog.watch(driver_of(connection), deadline) as watch:
                     found = connection.execute(ACKNOWLEDGES).first() is not None
                 found = found and not watch.fired
             finally:

@@ -45,9 +45,9 @@ class Watchdog:
         self._thread: Thread | None = None
 
     @contextmanager
-    def watch(self, driver: psycopg.Connection[Any], seconds: float) -> Generator[Watch]:
-        """Cancel what `driver` does if the block takes longer than `seconds`."""
-        watch = Watch(driver, time.monotonic() + seconds)
+    def watch(self, driver: psycopg.Connection[Any], deadline: float) -> Generator[Watch]:
+        """Cancel what `driver` does if the block is not over at `deadline`, of the monotonic clock."""
+        watch = Watch(driver, deadline)
         with self._changed:
             if self._thread is None:
                 self._thread = Thread(target=self._run, name="database-watchdog", daemon=True)

@@ -1,8 +1,11 @@
 """The command `slipway`: one thin file a command. Exit codes: docs/reference/cli.md."""
 
 import importlib
+import os
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Final, NoReturn
 
 import click
@@ -70,7 +73,15 @@ def cli() -> None:
 
 
 def _interrupt(_number: int, _frame: object) -> None:
-    """SIGTERM ends a command as Ctrl-C does: load ends, and what was broken or made on the way is mended or removed."""
+    """SIGTERM ends a command as Ctrl-C does: load ends, and what was broken or made on the way is mended or removed.
+
+    A terminal tells programs that the command has started, too: Pulumi, of which half an update would go on alone.
+    """
+    for children in Path("/proc/self/task").glob("*/children"):
+        for child in map(int, children.read_text().split()):
+            with suppress(ProcessLookupError):
+                if os.getpgid(child) == os.getpgrp():
+                    os.kill(child, signal.SIGINT)
     raise KeyboardInterrupt
 
 

@@ -49,9 +49,25 @@ def ensure(group: str) -> None:
                     value.write_text((path.parent / name).read_text())
 
 
-def procs_file(group: str) -> Path:
-    """Writing 0 there moves the writer into the group."""
-    return version2_root() / group / "cgroup.procs"
+def weigh(group: str, cores: int) -> None:
+    """Let a group have as much of the processors, where they are short, as one program on each of so many has.
+
+    Both figures are what a kernel gives a group by itself, once a core: 1024 in version 1, 100 in version 2.
+    """
+    for root in (version2_root(), *version1_roots()):
+        for name, one in (("cpu.shares", 1024), ("cpu.weight", 100)):
+            if (path := root / group / name).exists():
+                path.write_text(str(one * cores))
+
+
+def procs_files(group: str) -> list[Path]:
+    """Writing 0 there moves the writer into the group: where processes are tracked, and where processors are shared.
+
+    On the hybrid layout the latter is another tree. Who is left at its root counts thread by thread there, and each of
+    them as much as all pods together.
+    """
+    shared = [root for root in version1_roots() if "cpu" in root.name.split(",")]
+    return [root / group / "cgroup.procs" for root in (version2_root(), *shared)]
 
 
 def processes(group: str) -> set[int]:

@@ -69,6 +69,7 @@ def create(spec: ClusterSpec, supplies: Supplies, progress: Progress = print) ->
         progress("network and machines")
         network.ensure(spec)
         cgroups.ensure(f"{spec.cgroup}/{spec.control_plane.name}")
+        cgroups.weigh(spec.cgroup, os.cpu_count() or 1)
         for node in spec.workers:
             machine.switch_on(spec, node)
         supervise.start(spec)

@@ -77,7 +77,8 @@ def render_launcher(program: Program) -> str:
     if program.mount_namespace:
         enter.append(f"--mount={program.mount_namespace}")
     command = " \\\n  ".join(shlex.quote(word) for word in [*enter, "--", *program.arguments])
-    return f"set -eu\necho 0 > {shlex.quote(str(cgroups.procs_file(program.cgroup)))}\nexec {command}\n"
+    move = "".join(f"echo 0 > {shlex.quote(str(file))}\n" for file in cgroups.procs_files(program.cgroup))
+    return f"set -eu\n{move}exec {command}\n"
 
 
 def _digest(data: bytes) -> str:

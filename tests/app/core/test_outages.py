@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from flask.testing import FlaskClient
 from prometheus_client import CollectorRegistry
 
 from app.core.parts import parts_of
+from app.core.turns import Asked
 from app.factory import create_app
 
 ANN = {"name": "Ann", "email": "ann@example.test"}
@@ -255,6 +257,27 @@ def test_reads_survive_a_replica_that_hangs(pair, settings_for, tmp_path):
     with frozen(replica, "payload"):
         assert client.get("/v1/users").status_code == 200
     parts_of(app).database.close()
+
+
+def test_what_has_waited_for_its_turn_waits_less_for_a_primary(pair, settings_for, tmp_path):
+    primary, _ = pair
+    settings = settings_for(tmp_path, primary.url("payload"), primary_seconds=6)
+    app = create_app(settings, CollectorRegistry())
+    parts, client = parts_of(app), app.test_client()
+
+    def took(waited: float) -> float:
+        statuses, begun = [], time.monotonic()
+        asked = Asked(begun + settings.request_seconds - waited, "/v1/users")
+        parts.turns.run(asked, lambda path: statuses.append(client.post(path, json=ANN).status_code))
+        assert statuses == [503]
+        return time.monotonic() - begun
+
+    primary.stop("fast")
+    try:
+        assert took(waited=4.0) < took(waited=0.0) - 3.0
+    finally:
+        primary.start()
+        parts.database.close()
 
 
 def test_a_write_to_a_primary_that_hangs_is_503_in_time(pair, settings_for, tmp_path):

@@ -126,11 +126,53 @@ def test_who_has_a_turn_is_let_in_and_all_others_are_refused_but_probes(pool):
 
     application = turns.around(says(b"in"), says(b"refused"))
     found = {}
-    turns.serve(lambda path: pool.submit(turns.run, path, lambda path: found.update({path: get(application, path)})))
+    turns.serve(lambda asked: pool.submit(turns.run, asked, lambda path: found.update({path: get(application, path)})))
     assert turns.ask("/in")
     until(lambda: turns.counts()["working"] == 0)
     assert found == {"/in": b"in"}
     assert [get(application, path) for path in ("/", "/livez", "/readyz")] == [b"refused", b"in", b"in"]
+
+
+def test_waits_end_with_the_request_that_they_are_part_of_also_if_it_waited_for_its_turn(pool):
+    turns, ends, go = make(1, 0, patience=5.0), {}, threading.Event()
+
+    def work(request):
+        ends[request] = turns.until(60.0), turns.until(1.0)
+        if request == "first":
+            assert go.wait(20)
+
+    turns.serve(lambda asked: pool.submit(turns.run, asked, work))
+    asked = time.monotonic()
+    assert turns.ask("first")
+    assert turns.ask("second")
+    time.sleep(0.5)
+    begun = time.monotonic()
+    go.set()
+    until(lambda: turns.counts() == {"working": 0, "waiting": 0})
+    for request in ("first", "second"):
+        assert ends[request][0] == pytest.approx(asked + 5.0, abs=0.4)
+    assert begun <= ends["second"][1] - 1.0 < begun + 3.0, "a shorter wait is as long as ever"
+    assert turns.until(60.0) == pytest.approx(time.monotonic() + 60.0, abs=1.0), "without a turn nothing else counts"
+
+
+def test_a_body_may_go_on_after_the_time_in_which_the_answer_had_to_begin(pool):
+    turns, found = make(1, 0, patience=5.0), []
+
+    def streams(_environ, start_response):
+        found.append(turns.until(60.0))
+        start_response("200 OK", [])
+
+        def body():
+            found.append(turns.until(60.0))
+            yield b"last"
+
+        return body()
+
+    application = turns.around(streams, streams)
+    turns.serve(lambda asked: pool.submit(turns.run, asked, lambda path: get(application, path)))
+    assert turns.ask("/in")
+    until(lambda: turns.counts()["working"] == 0)
+    assert found[1] - found[0] > 50.0
 
 
 @pytest.mark.parametrize("aside", [0, 1, 3])

@@ -1,5 +1,6 @@
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,36 @@ def test_sigterm_ends_a_command_as_ctrl_c_does():
     done = subprocess.run([sys.executable, "-c", ENDS_AS_TOLD], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (130, "cleaned up\n")
     assert "the same command goes on where it stopped" in done.stderr
+
+
+TELLS_WHAT_IT_STARTED = """
+import os, signal, subprocess, sys
+from slipway import cli
+
+CHILD = "import sys, time; print('up', flush=True); time.sleep(30)"
+
+def start(**options):
+    command = [sys.executable, "-c", CHILD]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **options)
+    child.stdout.readline()
+    return child
+
+def works(**_):
+    ours, apart = start(), start(start_new_session=True)
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        print(ours.wait(20), apart.poll(), flush=True)
+        apart.kill()
+        apart.wait()
+
+cli.cli.main = works
+cli.main()
+"""
+
+
+def test_sigterm_tells_what_a_command_has_started_as_a_terminal_does_and_nobody_else():
+    done = subprocess.run(
+        [sys.executable, "-c", TELLS_WHAT_IT_STARTED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (130, f"{-signal.SIGINT} None\n")

@@ -1,5 +1,5 @@
 import sys
 from pathlib import Path
 
-# A real API server on a real etcd, as the rollout's tests start it.
-sys.path.insert(0, str(Path(__file__).parents[1] / "rollout"))
+# The networks of a cluster are shared; a real API server on a real etcd, as the rollout's tests start it.
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "rollout")]

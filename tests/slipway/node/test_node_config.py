@@ -106,13 +106,14 @@ def test_the_timeouts_of_the_spec_reach_the_parts_that_keep_them():
 
 
 def test_a_launcher_quotes_and_becomes_the_program(monkeypatch):
-    monkeypatch.setattr(supervise.cgroups, "procs_file", lambda group: Path("/cg") / group / "cgroup.procs")
+    trees = (Path("/cg"), Path("/cg cpu"))
+    monkeypatch.setattr(supervise.cgroups, "procs_files", lambda group: [it / group / "cgroup.procs" for it in trees])
     spec = ClusterSpec()
     for it in programs(spec, lambda name: Path(f"/with space/{name}")):
         script = supervise.render_launcher(it)
         assert f"'/with space/{Path(it.arguments[0]).name}'" in script
         assert "exec nsenter" in script
-        assert f"echo 0 > /cg/{it.cgroup}/cgroup.procs" in script
+        assert f"echo 0 > /cg/{it.cgroup}/cgroup.procs\necho 0 > '/cg cpu/{it.cgroup}/cgroup.procs'\n" in script
 
 
 def digests(spec):

@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+from node_pod import plugged_in, pod
 
 from slipway.node import config, network
 from slipway.node.spec import ClusterSpec
@@ -11,32 +12,12 @@ from slipway.node.spec import ClusterSpec
 CONNECT = "import socket; socket.create_connection(('{}', 5432), timeout=2)"
 SERVICE, GONE = "10.97.1.1", "10.244.0.99"
 
-POD = "slipway-nettest-pod"
-
-
-def ip(*words):
-    subprocess.run(["ip", *words], check=True)
-
 
 @pytest.fixture
 def spec():
-    """A cluster of one node, with the namespace of one pod on it."""
     made = ClusterSpec(name="nettest", nodes=1, network="10.199.7.0/24", service_network="10.97.0.0/16")
-    node = made.workers[0].netns
-    try:
-        network.ensure(made)
-        ip("netns", "add", POD)
-        ip("-n", node, "link", "add", "pod0", "type", "veth", "peer", "name", "eth0", "netns", POD)
-        ip("-n", node, "link", "set", "pod0", "master", config.POD_BRIDGE, "up")
-        ip("-n", node, "addr", "add", "10.244.0.1/24", "dev", config.POD_BRIDGE)
-        ip("-n", POD, "addr", "add", "10.244.0.2/24", "dev", "eth0")
-        ip("-n", POD, "link", "set", "eth0", "up")
-        ip("-n", POD, "route", "add", "default", "via", "10.244.0.1")
+    with plugged_in(made):
         yield made
-    finally:
-        network.remove(
-            [*network.namespaces_of(made.name), POD], made.bridge, [made.control_plane.link, made.workers[0].link]
-        )
 
 
 def connect(netns, address):
@@ -51,9 +32,9 @@ def rules(spec, *words):
 
 
 def test_a_connection_to_a_service_that_nothing_rewrites_is_refused_and_does_not_hang(spec):
-    assert "ConnectionRefusedError" in connect(POD, SERVICE)
+    assert "ConnectionRefusedError" in connect(pod(spec), SERVICE)
     rules(spec, "--flush", "FORWARD")
-    assert "TimeoutError" in connect(POD, SERVICE)  # what it was like
+    assert "TimeoutError" in connect(pod(spec), SERVICE)  # what it was like
 
 
 def test_who_connects_to_a_pod_that_has_gone_is_told_before_it_gives_up(spec):

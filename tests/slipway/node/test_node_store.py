@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from node_pod import plug_in, plugged_in, pod, pull_out
 
 from slipway.node import network
 from slipway.node.errors import NodeError
@@ -14,39 +15,12 @@ from slipway.node.stock import Stock
 from slipway.node.store import Store
 
 SPEC = ClusterSpec(name="storetest", nodes=1, network="10.199.8.0/24")
-POD = "slipway-storetest-pod"
-
-
-def ip(*words):
-    subprocess.run(["ip", *words], check=True)
-
-
-def plug_in():
-    """The networks of the cluster, and of one pod on its node."""
-    node = SPEC.workers[0].netns
-    network.ensure(SPEC)
-    ip("netns", "add", POD)
-    ip("-n", node, "link", "add", "pod0", "type", "veth", "peer", "name", "eth0", "netns", POD)
-    ip("-n", node, "addr", "add", "10.244.0.1/24", "dev", "pod0")
-    ip("-n", node, "link", "set", "pod0", "up")
-    ip("-n", POD, "addr", "add", "10.244.0.2/24", "dev", "eth0")
-    ip("-n", POD, "link", "set", "eth0", "up")
-    ip("-n", POD, "route", "add", "default", "via", "10.244.0.1")
-
-
-def pull_out():
-    network.remove(
-        [*network.namespaces_of(SPEC.name), POD], SPEC.bridge, [SPEC.control_plane.link, SPEC.workers[0].link]
-    )
 
 
 @pytest.fixture
 def networks():
-    try:
-        plug_in()
+    with plugged_in(SPEC):
         yield
-    finally:
-        pull_out()
 
 
 @pytest.fixture
@@ -81,7 +55,8 @@ def asked(store, tmp_path):
 
     def ask(method, path, *, user="", data="", patience=30.0):
         words = [
-            "nsenter", f"--net={network.NAMESPACES / POD}", "curl", "--silent", "--show-error", "--cacert", str(ca),
+            "nsenter", f"--net={network.NAMESPACES / pod(SPEC)}",
+            "curl", "--silent", "--show-error", "--cacert", str(ca),
             "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", user or ":".join(store.user),
             "--request", method, "--max-time", "5",
             "--write-out", "\n%{http_code}", f"{store.endpoint}{path}",
@@ -108,8 +83,8 @@ def test_a_pod_stores_and_what_it_stored_outlives_the_cluster(store, asked):
         assert asked("PUT", "/postgres/wal/1", data="log")[0] == 200
         assert asked("GET", "/postgres/wal/1") == (200, "log")
         assert (store.folder / "data" / "postgres" / "wal" / "1").read_text() == "log"
-        pull_out()
-        plug_in()
+        pull_out(SPEC)
+        plug_in(SPEC)
         assert asked("GET", "/postgres/wal/1") == (200, "log")
         assert it.told.count(f"listening at {store.endpoint}") == 2
         assert f"cluster {SPEC.name} has gone; waiting for the next one" in it.told
