@@ -9,10 +9,10 @@ from uuid import uuid4
 
 import pytest
 import yaml
+from e2e_options import EVERYTHING, PRESENT
 from e2e_waiting import until
 
 from dashboards.rules.groups import Severity
-from dashboards.rules.present import Present
 from infra.components.metrics import rules
 from infra.naming import (
     ALERTMANAGER,
@@ -32,6 +32,7 @@ from slipway.proof.kube import Kubectl
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
+OPTIONS = EVERYTHING
 MONITORING = Namespace.MONITORING.value
 #: Seconds from the fault to the receiver's hearing of it.
 PAGE_WITHIN = 120
@@ -68,9 +69,7 @@ def ask(running):
 
 def metric_names():
     """Every name of a series in the expressions of the rules, but for recorded ones."""
-    texts = [
-        rule.expression for groups in rules(Present(poolers=False)).values() for group in groups for rule in group.rules
-    ]
+    texts = [rule.expression for groups in rules(PRESENT).values() for group in groups for rule in group.rules]
     bare = [re.sub(r"\{[^}]*\}|\b(by|on) \([^)]*\)", "", text) for text in texts]
     words = {word for text in bare for word in re.findall(r"[A-Za-z_:][A-Za-z0-9_:]*", text) if "_" in word}
     others = {"histogram_quantile", "group_left", "avg_over_time"}

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from e2e_options import EVERYTHING, PRESENT
 from e2e_waiting import until
 
-from dashboards.grafana.boards import ALL, OVERVIEW
+from dashboards.grafana.boards import OVERVIEW, boards
 from dashboards.grafana.model import Query, Row
 from dashboards.kibana import boards as kibana
 from dashboards.kibana.live import asked
@@ -22,6 +23,8 @@ from slipway.cli.measuring import prometheus_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
+OPTIONS = EVERYTHING
+BOARDS = boards(traces=PRESENT.traces)
 REPOSITORY = Path(__file__).parents[3]
 REACHES_USERS_WITHIN = 120
 
@@ -53,8 +56,8 @@ def test_no_panel_is_dead_under_load(running):
     found = json.loads((REPOSITORY / "build" / "reports" / "dashboards-check.json").read_text())
     figures = found["figures"]
     assert (figures["dashboards"], figures["panels"], figures["dead panels"]) == (
-        len(ALL) + len(kibana.ALL),
-        sum(len(it.panels) for it in (*ALL, *kibana.ALL)),
+        len(BOARDS) + len(kibana.ALL),
+        sum(len(it.panels) for it in (*BOARDS, *kibana.ALL)),
         0,
     )
 
@@ -76,7 +79,7 @@ def test_a_dead_panel_over_log_lines_would_be_found(running):
 def test_pages_are_drawn(running):
     done = running.slipway("dashboards", "render", "--minutes=15")
     assert done.returncode == 0, done.stderr
-    for board in ALL:
+    for board in BOARDS:
         text = (REPOSITORY / FOLDER / f"{board.uid}.html").read_text()
         assert "<svg" in text
         assert 'class="dead"' not in text
