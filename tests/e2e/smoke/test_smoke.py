@@ -9,7 +9,7 @@ from e2e_waiting import until_whole
 
 from loadtests import k6, page
 from slipway import reports
-from slipway.node import residue
+from slipway.node import cgroups, residue
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
@@ -45,6 +45,15 @@ def test_no_pod_runs_an_image_without_a_digest(running):
     }
     assert images
     assert [image for image in images if "@sha256:" not in image] == []
+
+
+def test_programs_share_processors_machine_by_machine(running):
+    spec = running.spec
+    tracked, *shared = (
+        set(file.read_text().split()) for file in cgroups.procs_files(f"{spec.cgroup}/{spec.control_plane.name}")
+    )
+    assert tracked
+    assert [it for it in shared if it != tracked] == []
 
 
 def test_a_version_is_rolled_out_without_a_failed_request_and_without_a_reload(running, tmp_path):
