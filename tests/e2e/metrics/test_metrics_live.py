@@ -86,7 +86,7 @@ def test_every_rule_gives_numbers_under_a_little_load(running, query, ask, tmp_p
 
     with k6.start(running.plan(tmp_path, RATE, SECONDS)) as run:
         until(SECONDS, silent, operator.not_)
-        assert run.finish().failed == 0
+        assert run.wait().failed == 0
     unhealthy = [rule["name"] for group in ask("rules")["groups"] for rule in group["rules"] if rule["health"] != "ok"]
     assert not unhealthy
 
