@@ -17,7 +17,7 @@ from slipway.rollout.fields import format_moment
 from slipway.rollout.loop import Unavailable
 from slipway.rollout.observation import Rollout
 from slipway.rollout.spec import Commit
-from slipway.rollout.status import AFTER_PROMOTION, UNDER_TEST, Phase, Reason
+from slipway.rollout.status import AFTER_PROMOTION, UNDER_TEST, Phase, Reason, RolloutStatus
 
 WHO_AM_I: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 BY_DIGEST: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]*@(sha256:[0-9a-f]{64})")
@@ -102,9 +102,7 @@ class Client:
             return rollout
         built = None if commit is None else {"id": commit.id, "time": format_moment(commit.time)}
         change: dict[str, Any] = {"image": image, "commit": built}
-        results = {line.image: line.result for line in rollout.status.history}
-        refused = results.get(image, "").startswith("rolled back")
-        if refused and (rollout.status.candidate is None or rollout.status.candidate.image != image):
+        if _refused(rollout.status, image):
             change["attempt"] = rollout.spec.attempt + 1
         await self._api.merge(self._path, {"spec": change})
         return await self.status()
@@ -249,3 +247,11 @@ def event_of(rollout: Rollout) -> dict[str, Any]:
             for metric in status.metrics
         ],
     }
+
+
+def _refused(status: RolloutStatus, image: str) -> bool:
+    """Whether a version with this image was refused the last time; it may still be there while its pods go."""
+    if status.candidate is not None and status.candidate.image == image:
+        return status.rejects(status.candidate.hash)
+    results = {line.image: line.result for line in status.history}
+    return results.get(image, "").startswith("rolled back")

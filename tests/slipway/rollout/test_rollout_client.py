@@ -27,6 +27,7 @@ from slipway.rollout.status import (
     Observed,
     Phase,
     Reason,
+    Rejection,
     Revision,
     RolloutStatus,
     Verdict,
@@ -145,6 +146,16 @@ def test_start_asks_for_a_digest_and_for_another_attempt_after_a_refusal(server)
     # A pipeline that runs again asks for nothing new.
     assert ask(server, lambda client: client.start(IMAGES[3], attach=True)).spec.attempt == 1
     assert ask(server, lambda client: client.start(IMAGES[3])).spec.attempt == 2
+
+
+@pytest.mark.parametrize(("rejected", "attempt"), [((), 0), (("bbb",), 1)])
+def test_what_is_under_test_is_not_asked_for_twice_but_what_was_refused_and_is_not_gone_yet_is(
+    server, rejected, attempt
+):
+    refused = tuple(Rejection(revision=it, reason=Reason.ABORTED, by="ada", at=1.0) for it in rejected)
+    put(server, RolloutStatus(stable=STABLE, candidate=CANDIDATE, history=(line(IMAGES[2], "rolled back: Aborted"),),
+                              phase=Phase.ROLLED_BACK if rejected else Phase.SHIFTING, rejected=refused))  # fmt: skip
+    assert ask(server, lambda client: client.start(IMAGES[2])).spec.attempt == attempt
 
 
 def test_a_commit_is_told_with_its_image_and_taken_away_with_it(server):
