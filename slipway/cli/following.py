@@ -18,7 +18,7 @@ from slipway.cli import versions
 from slipway.cli.screen import console
 from slipway.rollout import objects, story, view
 from slipway.rollout.api import CORE, Api, Refused, connect, path_of
-from slipway.rollout.client import Client, ExitCode, UsageError, event_of, outcome
+from slipway.rollout.client import Client, ExitCode, UsageError, Wish, event_of, outcome
 from slipway.rollout.loop import Conflict, Unavailable
 from slipway.rollout.observation import Rollout
 
@@ -168,14 +168,14 @@ async def _changes(api: Api, client: Client, recording: story.Recording) -> dict
     return story.changed(before, after)
 
 
-def promoted_or_back(image: str, since: int) -> Callable[[Rollout], ExitCode | None]:
+def promoted_or_back(image: str, wish: Wish) -> Callable[[Rollout], ExitCode | None]:
     """How the rollout of an image ended, told by states that are not older than the wish.
 
     Args:
         image: which one is waited for.
-        since: generation of the object that asked for it.
+        wish: that it be.
     """
-    return lambda rollout: outcome(rollout, image, since=since)
+    return lambda rollout: outcome(rollout, image, wish)
 
 
 def taken_back(revision: str) -> Callable[[Rollout], ExitCode | None]:

@@ -14,7 +14,7 @@ from slipway.cli.following import Where, follow, promoted_or_back, run, taken_ba
 from slipway.cli.screen import console
 from slipway.node.cluster import load
 from slipway.rollout.api import Api
-from slipway.rollout.client import Client, ExitCode, UsageError, digest_of
+from slipway.rollout.client import Client, ExitCode, UsageError, Wish, digest_of
 from slipway.rollout.spec import Commit
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -84,11 +84,11 @@ def start(*, image: str, attach: bool, commit: str | None, wait: bool, as_json: 
     built = None if commit is None else _commit(commit)
 
     async def work(client: Client, api: Api) -> ExitCode:
-        asked = await client.start(image, attach=attach, commit=built)
+        wish = await client.start(image, attach=attach, commit=built)
         if not wait:
             click.echo(f"{image} is wanted; `slipway rollout watch` shows how it goes")
             return ExitCode.PROMOTED
-        ended = promoted_or_back(image, asked.generation)
+        ended = promoted_or_back(image, wish)
         return await follow(client, api, ended, as_json=as_json, record=image)
 
     run(_where(**target), work)
@@ -114,7 +114,7 @@ def watch(*, as_json: bool, **target: Any) -> None:
 
     async def work(client: Client, api: Api) -> ExitCode:
         now = await client.status()
-        ended = promoted_or_back(now.spec.image, now.generation)
+        ended = promoted_or_back(now.spec.image, Wish(now.generation))
         return await follow(client, api, ended, as_json=as_json, record=now.spec.image)
 
     run(_where(**target), work)

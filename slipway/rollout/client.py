@@ -8,6 +8,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from slipway.rollout.fields import format_moment
 from slipway.rollout.loop import Unavailable
 from slipway.rollout.observation import Rollout
 from slipway.rollout.spec import Commit
-from slipway.rollout.status import AFTER_PROMOTION, UNDER_TEST, Phase, Reason, RolloutStatus
+from slipway.rollout.status import AFTER_PROMOTION, UNDER_TEST, Finished, Phase, Reason, RolloutStatus
 
 WHO_AM_I: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 BY_DIGEST: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]*@(sha256:[0-9a-f]{64})")
@@ -32,6 +33,19 @@ class ExitCode(IntEnum):
     USAGE = 2
     PAUSED = 3
     UNREACHABLE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """That was asked for.
+
+    Attributes:
+        generation: of the object that says so.
+        after: number of a version with the same image that was refused before, and is no answer; 0: none.
+    """
+
+    generation: int
+    after: int = 0
 
 
 class UsageError(Exception):
@@ -85,7 +99,7 @@ class Client:
         answer = await self._api.create(WHO_AM_I, body)
         return answer["status"]["userInfo"]["username"]
 
-    async def start(self, image: str, *, attach: bool = False, commit: Commit | None = None) -> Rollout:
+    async def start(self, image: str, *, attach: bool = False, commit: Commit | None = None) -> Wish:
         """Ask for an image, by digest. A version that was refused before gets another attempt.
 
         Args:
@@ -99,13 +113,13 @@ class Client:
         digest_of(image)
         rollout = await self.status()
         if attach and rollout.spec.image == image:
-            return rollout
+            return Wish(rollout.generation)
         built = None if commit is None else {"id": commit.id, "time": format_moment(commit.time)}
         change: dict[str, Any] = {"image": image, "commit": built}
-        if _refused(rollout.status, image):
+        if refused := _refused(rollout.status, image):
             change["attempt"] = rollout.spec.attempt + 1
         await self._api.merge(self._path, {"spec": change})
-        return await self.status()
+        return Wish((await self.status()).generation, refused)
 
     async def approve(self, gate: str | None = None, *, reason: str = "") -> str:
         """Open the gate that is being waited for; return its name.
@@ -196,16 +210,16 @@ class Client:
             await sleep(every)
 
 
-def outcome(rollout: Rollout, image: str, *, since: int = 1) -> ExitCode | None:
+def outcome(rollout: Rollout, image: str, wish: Wish) -> ExitCode | None:
     """Return how the rollout of an image ended, or None while it goes on. A gate for people is no end.
 
     Args:
         rollout: as read.
         image: which one is waited for.
-        since: generation of the object that asked for it; what the controller said before that is old.
+        wish: that it be; what the controller said before is old.
     """
     status = rollout.status
-    if status.observed_generation < since:
+    if status.observed_generation < wish.generation:
         return None
     stable = status.stable
     if status.phase in SETTLED and stable is not None and stable.image == image:
@@ -213,8 +227,8 @@ def outcome(rollout: Rollout, image: str, *, since: int = 1) -> ExitCode | None:
     if status.reason is Reason.SERVICE_TAKEN or (status.phase is Phase.PAUSED and status.reason is not Reason.NONE):
         return ExitCode.PAUSED
     under_way = status.candidate is not None and status.candidate.image == image
-    last = next((line for line in reversed(status.history) if line.image == image), None)
-    refused = last is not None and last.result.startswith("rolled back")
+    last = _last(status, image)
+    refused = last is not None and last.number > wish.after and last.result.startswith("rolled back")
     if status.phase is Phase.ROLLED_BACK and refused and (under_way or status.candidate is None):
         return ExitCode.ROLLED_BACK
     superseded = status.candidate is not None and not under_way and rollout.spec.image != image
@@ -249,9 +263,13 @@ def event_of(rollout: Rollout) -> dict[str, Any]:
     }
 
 
-def _refused(status: RolloutStatus, image: str) -> bool:
-    """Whether a version with this image was refused the last time; it may still be there while its pods go."""
-    if status.candidate is not None and status.candidate.image == image:
-        return status.rejects(status.candidate.hash)
-    results = {line.image: line.result for line in status.history}
-    return results.get(image, "").startswith("rolled back")
+def _refused(status: RolloutStatus, image: str) -> int:
+    """Number of the last version with this image if it was refused, else 0; it may be there while its pods go."""
+    candidate, last = status.candidate, _last(status, image)
+    if candidate is not None and candidate.image == image:
+        return candidate.number if status.rejects(candidate.hash) else 0
+    return last.number if last is not None and last.result.startswith("rolled back") else 0
+
+
+def _last(status: RolloutStatus, image: str) -> Finished | None:
+    return next((line for line in reversed(status.history) if line.image == image), None)

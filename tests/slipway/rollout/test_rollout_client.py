@@ -15,7 +15,7 @@ from rich.console import Console
 from slipway.reports import Verdict as ReportVerdict
 from slipway.rollout import resource, story
 from slipway.rollout.api import Api
-from slipway.rollout.client import Client, ExitCode, UsageError, event_of, outcome
+from slipway.rollout.client import Client, ExitCode, UsageError, Wish, event_of, outcome
 from slipway.rollout.loop import Unavailable
 from slipway.rollout.observation import Rollout
 from slipway.rollout.spec import Commit, RolloutSpec
@@ -142,10 +142,12 @@ def test_start_asks_for_a_digest_and_for_another_attempt_after_a_refusal(server)
     ask(server, lambda client: client.start(IMAGES[2]))
     assert server.document["spec"]["image"] == IMAGES[2]
     assert "attempt" not in server.document["spec"]
-    assert ask(server, lambda client: client.start(IMAGES[3])).spec.attempt == 1
+    assert ask(server, lambda client: client.start(IMAGES[3])) == Wish(3, after=1)
+    assert server.document["spec"]["attempt"] == 1
     # A pipeline that runs again asks for nothing new.
-    assert ask(server, lambda client: client.start(IMAGES[3], attach=True)).spec.attempt == 1
-    assert ask(server, lambda client: client.start(IMAGES[3])).spec.attempt == 2
+    assert ask(server, lambda client: client.start(IMAGES[3], attach=True)) == Wish(3)
+    ask(server, lambda client: client.start(IMAGES[3]))
+    assert server.document["spec"]["attempt"] == 2
 
 
 @pytest.mark.parametrize(("rejected", "attempt"), [((), 0), (("bbb",), 1)])
@@ -155,7 +157,8 @@ def test_what_is_under_test_is_not_asked_for_twice_but_what_was_refused_and_is_n
     refused = tuple(Rejection(revision=it, reason=Reason.ABORTED, by="ada", at=1.0) for it in rejected)
     put(server, RolloutStatus(stable=STABLE, candidate=CANDIDATE, history=(line(IMAGES[2], "rolled back: Aborted"),),
                               phase=Phase.ROLLED_BACK if rejected else Phase.SHIFTING, rejected=refused))  # fmt: skip
-    assert ask(server, lambda client: client.start(IMAGES[2])).spec.attempt == attempt
+    assert ask(server, lambda client: client.start(IMAGES[2])).after == (CANDIDATE.number if rejected else 0)
+    assert server.document["spec"].get("attempt", 0) == attempt
 
 
 def test_a_commit_is_told_with_its_image_and_taken_away_with_it(server):
@@ -163,7 +166,8 @@ def test_a_commit_is_told_with_its_image_and_taken_away_with_it(server):
     ask(server, lambda client: client.start(IMAGES[2], commit=Commit(id="c" * 40, time=1767323045.0)))
     assert server.document["spec"]["commit"] == {"id": "c" * 40, "time": "2026-01-02T03:04:05.000Z"}
     assert ask(server, lambda client: client.status()).spec.commit == Commit(id="c" * 40, time=1767323045.0)
-    assert ask(server, lambda client: client.start(IMAGES[3])).spec.commit is None
+    ask(server, lambda client: client.start(IMAGES[3]))
+    assert server.document["spec"]["commit"] is None
 
 
 def test_approve_opens_the_gate_that_waits_under_ones_own_name(server):
@@ -257,12 +261,20 @@ def test_following_survives_a_server_that_is_away_for_a_while(server):
     ],
 )
 def test_how_a_rollout_ended(changes, code):
-    assert outcome(rollout(**changes), IMAGES[2]) is code
+    assert outcome(rollout(**changes), IMAGES[2], Wish(1)) is code
 
 
 def test_what_was_said_before_the_question_is_no_answer():
     refused = rollout(phase=Phase.ROLLED_BACK, history=(line(IMAGES[2], "rolled back: X"),))
-    assert outcome(refused, IMAGES[2], since=2) is None
+    assert outcome(refused, IMAGES[2], Wish(2)) is None
+
+
+def test_a_refusal_of_the_attempt_before_is_no_answer_to_the_next_one():
+    lines = [replace(line(IMAGES[2], "rolled back: X"), number=number) for number in (2, 3)]
+    before = {"phase": Phase.ROLLED_BACK, "candidate": CANDIDATE, "history": (lines[0],)}
+    assert outcome(rollout(**before), IMAGES[2], Wish(1, after=2)) is None
+    after = {"phase": Phase.ROLLED_BACK, "history": tuple(lines)}
+    assert outcome(rollout(**after), IMAGES[2], Wish(1, after=2)) is ExitCode.ROLLED_BACK
 
 
 def busy() -> Rollout:
