@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dashboards.kibana.model import Dashboard, Kind, Measure, Operation, Panel, Split, kql
-from slipway.logs.keeper import INDEX
+from slipway.logs.keeper import INDEX, template
 
 VIEW: Final = INDEX
 TIME: Final = "@timestamp"
@@ -48,9 +48,16 @@ def emit(board: Dashboard) -> dict[str, Any]:
 
 
 def write(boards: Sequence[Dashboard], folder: Path) -> list[Path]:
-    """A file for the data view, and one for each dashboard, named by its uid."""
+    """A file for the data view, one for each dashboard, named by its uid, and the template of indices they look at.
+
+    The last one is what the platform's store has already, for an Elasticsearch that lines were copied to.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    bodies = {f"data-view-{VIEW}": view(), **{board.uid: emit(board) for board in boards}}
+    bodies = {
+        f"data-view-{VIEW}": view(),
+        f"index-template-{INDEX}": template(replicas=0),
+        **{board.uid: emit(board) for board in boards},
+    }
     paths: list[Path] = []
     for name, body in bodies.items():
         path = folder / f"{name}.json"

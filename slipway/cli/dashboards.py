@@ -1,5 +1,6 @@
 """`slipway dashboards`: the dashboards as files, on the living stores, and without a Grafana or a Kibana."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -17,8 +18,9 @@ from dashboards import render as drawing
 from dashboards.grafana import emit
 from dashboards.grafana.boards import ALL, boards
 from dashboards.grafana.model import VARIABLES, Dashboard
-from dashboards.kibana import boards as kibana
+from dashboards.kibana import boards as kibana_boards
 from dashboards.kibana import emit as kibana_emit
+from dashboards.kibana import send as sending
 from dashboards.live import Drawn, Prometheus, drawn
 from dashboards.rules.present import Present
 from infra.components.metrics import rules
@@ -49,10 +51,21 @@ def build() -> None:
     """Write to build/dashboards: Grafana's JSON of each dashboard, Kibana's payloads, the rules of Prometheus."""
     for path in (
         *emit.write(boards(traces=True), FOLDER),
-        *kibana_emit.write(kibana.ALL, FOLDER / "kibana"),
+        *kibana_emit.write(kibana_boards.ALL, FOLDER / "kibana"),
         _write_rules(FOLDER / "rules.yaml"),
     ):
         click.echo(path)
+
+
+@command.command("send")
+@click.argument("kibana")
+def send(kibana: str) -> None:
+    """Put Kibana's data view and dashboards into the KIBANA at this address; what is there of them is replaced.
+
+    An API key, if it asks for one, is read from SLIPWAY_KIBANA_KEY.
+    """
+    for what in sending.send(kibana, kibana_boards.ALL, os.environ.get("SLIPWAY_KIBANA_KEY")):
+        click.echo(what)
 
 
 @command.command("check")
@@ -73,7 +86,7 @@ def check(cluster: str, environment: str, minutes: int) -> None:
         count = len(shown)
         if Namespace.LOGS.value in there:
             bars += bars_of_logs(kubectl, start, end)
-            count += len(kibana.ALL)
+            count += len(kibana_boards.ALL)
         else:
             click.echo("no logs are kept: Kibana's panels were not asked")
     dead = [bar for bar in bars if bar.holds is False]

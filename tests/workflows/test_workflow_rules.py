@@ -13,6 +13,7 @@ import yaml
 
 from dashboards.grafana import emit
 from dashboards.grafana.boards import ALL
+from dashboards.kibana import boards as kibana
 from infra.naming import PROMETHEUS, PROMETHEUS_PORT, Namespace
 from infra.settings import ExistingSettings, reference
 from loadtests.plan import SCENARIOS
@@ -323,6 +324,18 @@ def test_kind_pushes_what_only_we_build_and_draws_every_dashboard():
     assert all(f"`{key}`" in known for key in re.findall(r"--set (\S+)", up["run"]))
     forwarded = f"--namespace={Namespace.MONITORING.value} port-forward service/{PROMETHEUS} {PROMETHEUS_PORT}"
     assert any(forwarded in run for run in runs)
+
+
+def test_kind_draws_every_dashboard_of_kibana_in_one_that_knows_their_form():
+    text = (FOLDER / "kind.yml").read_text()
+    for board in kibana.ALL:
+        assert f'kibana-{board.uid}.png "$PAGE/{board.uid}"' in text
+    for body in ("index-template-slipway-logs", "_index_template/slipway-logs"):
+        assert body in text
+    services = yaml.safe_load((ROOT / ".github/kind/compose.yaml").read_text())["services"]
+    versions = {services[it]["image"].rpartition(":")[2] for it in ("elasticsearch", "kibana")}
+    assert len(versions) == 1
+    assert tuple(int(it) for it in versions.pop().split(".")) >= (9, 5)
 
 
 def test_the_pictures_come_from_the_source_that_the_dashboards_ask():

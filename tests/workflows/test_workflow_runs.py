@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import pytest
 from workflow_act import ROOT, SECRET, Repository, Run, real, write_leak
 
+from dashboards.kibana import boards as kibana
 from slipway.proof.drills import catalogue
 from slipway.scaffold import project
 
@@ -152,12 +153,14 @@ def test_kind_makes_a_cluster_loads_it_and_takes_pictures(run):
     assert result.jobs == {"kind/kind": "success"}
     order = ["docker login", "slipway image push", "kind create cluster", "slipway up", "slipway status",
              "slipway loadtest run", "slipway dashboards build", "kubectl", "docker compose",
-             "curl --fail-with-body"]  # fmt: skip
+             "curl --fail-with-body", "slipway dashboards send", "google-chrome"]  # fmt: skip
     at = [next(index for index, call in enumerate(result.calls) if call.startswith(it)) for it in order]
     assert at == sorted(at)
     up = result.called("slipway up")[0]
     assert up.count(IMAGE) == 3
     assert result.called("kubectl")
+    assert result.called("slipway logs --cluster kind --namespace all --follow --json")
+    assert len(result.called("google-chrome")) == len(kibana.ALL)
     assert "upload reports-kind told.json " in result.calls
 
 

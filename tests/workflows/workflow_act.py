@@ -94,7 +94,12 @@ class Repository:
         for path, text in (files or {}).items():
             (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / path).write_text(text)
-        stands = (("sudo", SUDO), ("gh", GH), ("curl", CURL), *((it, NOTE) for it in ("docker", "kind", "kubectl")))
+        stands = (
+            ("sudo", SUDO),
+            ("gh", GH),
+            ("curl", CURL),
+            *((it, NOTE) for it in ("docker", "google-chrome", "kind", "kubectl")),
+        )
         for name, text in stands:
             self.program(name, text)
         self.make()

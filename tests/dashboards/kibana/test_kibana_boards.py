@@ -88,9 +88,10 @@ def test_panels_lie_on_the_page_and_not_over_each_other(board):
 
 def test_files_are_named_by_what_is_in_them(tmp_path):
     paths = emit.write(ALL, tmp_path / "kibana")
-    names = ["data-view-slipway-logs.json", "slipway-logs-overview.json", "slipway-requests.json"]
-    assert [path.name for path in paths] == names
-    assert json.loads(paths[1].read_text()) == emit.emit(LOGS)
+    names = ["data-view-slipway-logs", "index-template-slipway-logs", "slipway-logs-overview", "slipway-requests"]
+    assert [path.name for path in paths] == [f"{name}.json" for name in names]
+    assert json.loads(paths[1].read_text()) == template(replicas=0)
+    assert json.loads(paths[2].read_text()) == emit.emit(LOGS)
 
 
 def test_conditions_are_said_in_kibanas_language():
