@@ -41,6 +41,15 @@ _ATTEMPTS = 5
 _AWAY_SECONDS = 1.0
 _NO_TRANSACTION = "25P01"
 _SCHEMA = text("SELECT version_num FROM alembic_version")
+# A replica that nobody feeds and that has replayed nothing for so long is not asked. Less than that is what a change of
+# the primary takes, during which no replica is fed and all are asked.
+_FOLLOWS_SECONDS = 60.0
+# How often that is looked at on a connection.
+_LOOK_SECONDS = 10.0
+_STANDS_STILL = (
+    "SELECT pg_is_in_recovery() AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver)"
+    " AND now() - coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time()) > make_interval(secs => %s)"
+)
 _REPLAYED = text("SELECT pg_last_wal_replay_lsn() >= CAST(:seen AS pg_lsn)")  # NULL on a primary
 
 
@@ -86,7 +95,7 @@ def make_engine(url_file: Path, settings: Settings, **options: Any) -> Engine:
 
 
 class _BehindError(Exception):
-    """The replica has not replayed what the client has already seen."""
+    """The replica has not replayed what the client has already seen, or has ceased to follow."""
 
 
 class _AwayError(Exception):
@@ -293,7 +302,7 @@ class Database:
         ):
             try:
                 with connection.begin() if self._in_one and source is Source.REPLICA else nullcontext():
-                    if source is Source.REPLICA and _is_behind(connection):
+                    if source is Source.REPLICA and (_stands_still(connection) or _is_behind(connection)):
                         raise _BehindError
                     return work(connection)
             except DBAPIError as error:
@@ -343,6 +352,21 @@ def _lose(connection: Connection, error: DBAPIError) -> None:
     if not connection.invalidated:
         connection.invalidate()
     error.connection_invalidated = True
+
+
+def _stands_still(connection: Connection) -> bool:
+    """True if this replica does not follow any more; its answers get older without an end."""
+    if current().stale or time.monotonic() < connection.info.get("follows_until", 0.0):
+        return False
+    driver = driver_of(connection)
+    try:
+        row = driver.execute(_STANDS_STILL, [_FOLLOWS_SECONDS]).fetchone()
+    except psycopg.Error as error:
+        raise DBAPIError(_STANDS_STILL, None, error, connection_invalidated=driver.broken) from error
+    if row is not None and row[0]:
+        return True
+    connection.info["follows_until"] = time.monotonic() + _LOOK_SECONDS
+    return False
 
 
 def _is_behind(connection: Connection) -> bool:

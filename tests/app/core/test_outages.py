@@ -259,6 +259,44 @@ def test_reads_survive_a_replica_that_hangs(pair, settings_for, tmp_path):
     parts_of(app).database.close()
 
 
+def feed(replica, primary_conninfo: str, *, fed: bool) -> None:
+    """Say whom a replica follows, and wait until it does, or does not any more (the test has a timeout)."""
+    with replica.admin() as admin:
+        admin.execute(f"ALTER SYSTEM SET primary_conninfo = '{primary_conninfo.replace(chr(39), chr(39) * 2)}'")
+        admin.execute("SELECT pg_reload_conf()")
+        while admin.execute("SELECT count(*) FROM pg_stat_wal_receiver").fetchone() != (int(fed),):
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("follows_seconds", "name"), [(0.2, "Anna"), (3600.0, "Ann")])
+def test_a_replica_that_has_ceased_to_follow_is_not_asked(paired, pair, monkeypatch, follows_seconds, name):
+    primary, replica = pair
+    location = paired.post("/v1/users", json=ANN).headers["Location"]
+    catch_up(primary, replica)
+    monkeypatch.setattr("app.core.database._FOLLOWS_SECONDS", follows_seconds)
+    monkeypatch.setattr("app.core.database._LOOK_SECONDS", 0.0)
+    with replica.admin() as admin:
+        (before,) = admin.execute("SHOW primary_conninfo").fetchone()
+    feed(replica, "host=127.0.0.1 port=1", fed=False)
+    try:
+        assert paired.patch(location, json={"name": "Anna"}).status_code == 200
+        time.sleep(0.5)
+        answer = paired.get(location)
+        assert answer.json["data"]["name"] == name
+        primary.stop("fast")
+        try:
+            # Old, and it says so: better than none.
+            late = paired.get(location)
+            assert (late.status_code, late.json["data"]["name"]) == (200, "Ann")
+            assert late.headers.get("X-Consistency-Stale") == ("true" if name == "Anna" else None)
+        finally:
+            primary.start()
+    finally:
+        feed(replica, before, fed=True)
+    catch_up(primary, replica)
+    assert paired.get(location).json["data"]["name"] == "Anna"
+
+
 def test_what_has_waited_for_its_turn_waits_less_for_a_primary(pair, settings_for, tmp_path):
     primary, _ = pair
     settings = settings_for(tmp_path, primary.url("payload"), primary_seconds=6)
