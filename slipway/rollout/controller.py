@@ -176,7 +176,8 @@ class Controller:
             self._telemetry.turns.labels(*labels, "error").inc()
             LOG.exception("a turn failed", extra={"rollout": ports.name})
             return 5 * BUSY
-        self._telemetry.turns.labels(*labels, type(done.decision).__name__.lower()).inc()
+        outcome = "idle" if done.decision is None else type(done.decision).__name__.lower()
+        self._telemetry.turns.labels(*labels, outcome).inc()
         if ports.last is not None and done.decision is not None:
             self._telemetry.tell(ports.last)
             if isinstance(done.decision, Write):

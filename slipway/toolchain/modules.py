@@ -137,6 +137,19 @@ def _kubernetes(*names: str) -> tuple[Binary, ...]:
     return tuple(Binary(name, f"k8s.io/kubernetes/cmd/{name}", name) for name in names)
 
 
+#: Where the operator decides about a file that Postgres asks of the archive. What it says besides: who follows takes no
+#: log while the primary changes, nor in the minute after, until the history of the new one is known (docs/adr/0120).
+_A_LOG: Final = 'if !strings.HasSuffix(walName, ".history") {'
+_NO_LOG_WHILE_THE_PRIMARY_CHANGES: Final = f"""{_A_LOG}
+		status := cluster.Status
+		promoted, err := time.Parse(time.RFC3339, status.CurrentPrimaryTimestamp)
+		changes := status.CurrentPrimary != status.TargetPrimary || err == nil && time.Since(promoted) < time.Minute
+		follows := status.CurrentPrimary != "" && status.CurrentPrimary != podName && status.TargetPrimary != podName
+		if follows && changes {{
+			contextLog.Info("Refusing to restore a log while the primary changes", "walName", walName)
+			return barmanRestorer.ErrWALNotFound
+		}}"""
+
 _TABLE: Final = (
     # In the order of need: the control plane can come up while everything below it still compiles.
     ModuleSet(
@@ -283,6 +296,13 @@ _TABLE: Final = (
                     ("Steps:    5", "Steps:    4"),
                 ),
                 adr=116,
+            ),
+            Patch(
+                "github.com/cloudnative-pg/cloudnative-pg",
+                "internal/cmd/manager/walrestore/cmd.go",
+                "9bd2c304b16a5777591e60ac2883c6ac4e56e062d860eb6b7ee969c1fbea65e4",
+                changes=((_A_LOG, _NO_LOG_WHILE_THE_PRIMARY_CHANGES),),
+                adr=120,
             ),
         ),
     ),
