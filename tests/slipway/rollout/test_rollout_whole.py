@@ -14,7 +14,7 @@ from rollout_stage import PATH, SPEC, Stage, image, run
 
 from slipway.rollout import resource
 from slipway.rollout.api import APPS, CORE, Api, path_of
-from slipway.rollout.client import Client, ExitCode, outcome
+from slipway.rollout.client import Client, ExitCode, Wish, outcome
 from slipway.rollout.status import Phase, Reason
 
 
@@ -132,12 +132,12 @@ def test_blue_green_waits_for_a_person_and_goes_back_within_the_window(control_p
         assert waits.status.candidate.hash not in found.load.revisions, "nothing moves before the approval"
         assert await client.approve() == "preview"
         warm = await found.until(lambda it: it.status.phase is Phase.WARM_STANDBY)
-        assert outcome(warm, image(5)) is ExitCode.PROMOTED
+        assert outcome(warm, image(5), Wish(1)) is ExitCode.PROMOTED
         await client.rollback(reason="drill")
         back = await found.until(lambda it: it.status.phase is Phase.ROLLED_BACK)
         assert back.status.stable is not None
         assert back.status.stable.image == image(1)
-        assert outcome(back, image(5)) is ExitCode.ROLLED_BACK
+        assert outcome(back, image(5), Wish(1)) is ExitCode.ROLLED_BACK
         assert found.load.failed == []
 
     run(control_plane, tmp_path, play)
@@ -199,7 +199,7 @@ def test_a_second_rollout_on_the_service_waits_and_says_why(control_plane, tmp_p
         found.name = "second"
         held = await found.until(lambda it: it.status.reason is Reason.SERVICE_TAKEN)
         assert "rolled out by payload" in held.status.message
-        assert outcome(held, image(3)) is ExitCode.PAUSED
+        assert outcome(held, image(3), Wish(1)) is ExitCode.PAUSED
         events = await found.api.list(path_of(CORE, "dev", "events"))
         assert "ServiceTaken" in {it["reason"] for it in events if it["involvedObject"]["name"] == "second"}
         found.name = "payload"
