@@ -46,7 +46,12 @@ class Running:
         return subprocess.run(
             [sys.executable, "-m", "slipway", *arguments],
             cwd=REPOSITORY,
-            env={**os.environ, "SLIPWAY_STATE": str(self.state), "SLIPWAY_CLUSTER": self.name},
+            # Who runs the tests may look at another cluster meanwhile: theirs is named, not taken from there.
+            env={
+                **{name: value for name, value in os.environ.items() if name != "KUBECONFIG"},
+                "SLIPWAY_STATE": str(self.state),
+                "SLIPWAY_CLUSTER": self.name,
+            },
             timeout=seconds,
             check=False,
             capture_output=True,
