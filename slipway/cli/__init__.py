@@ -78,7 +78,10 @@ def _interrupt(_number: int, _frame: object) -> None:
     A terminal tells programs that the command has started, too: Pulumi, of which half an update would go on alone.
     """
     for children in Path("/proc/self/task").glob("*/children"):
-        for child in map(int, children.read_text().split()):
+        started: list[str] = []
+        with suppress(OSError):  # the thread has ended meanwhile
+            started = children.read_text().split()
+        for child in map(int, started):
             with suppress(ProcessLookupError):
                 if os.getpgid(child) == os.getpgrp():
                     os.kill(child, signal.SIGINT)

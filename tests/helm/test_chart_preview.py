@@ -2,9 +2,8 @@
 
 import json
 import subprocess
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -33,16 +32,8 @@ class Version(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def version():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Version)
-    server.asked, server.status, server.late = [], 200, 0.0
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def version(serve):
+    return serve(Version, asked=[], status=200, late=0.0)
 
 
 @pytest.fixture

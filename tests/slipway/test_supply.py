@@ -1,9 +1,8 @@
 """What is known against our packages: the rules, our own exceptions, and the real uv against a service of our own."""
 
 import json
-import threading
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -125,15 +124,8 @@ class Knows(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def osv():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Knows)
-    server.bad = "flask"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def osv(serve):
+    return serve(Knows, bad="flask")
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,7 @@
 """Sending to a server that only notes what it gets; no Kibana can be had from package registries."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -27,15 +26,8 @@ class Notes(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def kibana():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Notes)
-    server.got, server.refuses = [], "nothing"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def kibana(serve):
+    return serve(Notes, got=[], refuses="nothing")
 
 
 def address(server):
