@@ -33,6 +33,7 @@ case "$*" in
   "audit sign-sbom "*) [ -n "$SLIPWAY_SIGNING_KEY" ] && echo '{{}}' > build/sbom/attestation.json ;;
   "audit verify "*) echo "verifies $SLIPWAY_ATTESTATION with $SLIPWAY_SIGNING_PUBLIC_KEY" >> "$RECORD" ;;
   "image check "*) {real} "$@" ;;
+  "logs "*) echo '{{}}' ;;
   "rollout start "* | "rollout rollback "* | "loadtest "* | "drill "* | "preflight "* | "preview "*)
     mkdir -p build/reports build/load
     echo '{{}}' > build/load/plan.json
