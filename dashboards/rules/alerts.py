@@ -12,6 +12,8 @@ from dashboards.rules.present import Present
 EVERY: Final = 15
 _PAGE, _TICKET = Severity.PAGE, Severity.TICKET
 _MINUTE: Final = 60
+#: A weekly drill, and a day for it.
+_RESTORE_DUE: Final = 8 * 24 * 3600
 #: Renewed by each `slipway drill restore` that passes.
 _RESTORED: Final = 'kube_lease_renew_time{namespace="data", lease="restore-drill"}'
 #: Phases in which a rollout waits for nothing but time or a new wish.
@@ -210,7 +212,9 @@ BACKUPS: Final = (
     ),
     Alert(
         "PostgresRestoreUntried",
-        f"time() - max({_RESTORED}) > {8 * 24 * 3600} or absent({_RESTORED})",
+        # One that never was is missed when there has been time for it.
+        f"time() - max({_RESTORED}) > {_RESTORE_DUE} or absent({_RESTORED}) and on () "
+        f'time() - max(kube_namespace_created{{namespace="data"}}) > {_RESTORE_DUE}',
         60 * _MINUTE,
         _TICKET,
         "No restore of Postgres was tried and held for more than a week",

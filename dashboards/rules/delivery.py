@@ -46,8 +46,9 @@ def _rules(window: str) -> tuple[Recording, ...]:
         ),
         Recording(
             f"slipway:deployment_failures:ratio_{window}",
-            # A promoted version that is reverted is one deployment, counted as promoted before.
-            f"{deployments('failed|reverted', window)} / ({reached} > 0)",
+            # A promoted version that is reverted is one deployment, counted as promoted before; or before the window
+            # began, or Prometheus lost it: no more than all can have failed.
+            f"clamp_max({deployments('failed|reverted', window)} / ({reached} > 0), 1)",
             f"Change failure rate: share of the versions that reached users and were taken back, over {days} days.",
         ),
     )

@@ -306,6 +306,13 @@ def test_a_preview_is_no_users_service(evaluate):
     evaluate(GROUPS, series, {fires("ServiceFailing"): {}, fires("ServiceUnreachable"): {}}, at="30m", every="15s")
 
 
+@pytest.mark.parametrize(("made", "missed"), [(-700_000, True), (-600_000, False)])
+def test_a_restore_that_never_was_is_missed_after_eight_days(evaluate, made, missed):
+    series = steady('kube_namespace_created{namespace="data"}', made)
+    alert = fires("PostgresRestoreUntried")
+    evaluate(GROUPS, series, {alert: {"{}": 1} if missed else {}}, at="90m", every="15s")
+
+
 def test_promtool_accepts_every_rule(tmp_path, promtool):
     everything = [group for groups in rules(Present()).values() for group in groups]
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [group.to_manifest() for group in everything]}))

@@ -59,6 +59,17 @@ def test_without_a_failure_the_rate_is_0_and_without_a_deployment_there_is_none(
     evaluated({**deployments("promoted", "0x672"), **quiet}, {"slipway:deployment_failures:ratio_28d": {}})
 
 
+def test_what_was_promoted_before_the_window_makes_no_more_than_all_fail(evaluated):
+    evaluated(
+        {
+            **deployments("promoted", reached(1)),
+            **deployments("failed", "0x672"),
+            **deployments("reverted", reached(3)),
+        },
+        {"slipway:deployment_failures:ratio_28d": {recorded("slipway:deployment_failures:ratio_28d"): 1}},
+    )
+
+
 @pytest.mark.parametrize("what", ["lead", "restore"])
 def test_times_are_medians_of_what_was_seen(evaluated, what):
     def bucket(le, count):
