@@ -137,18 +137,29 @@ def _kubernetes(*names: str) -> tuple[Binary, ...]:
     return tuple(Binary(name, f"k8s.io/kubernetes/cmd/{name}", name) for name in names)
 
 
-#: Where the operator decides about a file that Postgres asks of the archive. What it says besides: who follows takes no
-#: log while the primary changes, nor in the minute after, until the history of the new one is known (docs/adr/0120).
-_A_LOG: Final = 'if !strings.HasSuffix(walName, ".history") {'
-_NO_LOG_WHILE_THE_PRIMARY_CHANGES: Final = f"""{_A_LOG}
-		status := cluster.Status
-		promoted, err := time.Parse(time.RFC3339, status.CurrentPrimaryTimestamp)
-		changes := status.CurrentPrimary != status.TargetPrimary || err == nil && time.Since(promoted) < time.Minute
-		follows := status.CurrentPrimary != "" && status.CurrentPrimary != podName && status.TargetPrimary != podName
-		if follows && changes {{
-			contextLog.Info("Refusing to restore a log while the primary changes", "walName", walName)
-			return barmanRestorer.ErrWALNotFound
-		}}"""
+#: Where the operator decides about a file that Postgres asks of the archive, and what it decides besides (ADR 120, 121):
+#: no log while the primary changes, nor for who follows in the minute after, until the history of the new one is known;
+#: and no history that Postgres has.
+_ASKS_THE_ARCHIVE: Final = """	if err := validateTimelineHistoryFile(ctx, walName, cluster, podName); err != nil {
+		return err
+	}
+"""
+_ASKS_FOR_NO_MORE: Final = f"""{_ASKS_THE_ARCHIVE}
+	history, status := strings.HasSuffix(walName, ".history"), cluster.Status
+	promoted, err := time.Parse(time.RFC3339, status.CurrentPrimaryTimestamp)
+	changes := status.CurrentPrimary != status.TargetPrimary || err == nil && time.Since(promoted) < time.Minute
+	replica := status.CurrentPrimary != "" && status.CurrentPrimary != podName
+	synchronous := cluster.Spec.PostgresConfiguration.Synchronous
+	complete := synchronous != nil && synchronous.DataDurability == apiv1.DataDurabilityLevelRequired
+	if !history && replica && changes && (status.TargetPrimary != podName || complete) {{
+		contextLog.Info("Refusing to restore a log while the primary changes", "walName", walName)
+		return barmanRestorer.ErrWALNotFound
+	}}
+	_, err = os.Stat(postgres.BuildWALPath(pgData, "pg_wal/"+walName))
+	if history && (err == nil || walName == "00000001.history") {{
+		return barmanRestorer.ErrWALNotFound
+	}}
+"""
 
 _TABLE: Final = (
     # In the order of need: the control plane can come up while everything below it still compiles.
@@ -301,7 +312,7 @@ _TABLE: Final = (
                 "github.com/cloudnative-pg/cloudnative-pg",
                 "internal/cmd/manager/walrestore/cmd.go",
                 "9bd2c304b16a5777591e60ac2883c6ac4e56e062d860eb6b7ee969c1fbea65e4",
-                changes=((_A_LOG, _NO_LOG_WHILE_THE_PRIMARY_CHANGES),),
+                changes=((_ASKS_THE_ARCHIVE, _ASKS_FOR_NO_MORE),),
                 adr=120,
             ),
         ),
