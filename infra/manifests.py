@@ -146,6 +146,25 @@ def with_environment(container: str, name: str, value: pulumi.Input[str]) -> Cha
     return apply
 
 
+def with_more_environment(container: str, **variables: pulumi.Input[str]) -> Change:
+    """Give environment variables that are not there.
+
+    Args:
+        container: Name of the container.
+        variables: Their names and values.
+    """
+
+    def apply(document: Manifest) -> Manifest:
+        given = _container(document, container).setdefault("env", [])
+        there = [it["name"] for it in given if it["name"] in variables]
+        if there:
+            raise ManifestError(f"the container {container} has {', '.join(there)} already; read the new manifest")
+        given += [{"name": name, "value": value} for name, value in variables.items()]
+        return document
+
+    return apply
+
+
 def with_resources(container: str, size: Size) -> Change:
     """Set requests and limits of a container."""
 

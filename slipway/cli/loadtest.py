@@ -18,6 +18,7 @@ from loadtests.workloads import WORKLOADS
 from slipway import reports
 from slipway.cli.context import Tools, cluster_option, environment_option
 from slipway.cli.progress import Progress
+from slipway.cli.screen import tell_missed
 from slipway.cli.smoke import plan_for, running_service, write_ca
 from slipway.reports.model import plain
 
@@ -168,9 +169,7 @@ def compare(first: Path, second: Path) -> None:
     for name, a, b, ratio in compare_page.table(before, after):
         shown.add_row(name, plain(a), plain(b), ratio)
     Console().print(shown)
-    for bar in made.bars:
-        if not bar.holds:
-            click.echo(f"  {bar.what}: {bar.measured}; wanted {bar.bar}", err=True)
+    tell_missed(made)
     click.echo(f"{made.verdict.value}: {path.with_suffix('.html')}")
     sys.exit(made.verdict.exit_code)
 

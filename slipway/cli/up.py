@@ -25,7 +25,7 @@ from slipway.cli import first_objects, requirements, settling, smoke
 from slipway.cli.context import Tools, cluster_option, environment_option, state_folder
 from slipway.cli.kube import kubectl_for
 from slipway.cli.progress import Progress
-from slipway.cli.screen import console
+from slipway.cli.screen import console, tell_missed
 from slipway.toolchain import debian
 
 FOLDER = Path("build/up")
@@ -95,6 +95,7 @@ def command(
     path = reports.write(report)
     ca = smoke.write_ca(outputs, FOLDER)
     console().print(_table(outputs, Environment(environment), path))
+    tell_missed(report)
     for line in news:
         click.secho(f"  {line}", fg="yellow")
     for line in _to_copy(outputs, Environment(environment), ca):

@@ -74,6 +74,7 @@ def test_sizes_fields_and_annotations_are_set():
     document = changed(
         manifests.with_resources("main", SIZE),
         manifests.with_environment("main", "A", "2"),
+        manifests.with_more_environment("main", B="3"),
         manifests.with_spec(replicas=2),
         manifests.with_pod(priorityClassName="high"),
         manifests.with_annotations(**{"pulumi.com/waitFor": "x"}),
@@ -81,7 +82,7 @@ def test_sizes_fields_and_annotations_are_set():
     pod = document["spec"]["template"]["spec"]
     assert document["spec"]["replicas"] == 2
     assert pod["priorityClassName"] == "high"
-    assert pod["containers"][0]["env"] == [{"name": "A", "value": "2"}]
+    assert pod["containers"][0]["env"] == [{"name": "A", "value": "2"}, {"name": "B", "value": "3"}]
     assert pod["containers"][0]["resources"] == {
         "requests": {"cpu": "10m", "memory": "16Mi"},
         "limits": {"cpu": "100m", "memory": "64Mi"},
@@ -93,6 +94,7 @@ def test_sizes_fields_and_annotations_are_set():
     ("change", "message"),
     [
         (manifests.with_image("x", "other"), "Deployment controller has no container 'other'"),
+        (manifests.with_more_environment("main", A="1"), "the container main has A already"),
         (manifests.with_environment("main", "B", "1"), "the container main has no environment variable B"),
     ],
 )

@@ -151,6 +151,12 @@ def test_no_pod_uses_an_image_outside_the_catalogue(platform, source):
         assert all("@sha256:" in it for it in used)
 
 
+def test_another_version_of_the_operator_takes_over_without_a_restart_of_postgres(platform):
+    (operator,) = [pod for name, pod in platform().pods() if name == "Deployment/cnpg-controller-manager"]
+    told = {it["name"]: it.get("value") for it in operator["containers"][0]["env"]}
+    assert told["ENABLE_INSTANCE_MANAGER_INPLACE_UPDATES"] == "true"
+
+
 def test_a_mirror_stands_before_every_upstream_reference(platform):
     run = platform(PlatformSettings(image_source=ImageSource.UPSTREAM, image_mirror="mirror.test/all"))
     assert all(c["image"].startswith("mirror.test/all/") for _, pod in run.pods() for c in pod["containers"])
