@@ -130,14 +130,18 @@ def rights() -> list[PolicyRuleArgsDict]:
 def arguments() -> list[str]:
     """Its command line."""
     kinds = sorted(kind for kinds in WATCHED.values() for kind in kinds)
+    # What nobody reads. When a namespace was made, alerts on what it should have by now do.
+    denied = (
+        f"kube_({'|'.join(kind.removesuffix('s') for kind in kinds if kind != 'namespaces')})_created",
+        "kube_.*_metadata_resource_version",
+        "kube_replicaset_.*_(generation|observed.*)",
+    )
     return [
         f"--port={_PORT}",
         f"--telemetry-port={_OWN_PORT}",
         f"--resources={','.join(kinds)}",
         f"--metric-labels-allowlist=pods=[{','.join(POD_LABELS)}]",
-        # What nobody reads. When a namespace was made, alerts on what it should have by now do.
-        f"--metric-denylist=kube_({'|'.join(kind.removesuffix('s') for kind in kinds if kind != 'namespaces')})_created,"
-        "kube_.*_metadata_resource_version,kube_replicaset_.*_(generation|observed.*)",
+        f"--metric-denylist={','.join(denied)}",
     ]
 
 

@@ -191,6 +191,9 @@ def cluster_spec(config: PostgresConfig) -> dict[str, Any]:
             "renewDeadlineSeconds": timeouts.lease_renewal,
             "retryPeriodSeconds": timeouts.lease_retry,
         },
+        # Another version: replicas first, then the primary hands over. Started anew in its place, it would be away for
+        # as long as a pod takes.
+        "primaryUpdateMethod": "switchover",
         "failoverDelay": 0,
         "switchoverDelay": timeouts.switchover,
         "smartShutdownTimeout": timeouts.smart_shutdown,

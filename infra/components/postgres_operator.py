@@ -85,8 +85,8 @@ def changed(config: PostgresOperatorConfig) -> list[dict[str, Any]]:
                 manifests.with_image(image, OPERATOR_CONTAINER),
                 # The operator copies itself into every Postgres pod, and looks here for which image it is.
                 manifests.with_environment(OPERATOR_CONTAINER, "OPERATOR_IMAGE_NAME", image),
-                # Another version of the operator replaces that copy while Postgres runs on; else each pod goes, one after
-                # the other, and the primary with them.
+                # Another version of the operator replaces that copy while Postgres runs on; else each pod goes, and the
+                # primary with them.
                 manifests.with_more_environment(OPERATOR_CONTAINER, ENABLE_INSTANCE_MANAGER_INPLACE_UPDATES="true"),
                 manifests.with_resources(OPERATOR_CONTAINER, config.profile.operator),
                 manifests.with_spec(replicas=config.profile.operator_replicas),

@@ -17,6 +17,7 @@ NAMESPACE: Final = f"--namespace={Namespace.DATA.value}"
 #: What the operator calls a cluster that nothing is wrong with (its `status.phase`).
 _HEALTHY: Final = "Cluster in healthy state"
 _SWITCHOVER: Final = "Switchover in progress"
+_RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"
 _INFO: Final = redis_files.asking("INFO", 5)
 #: A database that each Postgres has.
 _EVERYWHERE: Final = "postgres"
@@ -73,6 +74,13 @@ class PostgresStore:
             "patch", "clusters.postgresql.cnpg.io", naming.POSTGRES, NAMESPACE, "--subresource=status", "--type=merge",
             f"--patch={json.dumps({'status': status})}",
         )  # fmt: skip
+
+    def roll(self) -> None:
+        """Ask for a new pod of each member, as the operator's own plugin for kubectl does."""
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        self._kubectl(
+            "annotate", "clusters.postgresql.cnpg.io", naming.POSTGRES, NAMESPACE, "--overwrite", f"{_RESTARTED}={now}"
+        )
 
     def hold_replicas(self) -> None:
         """Let all replicas stop to replay what they receive; they still acknowledge it."""
@@ -142,6 +150,10 @@ class RedisStore:
                 if (life := master_life(told)) is not None:
                     return Leader(pod, life)
         return None
+
+    def roll(self) -> None:
+        """Give each member a new pod, one after the other."""
+        self._kubectl("rollout", "restart", f"statefulset/{naming.REDIS}", NAMESPACE)
 
 
 def master_life(told: str) -> str | None:

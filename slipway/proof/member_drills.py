@@ -14,6 +14,7 @@ from slipway.proof.surroundings import (
     Database,
     NothingToBreakError,
     Place,
+    Replicated,
     Restart,
     Surroundings,
     all_back,
@@ -164,6 +165,31 @@ def _data_at_once(surroundings: Surroundings) -> Drill:
     )
 
 
+def _data_rolled(surroundings: Surroundings) -> Drill:
+    """As another version of Postgres, and of Redis, would come: who leads goes last, or hands over before it goes."""
+    kube, rolled, back = surroundings.kube, Restart(surroundings.kube), all_back(surroundings)
+    place, postgres = _postgres(surroundings)
+    stores: list[tuple[str, Place, Replicated]] = [("Postgres", place, postgres)]
+    if surroundings.redis is not None:
+        stores.append(("Redis", _place(surroundings, "redis"), surroundings.redis))
+
+    def next_fault(number: int) -> Fault:
+        name, where, store = stores[number % len(stores)]
+        rolled.expect(*all_pods(kube, where))
+        return Switch(f"give every member of {name} a new pod", store.roll, lambda: None)
+
+    return Drill(
+        name="data-rolled",
+        plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, LOST_FOR)),
+        limits=Limits(requests=surroundings.requests, undelivered=0, lost=0),
+        shape=Shape(times=len(stores), recovered_within=_ALL_WITHIN),
+        next_fault=next_fault,
+        ready=lambda: rolled.seen() and back() and all_lead(surroundings),
+        connect=surroundings.connect,
+        messages=surroundings.messages,
+    )
+
+
 def _node_removed(surroundings: Surroundings) -> Drill:
     """The node of the Postgres primary never comes back, nor does its disk; another takes its name."""
     kube, nodes, (place, postgres) = surroundings.kube, surroundings.nodes, _postgres(surroundings)
@@ -207,6 +233,9 @@ def listed() -> tuple[DrillInfo, ...]:
         DrillInfo("data-at-once", "All pods of Postgres and of Redis are deleted at once, under load.",
                   (by_itself, "every message delivered", none_lost), (LEDGER_CONTROL, MESSAGES_CONTROL), 10,
                   _data_at_once),
+        DrillInfo("data-rolled", "Every member of Postgres, then of Redis, gets a new pod, one by one, under load.",
+                  (none_failed, by_itself, "every message delivered", none_lost),
+                  (LEDGER_CONTROL, MESSAGES_CONTROL), 12, _data_rolled),
         DrillInfo("node-removed", "The node of the Postgres primary is lost with its disk, and comes back empty.",
                   ("reads stall <= 15 s", "writes stall <= 30 s", by_itself, none_lost), (LEDGER_CONTROL,), 12,
                   _node_removed),

@@ -64,6 +64,10 @@ class Replicated(Protocol):
         """Who takes writes; None while nobody does."""
         ...
 
+    def roll(self) -> None:
+        """Let every member get a new pod, one after the other, as another version does; returns before they have."""
+        ...
+
 
 class Database(Replicated, Protocol):
     """A store whose leader can be changed on purpose, and whose replicas can be held back."""

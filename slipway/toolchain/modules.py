@@ -137,9 +137,9 @@ def _kubernetes(*names: str) -> tuple[Binary, ...]:
     return tuple(Binary(name, f"k8s.io/kubernetes/cmd/{name}", name) for name in names)
 
 
-#: Where the operator decides about a file that Postgres asks of the archive, and what it decides besides (ADR 120, 121):
-#: no log while the primary changes, nor for who follows in the minute after, until the history of the new one is known;
-#: and no history that Postgres has.
+#: Where the operator decides about a file that Postgres asks of the archive, and what it decides besides (ADR 120 and
+#: 121): no log while the primary changes, nor for who follows in the minute after, until the history of the new one is
+#: known; and no history that Postgres has.
 _ASKS_THE_ARCHIVE: Final = """	if err := validateTimelineHistoryFile(ctx, walName, cluster, podName); err != nil {
 		return err
 	}

@@ -75,6 +75,16 @@ def test_a_switchover_is_asked_for_by_the_status():
     assert patch["status"]["targetPrimary"] == "postgres-3"
 
 
+def test_a_roll_is_asked_for_of_who_runs_the_members():
+    kubectl = Kubectl(annotate="", rollout="")
+    PostgresStore(kubectl).roll()
+    RedisStore(kubectl).roll()
+    (postgres, _), (redis, _) = kubectl.calls
+    assert postgres[:3] == ("annotate", "clusters.postgresql.cnpg.io", "postgres")
+    assert postgres[-1].startswith("kubectl.kubernetes.io/restartedAt=2")
+    assert redis == ("rollout", "restart", "statefulset/redis", "--namespace=data")
+
+
 def test_replicas_are_held_and_only_who_recovers_is_freed():
     kubectl = Kubectl(get=json.dumps(changed(instanceNames=["postgres-1", "postgres-2", "postgres-3"])), exec="")
     postgres = PostgresStore(kubectl)

@@ -88,7 +88,7 @@ class Store:
     """Postgres or Redis: one member leads, and hands over to the next in the list when asked."""
 
     def __init__(self, *pods):
-        self.pods, self.lives, self.held = list(pods), 1, False
+        self.pods, self.lives, self.held, self.rolls = list(pods), 1, False, 0
 
     def leader(self):
         return Leader(self.pods[0], str(self.lives)) if self.pods else None
@@ -96,6 +96,9 @@ class Store:
     def hand_over(self):
         self.lives += 1
         self.pods.append(self.pods.pop(0))
+
+    def roll(self):
+        self.rolls += 1
 
     def hold_replicas(self):
         self.held = True
@@ -143,7 +146,7 @@ def test_the_list_names_every_drill_with_bars_and_controls():
         "app-pod-deleted", "app-pod-killed", "haproxy-pod-deleted", "node-drain", "node-lost", "control-plane",
         "cold-restart", "certificate-rotation", "redis-master", "postgres-primary", "postgres-switchover",
         "postgres-replica", "replication-paused", "postgres-operator", "postgres-pooler", "redis-sentinel",
-        "data-at-once", "node-removed",
+        "data-at-once", "data-rolled", "node-removed",
     ]  # fmt: skip
     for one in described:
         assert one["bars"]
@@ -173,7 +176,7 @@ def test_each_drill_can_be_built_and_broken_and_is_ready_again(info, surrounding
     fault.inject()
     fault.heal()
     killed = {"app-pod-killed", "redis-master", "postgres-primary", "postgres-replica", "redis-sentinel"}
-    if info.name in {*killed, "postgres-pooler", "cold-restart"}:
+    if info.name in {*killed, "postgres-pooler", "cold-restart", "data-rolled"}:
         assert not drill.ready()  # ready only when the container was started again
         kube.all = [replace(p, containers=(replace(p.containers[0], restarts=1),)) for p in kube.all]
     assert drill.ready()
@@ -373,6 +376,24 @@ def test_only_what_a_platform_has_is_looked_at(surroundings, kube):
         "postgres-operator": OPERATOR,
         "postgres-pooler": POOLER,
     }
+
+
+def test_each_store_is_rolled_and_ready_once_no_pod_of_it_is_the_one_before(surroundings, kube):
+    drill = catalogue().get("data-rolled").build(surroundings)
+    assert drill.shape.times == 2
+    for number, (name, store) in enumerate((("postgres", surroundings.postgres), ("redis", surroundings.redis))):
+        drill.next_fault(number).inject()
+        assert store.rolls == 1
+        for member in range(3):
+            assert not drill.ready()
+            was = next(pod for pod in kube.all if pod.name == f"{name}-{member}")
+            kube.all[kube.all.index(was)] = replace(was, uid="another")
+        assert drill.ready()
+
+
+def test_where_redis_is_elsewhere_postgres_alone_is_rolled(surroundings):
+    drill = catalogue().get("data-rolled").build(replace(surroundings, redis=None))
+    assert (drill.shape.times, drill.next_fault(0).name) == (1, "give every member of Postgres a new pod")
 
 
 @pytest.mark.parametrize("name", ["cold-restart", "data-at-once", "node-removed"])
