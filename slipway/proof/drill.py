@@ -62,6 +62,8 @@ class Drill:
             and reads without a token: that must miss.
         without_protection: turns off what the drill proves, such as ingress retries and preStop; the control runs the
             same faults under it and must see failures. None: the drill has no such control.
+        unprotected: makes the faults of that control, where those of the drill are so gentle that few requests meet
+            them; None: the drill's own.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Drill:
     messages: Messages | None = None
     own: Callable[[], OwnRecords] | None = None
     without_protection: Fault | None = None
+    unprotected: Callable[[int], Fault] | None = None
 
 
 class Account(Protocol):
@@ -239,13 +242,14 @@ class Runner:
         return tuple(found)
 
     def _load_control(self, drill: Drill, protection: Fault) -> Bar:
-        """The same faults without protection, on as few requests as they take: failures must show."""
+        """The faults without protection, on as few requests as they take: failures must show."""
+        bare = replace(drill, next_fault=drill.unprotected or drill.next_fault, connect=None, messages=None, own=None)
         what, timeline = f"failures show under {protection.name}", Timeline(self._clock)
         self._account.step(f"control: {protection.name}")
         try:
             with injected(protection, timeline):
                 self._until(drill, drill.ready, "all to be ready for the control")
-                taken = self._pass(replace(drill, connect=None, messages=None, own=None), timeline, 1, "control")
+                taken = self._pass(bare, timeline, 1, "control")
             self._until(drill, drill.ready, "all to be ready after the control")
         except TookTooLongError as error:
             return control_bar(what, f"not run: {error}", failed_as_it_must=False)

@@ -66,6 +66,12 @@ def world(plan, records, runner):
     return World(plan, records, runner)
 
 
+def test_a_control_may_have_faults_of_its_own(world):
+    drill = replace(world.drill(times=1), unprotected=lambda number: world.fault(number + 10))
+    world.runner.run(drill)
+    assert world.steps == [("off", 0), ("on", 0), "unprotected", ("off", 10), ("on", 10), "protected"]
+
+
 def test_it_is_told_what_is_done_and_what_is_waited_for(world, account):
     def fault(number):
         made = World.fault(world, number)
