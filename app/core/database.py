@@ -46,9 +46,9 @@ _SCHEMA = text("SELECT version_num FROM alembic_version")
 _FOLLOWS_SECONDS = 60.0
 # How often that is looked at on a connection.
 _LOOK_SECONDS = 10.0
-_STANDS_STILL = (
+_STANDS_STILL = text(
     "SELECT pg_is_in_recovery() AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver)"
-    " AND now() - coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time()) > make_interval(secs => %s)"
+    " AND now() - coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time()) > make_interval(secs => :most)"
 )
 _REPLAYED = text("SELECT pg_last_wal_replay_lsn() >= CAST(:seen AS pg_lsn)")  # NULL on a primary
 
@@ -358,12 +358,7 @@ def _stands_still(connection: Connection) -> bool:
     """True if this replica does not follow any more; its answers get older without an end."""
     if current().stale or time.monotonic() < connection.info.get("follows_until", 0.0):
         return False
-    driver = driver_of(connection)
-    try:
-        row = driver.execute(_STANDS_STILL, [_FOLLOWS_SECONDS]).fetchone()
-    except psycopg.Error as error:
-        raise DBAPIError(_STANDS_STILL, None, error, connection_invalidated=driver.broken) from error
-    if row is not None and row[0]:
+    if connection.execute(_STANDS_STILL, {"most": _FOLLOWS_SECONDS}).scalar_one():
         return True
     connection.info["follows_until"] = time.monotonic() + _LOOK_SECONDS
     return False

@@ -297,6 +297,21 @@ def test_a_replica_that_has_ceased_to_follow_is_not_asked(paired, pair, monkeypa
     assert paired.get(location).json["data"]["name"] == "Anna"
 
 
+def test_sessions_of_a_replica_that_ended_while_idle_are_not_used_again(paired, pair, monkeypatch):
+    primary, replica = pair
+    monkeypatch.setattr("app.core.database._LOOK_SECONDS", 0.0)  # the first thing that is asked on them
+    location = paired.post("/v1/users", json=ANN).headers["Location"]
+    catch_up(primary, replica)
+    assert paired.get(location).status_code == 200
+    primary.stop("fast")
+    try:
+        with replica.admin() as admin:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'payload'")
+        assert [paired.get(location).status_code for _ in range(3)] == [200, 200, 200]
+    finally:
+        primary.start()
+
+
 def test_what_has_waited_for_its_turn_waits_less_for_a_primary(pair, settings_for, tmp_path):
     primary, _ = pair
     settings = settings_for(tmp_path, primary.url("payload"), primary_seconds=6)
