@@ -7,7 +7,7 @@ from slipway.rollout import analysis, weights
 from slipway.rollout.context import EVERYTHING, VERIFY_WITHIN, Context, reloaded
 from slipway.rollout.desired import job_name, judged, preview_weights
 from slipway.rollout.moves import accept, ask, back, fold_due, longest, opened, shift, told, voting, with_metrics
-from slipway.rollout.observation import Write
+from slipway.rollout.observation import JobView, Write
 from slipway.rollout.spec import previews_need_approval
 from slipway.rollout.status import Colour, Phase, Reason, Verdict
 
@@ -63,7 +63,7 @@ def preflight(context: Context) -> Write | None:  # noqa: PLR0911 - one return a
     if context.spec.migrations is not None:
         job = context.seen.jobs.get(job_name(context, "check"))
         if job is None or job.exit_code is None:
-            return None
+            return _held(context, job)
         if job.exit_code == MIGRATION_UNSAFE:
             return back(context, Reason.MIGRATION_UNSAFE, f"the migration is unsafe: {job.message}")
         if job.exit_code == MIGRATION_PENDING:
@@ -79,11 +79,18 @@ def migrating(context: Context) -> Write | None:
     """Migrating: the expand migration runs."""
     job = context.seen.jobs.get(job_name(context, "expand"))
     if job is None or job.exit_code is None:
-        return None
+        return _held(context, job)
     if job.exit_code != 0:
         text = f"the expand migration ended with {job.exit_code}: {job.message}"
         return back(context, Reason.MIGRATION_FAILED, text)
     return context.go(Phase.PREVIEW, "expand migration done", deadline=context.progress_deadline())
+
+
+def _held(context: Context, job: JobView | None) -> Write | None:
+    """Say once why a Job has not begun; its own deadline ends it."""
+    if job is None or not job.message or context.status.message == job.message:
+        return None
+    return context.stay(job.message, message=job.message)
 
 
 def preview(context: Context) -> Write | None:  # noqa: PLR0911 - one return a rule

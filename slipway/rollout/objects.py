@@ -27,6 +27,7 @@ USED: Final = "slipway.dev/used"
 WEB: Final = "web"
 WORKER: Final = "worker"
 DAY: Final = 86_400
+_NO_IMAGE: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
 
 Manifest = dict[str, Any]
 
@@ -308,10 +309,11 @@ def _job(pod: Manifest, action: RunJob, rollout: Mapping[str, str], timeout: int
 
 def job_view(job: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> JobView:
     """Return how a Job stands; the exit code is that of its pod's container, -1 when there is none to ask."""
+    pods = tuple(pods)
     conditions = {found["type"]: found for found in job.get("status", {}).get("conditions", [])}
     ended = [conditions[kind] for kind in ("Complete", "Failed") if conditions.get(kind, {}).get("status") == "True"]
     if not ended:
-        return JobView(None)
+        return JobView(None, next(filter(None, map(unpullable, pods)), ""))
     for pod in pods:
         for container in pod.get("status", {}).get("containerStatuses", []):
             state = container.get("state", {}).get("terminated")
@@ -374,6 +376,15 @@ def is_crash_looping(pod: Mapping[str, Any]) -> bool:
         and found.get("state", {}).get("waiting", {}).get("reason") == "CrashLoopBackOff"
         for found in pod.get("status", {}).get("containerStatuses", [])
     )
+
+
+def unpullable(pod: Mapping[str, Any]) -> str:
+    """Return which image of this pod the kubelet cannot pull, as a sentence; empty if there is none."""
+    status = pod.get("status", {})
+    for found in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
+        if found.get("state", {}).get("waiting", {}).get("reason") in _NO_IMAGE:
+            return f"the image {found['image']} cannot be pulled; see `kubectl describe pod {pod['metadata']['name']}`"
+    return ""
 
 
 def restarts(pod: Mapping[str, Any]) -> int:

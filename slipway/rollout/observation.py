@@ -151,7 +151,10 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A Job of the controller; `exit_code` is None while it runs, and -1 when it ended without one."""
+    """A Job of the controller; `exit_code` is None while it runs, and -1 when it ended without one.
+
+    While it runs `message` says why its pod has not begun, if that will not pass by itself.
+    """
 
     exit_code: int | None
     message: str = ""

@@ -8,7 +8,7 @@ import pytest
 from slipway.rollout.api import CORE, MANAGER, path_of
 from slipway.rollout.cluster import ClusterPorts, World
 from slipway.rollout.decide import decide
-from slipway.rollout.observation import Act, Annotation, Rollout, RouterView, RunJob, Write
+from slipway.rollout.observation import Act, Annotation, JobView, Rollout, RouterView, RunJob, Write
 from slipway.rollout.routers import Reading
 from slipway.rollout.spec import Migrations, RolloutSpec
 from slipway.rollout.status import Colour, Phase, Revision, RolloutStatus
@@ -86,6 +86,18 @@ def test_with_one_that_it_has_the_check_runs(container):
     now = preflight(rollout, seen)
     (job,) = jobs(decide(now, seen, 100.0))
     assert (job.kind, job.revision) == ("check", seen.wanted.hash)
+
+
+def test_a_check_whose_image_cannot_be_pulled_is_told_of_once():
+    rollout, seen = looked(Migrations(container="wait-for-migrations"))
+    now = preflight(rollout, seen)
+    (job,) = jobs(decide(now, seen, 100.0))
+    held = replace(seen, jobs={job.name: JobView(None, "the image cannot be pulled")})
+    told = decide(now, held, 101.0)
+    assert isinstance(told, Write)
+    assert (told.status.phase, told.status.message) == (Phase.PREFLIGHT, "the image cannot be pulled")
+    assert told.status.until == now.status.until
+    assert not isinstance(decide(replace(now, status=told.status), held, 102.0), Write)
 
 
 def test_without_migrations_no_container_is_asked_for():

@@ -240,10 +240,21 @@ def pod(code: int) -> dict[str, object]:
     return {"status": {"containerStatuses": [{"state": {"terminated": {"exitCode": code, "reason": "Error"}}}]}}
 
 
+def pulling(reason: str) -> dict[str, object]:
+    container = {"image": "r.test/app@sha256:1", "state": {"waiting": {"reason": reason}}}
+    return {"metadata": {"name": "check-1"}, "status": {"containerStatuses": [container]}}
+
+
+CANNOT = "the image r.test/app@sha256:1 cannot be pulled; see `kubectl describe pod check-1`"
+
+
 @pytest.mark.parametrize(
     ("found", "pods", "view"),
     [
         ({"status": {}}, [], JobView(None)),
+        ({"status": {}}, [pulling("ContainerCreating")], JobView(None)),
+        ({"status": {}}, [pulling("ErrImagePull")], JobView(None, CANNOT)),
+        ({"status": {}}, [pulling("ImagePullBackOff")], JobView(None, CANNOT)),
         ({}, [], JobView(None)),
         (job("Complete"), [pod(0)], JobView(0, "Error")),
         (job("Complete"), [], JobView(0, "why")),
