@@ -139,7 +139,7 @@ def _kubernetes(*names: str) -> tuple[Binary, ...]:
 
 #: Where the operator decides about a file that Postgres asks of the archive, and what it decides besides (ADR 120 and
 #: 121): no log while the primary changes, nor for who follows in the minute after, until the history of the new one is
-#: known; and no history that Postgres has.
+#: known; no history that Postgres has; and for who is chosen none before it is told to promote.
 _ASKS_THE_ARCHIVE: Final = """	if err := validateTimelineHistoryFile(ctx, walName, cluster, podName); err != nil {
 		return err
 	}
@@ -159,7 +159,24 @@ _ASKS_FOR_NO_MORE: Final = f"""{_ASKS_THE_ARCHIVE}
 	if history && (err == nil || walName == "00000001.history") {{
 		return barmanRestorer.ErrWALNotFound
 	}}
+	if history && replica && status.TargetPrimary == podName && !isPromoting() {{
+		return barmanRestorer.ErrWALNotFound
+	}}
 """
+#: Whether this instance is being told to promote: the keeper runs this program from then until it has.
+_RUN: Final = "func run(ctx context.Context, pgData string, podName string, args []string) error {"
+_IS_PROMOTED: Final = f"""func isPromoting() bool {{
+	programs, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, program := range programs {{
+		words, _ := os.ReadFile(program)
+		if strings.HasPrefix(string(words), "pg_ctl\\x00") && strings.Contains(string(words), "\\x00promote\\x00") {{
+			return true
+		}}
+	}}
+	return err != nil || len(programs) == 0
+}}
+
+{_RUN}"""
 
 _TABLE: Final = (
     # In the order of need: the control plane can come up while everything below it still compiles.
@@ -312,7 +329,11 @@ _TABLE: Final = (
                 "github.com/cloudnative-pg/cloudnative-pg",
                 "internal/cmd/manager/walrestore/cmd.go",
                 "9bd2c304b16a5777591e60ac2883c6ac4e56e062d860eb6b7ee969c1fbea65e4",
-                changes=((_ASKS_THE_ARCHIVE, _ASKS_FOR_NO_MORE),),
+                changes=(
+                    (_ASKS_THE_ARCHIVE, _ASKS_FOR_NO_MORE),
+                    (_RUN, _IS_PROMOTED),
+                    ('\t"os"\n', '\t"os"\n\t"path/filepath"\n'),
+                ),
                 adr=120,
             ),
         ),
