@@ -109,7 +109,7 @@ class Catalogue:
 
 
 PROTECTION_CONTROL: Final = "with ingress retries and preStop off, failures show"
-GONE_CONTROL: Final = "with ingress retries and preStop off and the node's pods gone at once, failures show"
+KILLED_CONTROL: Final = "with ingress retries and preStop off and the node's pods killed, failures show"
 DRAIN_CONTROL: Final = "with HAProxy's wait before shutdown off, failures show"
 LEDGER_CONTROL: Final = "a deliberately discarded acknowledged write is found lost"
 MESSAGES_CONTROL: Final = "a message that is held back is counted"

@@ -6,14 +6,14 @@ from slipway.proof import certificate_drill, data_drills, member_drills
 from slipway.proof.bars import Limits
 from slipway.proof.catalogue import (
     DRAIN_CONTROL,
-    GONE_CONTROL,
+    KILLED_CONTROL,
     LEDGER_CONTROL,
     PROTECTION_CONTROL,
     Catalogue,
     DrillInfo,
 )
 from slipway.proof.drill import Drill, Shape
-from slipway.proof.faults import DRAIN_WITHIN, DeletePod, DeletePods, Fault, KillContainer, Switch, drained
+from slipway.proof.faults import DRAIN_WITHIN, DeletePod, Fault, KillContainer, Switch, Together, drained
 from slipway.proof.surroundings import (
     ENOUGH,
     LOST_FOR,
@@ -79,9 +79,10 @@ def _node_drained(surroundings: Surroundings) -> Drill:
     kube, app, node = surroundings.kube, surroundings.app, busiest_node(surroundings.kube, surroundings.app)
     fault = drained(kube, node)
 
-    def gone(_number: int) -> Fault:
-        """Its pods of the service go without a word; one by one, and told before, they fail hardly anybody."""
-        return DeletePods(kube, tuple(it for it in all_pods(kube, app) if it.node == busiest_node(kube, app)))
+    def killed(_number: int) -> Fault:
+        """Its pods of the service die without a word; one by one, and told before, they fail hardly anybody."""
+        found = [it for it in all_pods(kube, app) if it.node == busiest_node(kube, app)]
+        return Together(tuple(KillContainer(surroundings.on_node, it, app.container) for it in found))
 
     return Drill(
         name="node-drain",
@@ -92,7 +93,7 @@ def _node_drained(surroundings: Surroundings) -> Drill:
         ready=all_back(surroundings),
         connect=surroundings.connect,
         without_protection=surroundings.without_protection,
-        unprotected=gone,
+        unprotected=killed,
     )
 
 
@@ -163,7 +164,7 @@ def catalogue() -> Catalogue:
         DrillInfo("haproxy-pod-deleted", "A HAProxy pod is deleted, twice, under load.",
                   (none_failed,), (DRAIN_CONTROL,), 8, _haproxy_deleted),
         DrillInfo("node-drain", "The node with most pods of the service is drained and given back.",
-                  (none_failed, none_lost), (GONE_CONTROL, LEDGER_CONTROL), 10, _node_drained),
+                  (none_failed, none_lost), (KILLED_CONTROL, LEDGER_CONTROL), 10, _node_drained),
         DrillInfo("node-lost", "The node with most pods of the service is lost for a minute and comes back.",
                   ("reads stall <= 15 s", "writes stall <= 30 s", none_lost), (LEDGER_CONTROL,), 8, _node_lost),
         DrillInfo("control-plane", "The control plane stands still for a minute.",

@@ -494,10 +494,9 @@ def test_nodes_are_lost_and_given_back(surroundings, kube):
     assert kube.calls == [("drain", "node-2", 600.0), ("uncordon", "node-2")]
 
 
-def test_unprotected_the_pods_of_the_busiest_node_are_gone_at_once(surroundings, kube):
-    drill = catalogue().get("node-drain").build(surroundings)
-    drill.unprotected(0).inject()
-    assert kube.calls == [("delete", "dev", ("web-1", "web-2"), True)]
+def test_unprotected_the_pods_of_the_busiest_node_are_killed(surroundings):
+    fault = catalogue().get("node-drain").build(surroundings).unprotected(0)
+    assert fault.name == "kill -9 web-1/web and kill -9 web-2/web"
 
 
 def test_victims_take_turns_and_only_steady_pods_are_taken(kube):
