@@ -130,15 +130,13 @@ disabled_plugins = [{unused}]
 
 
 def registry_hosts(spec: ClusterSpec, pki: Path) -> str:
-    """Containerd's hosts.toml: the made-up name is the registry in the control plane, by mutual TLS.
-
-    It is the only one. Were it a mirror, containerd would ask it again without these certificates for what it has not,
-    and tell of an unknown authority instead of an image that is not there.
-    """
-    return f"""server = "https://{spec.registry_address}"
-capabilities = ["pull", "resolve"]
-ca = "{pki}/ca.crt"
-client = [["{pki}/registry-push.crt", "{pki}/registry-push.key"]]
+    """Containerd's hosts.toml: the made-up name is the registry in the control plane, by mutual TLS."""
+    url = f"https://{spec.registry_address}"
+    return f"""server = "{url}"
+[host."{url}"]
+  capabilities = ["pull", "resolve"]
+  ca = "{pki}/ca.crt"
+  client = [["{pki}/registry-push.crt", "{pki}/registry-push.key"]]
 """
 
 

@@ -47,9 +47,8 @@ def test_containerd_pulls_by_the_made_up_name_only_from_our_registry():
     assert cri["registry"]["config_path"].startswith(str(node.home))
     assert cri["containerd"]["runtimes"]["runc"]["options"]["SystemdCgroup"] is False
     hosts = tomllib.loads(config.registry_hosts(spec, PKI))
-    assert hosts["server"] == f"https://{spec.registry_address}"
-    assert "host" not in hosts
-    assert hosts["client"] == [["/pki/registry-push.crt", "/pki/registry-push.key"]]
+    assert list(hosts["host"]) == [f"https://{spec.registry_address}"]
+    assert hosts["host"][f"https://{spec.registry_address}"]["client"]
     assert REGISTRY_HOST.split(":")[0].endswith(".test")
 
 
