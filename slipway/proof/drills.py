@@ -81,7 +81,8 @@ def _node_drained(surroundings: Surroundings) -> Drill:
 
     def killed(_number: int) -> Fault:
         """Its pods of the service die without a word; one by one, and told before, they fail hardly anybody."""
-        found = [it for it in all_pods(kube, app) if it.node == busiest_node(kube, app)]
+        busiest = busiest_node(kube, app)  # the drained one has given its pods away
+        found = [it for it in all_pods(kube, app) if it.node == busiest]
         return Together(tuple(KillContainer(surroundings.on_node, it, app.container) for it in found))
 
     return Drill(
