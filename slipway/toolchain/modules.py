@@ -178,6 +178,35 @@ _IS_PROMOTED: Final = f"""func isPromoting() bool {{
 
 {_RUN}"""
 
+#: The end of what the operator does to rewind a member, and what it does besides (ADR 122).
+_HAS_REWOUND: Final = """	err = instance.removePgControlFileBackup()
+	if err != nil {
+		return err
+	}
+
+	return nil
+}
+"""
+_LEAVES_TO_THE_SOURCE: Final = f"""{_HAS_REWOUND.replace("return nil", "return instance.noteCopiedLogs()")}
+// noteCopiedLogs notes that the source archives what pg_rewind has copied, as Postgres does of what it streams.
+func (instance *Instance) noteCopiedLogs() error {{
+	logs, err := os.ReadDir(filepath.Join(instance.PgData, "pg_wal"))
+	for _, entry := range logs {{
+		status := filepath.Join(instance.PgData, "pg_wal", "archive_status", entry.Name())
+		if entry.IsDir() {{
+			continue
+		}}
+		if err := os.WriteFile(status+".done", nil, 0o600); err != nil {{
+			return err
+		}}
+		if err := os.Remove(status + ".ready"); err != nil && !os.IsNotExist(err) {{
+			return err
+		}}
+	}}
+	return err
+}}
+"""
+
 _TABLE: Final = (
     # In the order of need: the control plane can come up while everything below it still compiles.
     ModuleSet(
@@ -335,6 +364,13 @@ _TABLE: Final = (
                     ('\t"os"\n', '\t"os"\n\t"path/filepath"\n'),
                 ),
                 adr=120,
+            ),
+            Patch(
+                "github.com/cloudnative-pg/cloudnative-pg",
+                "pkg/management/postgres/instance.go",
+                "8fe8e3069e3dd49ddce47bbb741ca06c7d6fe3757e9dd16ecff1745b975f102b",
+                changes=((_HAS_REWOUND, _LEAVES_TO_THE_SOURCE),),
+                adr=122,
             ),
         ),
     ),
