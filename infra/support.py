@@ -66,7 +66,7 @@ TABLE: Final = (
         "a real cluster made on this machine by `pulumi up`: upstream components, containerd, a registry, three nodes",
         Level.CLUSTER,
         ("tests/e2e/smoke", "tests/e2e/drills", "tests/e2e/rollout"),
-        dt.date(2026, 11, 21),
+        dt.date(2026, 11, 29),
         "2.6, shifts without a reload",
         "no ([why](docs/adr/0040-network-policies-are-not-enforced-on-embedded.md))",
     ),

@@ -150,10 +150,11 @@ def store_spec(profile: Profile, external: ExternalObjectStore | None) -> dict[s
             **({"endpointURL": endpoint} if endpoint else {}),
             **({"endpointCA": {"name": secret, "key": authority}} if authority else {}),
             "s3Credentials": credentials,
-            # A log of 16 MiB that a minute's rest has closed is mostly nothing. One at a time: a second process of
-            # Barman, for the next log, would cost as much again of each question whether the archive has more, and
-            # replicas ask that again and again while there is no primary.
-            "wal": {"compression": "gzip"},
+            # A log of 16 MiB that a minute's rest has closed is mostly nothing; one that is full would take Barman's
+            # gzip seconds (docs/adr/0123-logs-are-compressed-by-zstd.md). One at a time: a second process of Barman,
+            # for the next log, would cost as much again of each question whether the archive has more, and replicas
+            # ask that again and again while there is no primary.
+            "wal": {"compression": "zstd"},
             "data": {"compression": "gzip", "jobs": 1, "immediateCheckpoint": True},
         },
         "retentionPolicy": f"{profile.backups_retention_days}d",

@@ -201,6 +201,7 @@ _TABLE: Final = (
         packages=(
             Package("barman-cli-cloud", "base backups and WAL to an object store and back"),
             Package("python3-boto3", "Barman's way to an object store; the package only suggests it"),
+            Package("python3-zstandard", "how Postgres' logs are compressed"),
             Package("ca-certificates", "stores with certificates of public authorities"),
         ),
         sources=(Program("plugin-barman-cloud-manager", "/manager"),),
