@@ -71,10 +71,10 @@ def metric_names():
     """Every name of a series in the expressions of the rules, but for recorded ones."""
     texts = [rule.expression for groups in rules(PRESENT).values() for group in groups for rule in group.rules]
     bare = [re.sub(r"\{[^}]*\}|\b(by|on) \([^)]*\)", "", text) for text in texts]
-    words = {word for text in bare for word in re.findall(r"[A-Za-z_:][A-Za-z0-9_:]*", text) if "_" in word}
-    others = {"histogram_quantile", "group_left", "avg_over_time"}
+    # What an open parenthesis follows is a function.
+    words = {word for text in bare for word in re.findall(r"[A-Za-z_:][A-Za-z0-9_:]*\b(?! *\()", text) if "_" in word}
     # What only services of another kind export (`dashboards.rules.services`).
-    return {word for word in words - others if ":" not in word and not word.startswith("http_server_request")}
+    return {word for word in words - {"group_left"} if ":" not in word and not word.startswith("http_server_request")}
 
 
 def test_every_metric_that_a_rule_reads_is_there(ask):
