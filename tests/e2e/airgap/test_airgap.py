@@ -43,6 +43,9 @@ class Machine:
                 # Whoever asked a registry through a proxy would get out by a door of ours.
                 **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), ""),
                 "GOFLAGS": "-mod=readonly",
+                # What this machine has of modules and objects is not there either.
+                "GOMODCACHE": str(self.folder / "modules"),
+                "GOCACHE": str(self.folder / "objects"),
             },
             timeout=seconds,
             check=False,
