@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from slipway import node
+from slipway.toolchain.images.service import find_uv
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(5400)]
 
@@ -43,6 +44,8 @@ class Machine:
                 # Whoever asked a registry through a proxy would get out by a door of ours.
                 **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), ""),
                 "GOFLAGS": "-mod=readonly",
+                # What `make venv` has put beside the virtual environment, not into it.
+                "PATH": f"{Path(find_uv()).parent}:{os.environ['PATH']}",
                 # What this machine has of modules and objects is not there either.
                 "GOMODCACHE": str(self.folder / "modules"),
                 "GOCACHE": str(self.folder / "objects"),
