@@ -99,6 +99,7 @@ class Worker:
         """Work until `stop` is set; trouble with Redis or Postgres only makes it wait."""
         while not stop.is_set():
             if not self._may_consume():
+                self._uncount()
                 stop.wait(_PAUSE_SECONDS)
                 continue
             try:
@@ -124,6 +125,11 @@ class Worker:
         self._there.labels("open").set(waiting)
         self._there.labels("dead").set(dead)
         self._oldest.set(late)
+
+    def _uncount(self) -> None:
+        """Say nothing of the table: the other colour's workers count it now, and what was counted here grows old."""
+        self._there.clear()
+        self._oldest.set(0)
 
     def _publish(self) -> None:
         def work(connection: Connection) -> None:

@@ -8,6 +8,7 @@ from dashboards.rules import certificates
 _HERE: Final = 'namespace="$namespace", service="$service"'
 _PODS: Final = 'namespace="$namespace"'
 _LOAD: Final = "slipway loadtest run crud"
+_EXPORTS: Final = "slipway loadtest run async"
 _ROLLOUT: Final = "slipway prove --only canary"
 _KILL: Final = "slipway drill run app-pod-killed"
 
@@ -305,6 +306,45 @@ SERVICE: Final = Dashboard(
                     Unit.COUNT,
                     (Query(f"sum by (pod) (kube_pod_container_status_restarts_total{{{_PODS}}})", "{{pod}}"),),
                     _KILL,
+                ),
+            ),
+        ),
+        Row(
+            "Messages",
+            (
+                Panel(
+                    "Messages that wait",
+                    "Promised and not yet done, and those that were given up.",
+                    Unit.COUNT,
+                    (Query(f"max by (state) (payload_outbox_messages{{{_HERE}}})", "{{state}}"),),
+                    _EXPORTS,
+                ),
+                Panel(
+                    "Longest wait",
+                    "For how long the oldest message has been due.",
+                    Unit.SECONDS,
+                    (Query(f"max by (colour) (payload_outbox_oldest_seconds{{{_HERE}}})", "{{colour}}"),),
+                    _EXPORTS,
+                    limit=60,
+                ),
+                Panel(
+                    "Messages by what became of them",
+                    "Per second; those that failed are tried again.",
+                    Unit.PER_SECOND,
+                    (Query(f"sum by (outcome) (rate(payload_messages_total{{{_HERE}}}[1m]))", "{{outcome}}"),),
+                    _EXPORTS,
+                ),
+                Panel(
+                    "Workers",
+                    "Of each colour; those of one consume, and more come when messages wait, if that was asked for.",
+                    Unit.COUNT,
+                    (
+                        Query(
+                            f'kube_deployment_status_replicas_ready{{{_PODS}, deployment=~"$service-worker-.*"}}',
+                            "{{deployment}}",
+                        ),
+                    ),
+                    _ROLLOUT,
                 ),
             ),
         ),

@@ -259,6 +259,25 @@ REDIS: Final = (
     ),
 )
 
+MESSAGES: Final = (
+    Alert(
+        "MessagesLate",
+        "max by (namespace, service) (payload_outbox_oldest_seconds) > 60",
+        2 * _MINUTE,
+        _TICKET,
+        "Messages of {{ $labels.service }} in {{ $labels.namespace }} wait for more than a minute",
+        "What requests have promised comes late: mail, exports, calls to others. None of it is lost.",
+    ),
+    Alert(
+        "MessagesDead",
+        'max by (namespace, service) (payload_outbox_messages{state="dead"}) > 0',
+        0,
+        _TICKET,
+        "Messages of {{ $labels.service }} in {{ $labels.namespace }} were given up",
+        "What they stand for has not happened, and will not until someone has them tried again.",
+    ),
+)
+
 LOGS: Final = (
     Alert(
         "LogStoreDown",
@@ -413,6 +432,7 @@ def groups(present: Present) -> tuple[RuleGroup, ...]:
     return (
         *((RuleGroup("slipway-ingress-alerts", EVERY, INGRESS),) if present.observed else ()),
         *((RuleGroup("slipway-rollout-alerts", EVERY, ROLLOUTS),) if present.rolled_out else ()),
+        *((RuleGroup("slipway-messages-alerts", EVERY, MESSAGES),) if present.rolled_out else ()),
         *((RuleGroup("slipway-data-alerts", EVERY, DATA),) if present.postgres else ()),
         *((RuleGroup("slipway-poolers-alerts", EVERY, POOLERS),) if present.poolers else ()),
         *((RuleGroup("slipway-backups-alerts", EVERY, BACKUPS),) if present.backups else ()),

@@ -143,6 +143,16 @@ def whole_values(config: AnyServiceConfig) -> dict[str, Any]:
     return laid_over(laid_over(values_of(CHART / "values.yaml", {}), known), config.values)
 
 
+def _enabled(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What scales something, as a Rollout says it: there or not, instead of on or off."""
+    told = {key: value for key, value in asked.items() if key != "enabled"}
+    return {"autoscaling": told} if asked["enabled"] else {}
+
+
+def _workers(name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {"template": f"{name}-worker", "replicas": asked["replicas"], **_enabled(asked["autoscaling"])}
+
+
 def rollout_spec(name: str, image: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The wanted version and how to get there: what helm/service/templates/rollout.yaml makes of the same values.
 
@@ -160,7 +170,6 @@ def rollout_spec(name: str, image: str, values: Mapping[str, Any]) -> dict[str, 
     secrets = dict.fromkeys(it["secret"] for it in (*values["secrets"], *migrations["secrets"]))
     told += [{"kind": "Secret", "name": it} for it in secrets]
     analysis = {"soak": chosen["soak"], "metrics": chosen["metrics"]}
-    scaled = {key: value for key, value in chosen["autoscaling"].items() if key != "enabled"}
     migrated = {
         "command": migrations["command"],
         **({"container": MIGRATES} if migrations["secrets"] else {}),
@@ -173,11 +182,11 @@ def rollout_spec(name: str, image: str, values: Mapping[str, Any]) -> dict[str, 
         "container": "service",
         "image": image,
         "strategy": strategy,
-        **({"autoscaling": scaled} if chosen["autoscaling"]["enabled"] else {}),
+        **_enabled(chosen["autoscaling"]),
         **({"analysis": analysis} if chosen["metrics"] else {}),
         **({"config": told} if told else {}),
         **preview_spec(name, values["preview"]),
-        **({"workers": {"template": f"{name}-worker", "replicas": workers["replicas"]}} if workers["enabled"] else {}),
+        **({"workers": _workers(name, workers)} if workers["enabled"] else {}),
         **({"migrations": migrated} if migrations["enabled"] else {}),
         **{key: chosen[key] for key in _SAME},
     }

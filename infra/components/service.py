@@ -43,6 +43,10 @@ _MIGRATE: Final = ("python", "-m", "app.migrate")
 #: The chart's name of the container that waits for migrations.
 MIGRATES: Final = "wait-for-migrations"
 _WORK: Final = ("python", "-m", "app.work")
+#: Every worker that consumes counts the same table; those of the other colour say nothing.
+_WAITING: Final = (
+    'max(payload_outbox_messages{namespace="{{namespace}}",service="{{service}}",state="open",colour="{{colour}}"})'
+)
 #: Routes of the payload that anybody may read: does it live, can it work, and what says it of itself.
 _CHECKED: Final = ("/livez", "/readyz", "/version")
 #: There is a stable version as soon as the first one has been promoted; then the service serves.
@@ -300,6 +304,19 @@ def _autoscaling(settings: ServiceSettings) -> dict[str, Any]:
     return {"autoscaling": limits}
 
 
+def _workers(settings: ServiceSettings, replicas: int) -> dict[str, Any]:
+    workers = {"template": f"{naming.SERVICE}-worker", "replicas": replicas}
+    if settings.max_worker_replicas is None:
+        return workers
+    scaled = {
+        "query": _WAITING,
+        "messagesPerWorker": settings.messages_per_worker,
+        "maxReplicas": settings.max_worker_replicas,
+        "scaleDownSeconds": settings.scale_down_seconds,
+    }
+    return {**workers, "autoscaling": scaled}
+
+
 def rollout_spec(config: ServiceConfig) -> dict[str, Any]:
     """The wanted version and how to get there; the fields are those of docs/reference/rollout.md."""
     settings, parts = config.settings, config.platform.parts
@@ -337,10 +354,6 @@ def rollout_spec(config: ServiceConfig) -> dict[str, Any]:
         ],
         **(preview_spec(naming.SERVICE, checked) if checked else {}),
         **({} if parts.postgres is Store.OFF else {"migrations": _migrations(parts)}),
-        **(
-            {"workers": {"template": f"{naming.SERVICE}-worker", "replicas": profile.worker_replicas}}
-            if _has_workers(parts)
-            else {}
-        ),
+        **({"workers": _workers(settings, profile.worker_replicas)} if _has_workers(parts) else {}),
         "rollbackWindow": settings.rollback_window,
     }

@@ -65,6 +65,16 @@ class ServiceSettings(BaseModel):
         description="Most pods of a colour: under load they are added until each uses 70 % of the CPU that it "
         "requests. Left out, their number stays.",
     )
+    max_worker_replicas: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="Most pods of workers (`python -m app.work`) of a colour: they are added while more than "
+        "`messagesPerWorker` messages wait for each. Left out, their number stays. Needs the platform's metrics.",
+    )
+    messages_per_worker: int = Field(
+        default=200, ge=1, le=1_000_000, description="Messages that may wait for each worker before another is added."
+    )
     scale_down_seconds: int = Field(
         default=300, ge=0, le=3600, description="Added pods go when fewer would have done for so long."
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from slipway.rollout import analysis, claims, measure, objects, resource, switch, views
+from slipway.rollout import analysis, backlog, claims, measure, objects, resource, switch, views
 from slipway.rollout.analysis import Measurement
 from slipway.rollout.api import APPS, BATCH, CORE, MANAGER, ROLLOUTS, Api, Refused, path_of
 from slipway.rollout.context import Context
@@ -67,6 +67,7 @@ class ClusterPorts:
         self.name = name
         self.last: Rollout | None = None
         self._rollouts = path_of(ROLLOUTS, namespace, "rollouts")
+        self._trouble = ""
         self._wanted: tuple[Wanted, dict[str, Any], list[dict[str, Any]]] | None = None
 
     def now(self) -> float:
@@ -114,6 +115,7 @@ class ClusterPorts:
             problems=tuple(problems),
             preview=reading.preview,
             switch=await self._switch(rollout),
+            waiting=await self._waiting(rollout),
             copies=await self._copies(rollout),
             holder=claims.holder(await self._api.list(self._rollouts), self.name),
         )
@@ -167,6 +169,27 @@ class ClusterPorts:
             return None
         return switch.read(await self._api.get(self._path(CORE, "configmaps", switch.name_of(rollout.name))))
 
+    async def _waiting(self, rollout: Rollout) -> float | None:
+        asked, stable, source = rollout.spec.workers, rollout.status.stable, self._world.prometheus
+        if asked is None or asked.autoscaling is None or stable is None:
+            return None
+        values = {
+            "namespace": self.namespace,
+            "rollout": self.name,
+            "service": rollout.spec.service,
+            "colour": stable.colour.value,
+        }
+        found, trouble = None, "the controller was given no Prometheus" if source is None else ""
+        try:
+            if source is not None:
+                found = await source.ask(measure.fill(backlog.peak(asked.autoscaling), values))
+        except ValueError as error:
+            trouble = str(error)
+        if trouble not in {"", self._trouble}:  # once, not at each look
+            LOG.warning("nobody knows what waits", extra={"rollout": self.name, "error.message": trouble})
+        self._trouble = trouble
+        return found
+
     async def _copies(self, rollout: Rollout) -> tuple[Copy, ...]:
         if rollout.status.phase not in RESTING:
             return ()
@@ -198,6 +221,7 @@ class ClusterPorts:
             return {}
         other = status.stable if status.candidate is not None else status.standby
         states = {state.name: state for state in status.metrics}
+        age = 0.0 if status.intent is None else context.now - status.intent.since
         answers: dict[str, Measurement] = {}
         for metric in analysis.due(judged(context), status.metrics, context.now):
             if metric.job is not None:
@@ -205,7 +229,7 @@ class ClusterPorts:
                 if answer is not None:
                     answers[metric.name] = answer
                 continue
-            window = measure.window_of(metric)
+            window = measure.window_of(metric, states[metric.name], age)
             if self._world.prometheus is None:
                 recent = self._world.recent.setdefault((self.namespace, self.name), Recent())
                 answers[metric.name] = recent.measure(metric, judged_revision.colour, window)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from slipway.rollout import weights
+from slipway.rollout import backlog, weights
 from slipway.rollout.observation import ColourView, Observation, Rollout, RouterView, WorkersView, Write
 from slipway.rollout.spec import RolloutSpec, Step, steps_of
 from slipway.rollout.status import (
@@ -83,15 +83,27 @@ class Context:
         """Return whether a revision has all of its workers; one without any lacks none."""
         if revision is None or not revision.workers:
             return True
-        found = self.workers(revision)
-        return found.revision == revision.hash and found.ready >= self.workers_asked(revision)
+        found, asked = self.workers(revision), self.spec.workers
+        # Those that a queue has added may find no room: no version is refused for that.
+        return found.revision == revision.hash and found.ready >= (found.replicas if asked is None else asked.replicas)
+
+    @property
+    def workers_need(self) -> int:
+        """Workers that carry all messages: the floor, or what those that wait ask for."""
+        asked = self.spec.workers
+        if asked is None:
+            return 0
+        if asked.autoscaling is None:
+            return asked.replicas
+        present = self.workers(self.status.stable).replicas
+        return backlog.workers(asked.autoscaling, least=asked.replicas, present=present, waiting=self.seen.waiting)
 
     def workers_asked(self, revision: Revision) -> int:
         """Return how many workers a revision shall have; when the spec says it no more, as many as there are."""
         if not revision.workers:
             return 0
-        asked = self.spec.workers
-        return self.seen.colours[revision.colour].workers.replicas if asked is None else asked.replicas
+        kept = self.spec.workers is None
+        return self.seen.colours[revision.colour].workers.replicas if kept else self.workers_need
 
     def workers_crash(self, revision: Revision) -> bool:
         """Return whether a revision's workers crash again and again, and none of them lives."""

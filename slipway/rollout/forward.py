@@ -33,7 +33,7 @@ def preflight_problems(context: Context) -> tuple[str, ...]:
     if seen.free_slots is not None and seen.free_slots < context.need - (seen.colours[idle].pods if idle else 0):
         found.append(f"a router has {seen.free_slots} free server slots, {context.need} are needed")
     if spec.connections is not None:
-        pods = context.need + (0 if spec.workers is None else spec.workers.replicas)
+        pods = context.need + context.workers_need
         wanted = 2 * pods * spec.connections.per_replica
         if wanted > spec.connections.maximum:
             found.append(f"two colours need {wanted} database connections, {spec.connections.maximum} are allowed")

@@ -15,10 +15,12 @@ from slipway.rollout.analysis import Measurement
 from slipway.rollout.haproxy import Tally
 from slipway.rollout.observation import JobView
 from slipway.rollout.spec import Metric, Source
-from slipway.rollout.status import Colour, Verdict
+from slipway.rollout.status import Colour, MetricState, Verdict
 
 SHORTEST_WINDOW: Final = 15
 """Seconds; less would hold too few scrapes for a rate."""
+LONGEST_WINDOW: Final = 600
+"""Seconds; older requests say little of now."""
 LABELS: Final = 'namespace="{{namespace}}",service="{{service}}",colour="{{colour}}"'
 REQUESTS: Final = f'slipway_ingress_requests_total{{{LABELS},outcome=~"ok|failed"}}'
 FAILED: Final = f'slipway_ingress_requests_total{{{LABELS},outcome="failed"}}'
@@ -213,6 +215,15 @@ def of_job(view: JobView | None) -> Measurement | None:
     return Measurement(error=f"the check ended with {view.exit_code}: {view.message}")
 
 
-def window_of(metric: Metric) -> int:
-    """Return over how many seconds a metric looks back."""
-    return max(SHORTEST_WINDOW, metric.interval)
+def window_of(metric: Metric, state: MetricState, age: float) -> int:
+    """Return over how many seconds a metric looks back: one interval, or the whole step where that was too little.
+
+    A small share of few requests comes to `min_samples` only in time; a window that never grew would never hold them.
+
+    Args:
+        metric: What is measured.
+        state: Its counts in this step.
+        age: Seconds since the version has the weight that it has.
+    """
+    least = max(SHORTEST_WINDOW, metric.interval)
+    return least if state.inconclusive == 0 else max(least, min(int(age), LONGEST_WINDOW))

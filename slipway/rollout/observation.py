@@ -177,6 +177,7 @@ class Observation:
         problems: reasons why a rollout cannot start.
         preview: the weights of the preview Service; None when there is none.
         switch: which colour's workers consume; None for a service without workers.
+        waiting: messages that have waited lately at most; None when nobody asks, or nobody knows.
         holder: name of an older Rollout on the same Service; empty when there is none.
         copies: what was copied for revisions; looked at while nothing is under way.
     """
@@ -193,6 +194,7 @@ class Observation:
     problems: tuple[str, ...] = ()
     preview: Annotation | None = None
     switch: Switch | None = None
+    waiting: float | None = None
     holder: str = ""
     copies: tuple[Copy, ...] = ()
 

@@ -39,6 +39,13 @@ SPEC_RULES: Final = (
         "autoscaling.maxReplicas: not below replicas",
     ),
     (
+        (
+            "!has(self.workers) || !has(self.workers.autoscaling) || "
+            "self.workers.autoscaling.maxReplicas >= self.workers.replicas"
+        ),
+        "workers.autoscaling.maxReplicas: not below workers.replicas",
+    ),
+    (
         "!has(self.abort) || size(self.abort.revision) > 0",
         "abort.revision: name the revision that is to be taken back",
     ),

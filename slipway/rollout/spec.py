@@ -112,12 +112,32 @@ class Analysis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueScaling:
+    """More workers while messages wait: `workers.replicas` is the least of each colour."""
+
+    __pydantic_config__ = CONFIG
+    query: Annotated[
+        Text,
+        Field(
+            description="How many messages wait, as PromQL that yields one number; `{{namespace}}`, `{{rollout}}`, "
+            "`{{service}}` and `{{colour}}`, the one that consumes, are replaced."
+        ),
+    ]
+    messages_per_worker: Annotated[int, Field(ge=1, description="More that wait for each worker ask for another.")]
+    max_replicas: Annotated[int, Field(ge=1, le=100, description="Most workers of a colour.")]
+    scale_down_seconds: Annotated[
+        int, Field(ge=0, le=3600, description="Workers go only when fewer would have done for so long.")
+    ] = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workers:
     """Pods that consume queues. Each colour has its own; a file tells them which colour consumes, the stable one."""
 
     __pydantic_config__ = CONFIG
     template: Annotated[Name, Field(description="Name of the workers' PodTemplate.")]
-    replicas: Annotated[int, Field(ge=0, le=100)] = 1
+    replicas: Annotated[int, Field(ge=0, le=100, description="How many; with autoscaling the least.")] = 1
+    autoscaling: QueueScaling | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,6 +284,7 @@ __all__ = [
     "Order",
     "Percent",
     "PrometheusQuery",
+    "QueueScaling",
     "RolloutSpec",
     "Source",
     "Step",

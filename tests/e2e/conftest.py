@@ -32,6 +32,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 REPOSITORY = Path(__file__).resolve().parents[2]
 UP_SECONDS = 3600
 LONGEST = 900  # seconds of load
+#: Requests per second that are tried, for how long, and the p95 in ms up to which they are borne. Above it requests
+#: wait for processors when nothing is wrong yet, and a fault is measured by the queue that it makes.
+RATES, TRIED_SECONDS, BORNE = (50, 25), 20, 400.0
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,22 @@ def running(request, tmp_path_factory):
         pytest.fail(f"`slipway up` exited with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     yield it
     it.slipway("down")
+
+
+@pytest.fixture(scope="module")
+def rate(running, tmp_path_factory):
+    """Requests per second that this machine bears well; bars count requests, so fewer a second only take longer.
+
+    `SLIPWAY_E2E_RATE` says it without asking. A machine that bears none of `RATES` gets the last, and has to hold it.
+    """
+    if given := os.environ.get("SLIPWAY_E2E_RATE"):
+        return int(given)
+    folder = tmp_path_factory.mktemp("rate")
+    for each in RATES[:-1]:
+        result = k6.run(running.plan(folder, each, TRIED_SECONDS))
+        if result.failed == 0 and result.p95 is not None and result.p95 <= BORNE:
+            return each
+    return RATES[-1]
 
 
 @pytest.fixture

@@ -177,7 +177,18 @@ def test_workers_are_the_same_image_with_the_same_config_and_no_port_for_users(c
     assert {worker[probe]["httpGet"]["port"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")} == {
         "metrics"
     }
-    assert rendered.one("Rollout", "payload")["spec"]["workers"] == {"template": "payload-worker", "replicas": 2}
+    asked = rendered.one("Rollout", "payload")["spec"]["workers"]
+    assert (asked["template"], asked["replicas"]) == ("payload-worker", 2)
+
+
+def test_workers_are_scaled_as_the_values_say_or_not_at_all(chart, rejected):
+    given = {"query": 'max(messages{namespace="{{namespace}}",colour="{{colour}}"})', "messagesPerWorker": 50,
+             "maxReplicas": 5, "scaleDownSeconds": 120}  # fmt: skip
+    asked = chart().one("Rollout", "payload")["spec"]["workers"]
+    assert asked["autoscaling"] == given
+    off = chart({"workers": {"autoscaling": {"enabled": False}}}).one("Rollout", "payload")["spec"]["workers"]
+    assert off == {"template": "payload-worker", "replicas": 2}
+    assert "query" in rejected({"workers": {"autoscaling": {"query": ""}}})
 
 
 def test_the_controller_may_turn_the_switch_of_a_service_with_workers_and_no_more(chart):

@@ -359,6 +359,24 @@ def test_how_many_messages_there_are_and_how_late_they_are_is_told(client, clock
     assert 7000 < registry.get_sample_value("payload_outbox_oldest_seconds") <= 7200  # the clock stands since before
 
 
+def test_who_consumes_no_more_says_nothing_of_the_table(client, database, monkeypatch):
+    create(client)
+    registry, stop, turns = CollectorRegistry(), Event(), iter([True, False])
+    one = Worker(
+        database=database, redis=None, stream=STREAM, name="one", handlers={}, may_consume=lambda: next(turns),
+        registry=registry,
+    )  # fmt: skip
+    known = lambda: registry.get_sample_value("payload_outbox_messages", {"state": "open"})  # noqa: E731
+    seen = []
+    monkeypatch.setattr(one, "round", lambda _stop: None)
+    stop.wait = lambda _seconds: (seen.append(known()), stop.set())
+    counted = one._count
+    monkeypatch.setattr(one, "_chores", [lambda: (counted(), seen.append(known()))])
+    one.run(stop)
+    assert seen == [1, None]
+    assert registry.get_sample_value("payload_outbox_oldest_seconds") == 0
+
+
 def test_another_service_reads_the_same_stream_with_a_group_of_its_own(client, worker, clock, redis, no_mail):
     """Workers acknowledge in the table, not in the stream: what they have done is there for others too."""
     redis.xgroup_create(STREAM, "others", id="0", mkstream=True)

@@ -20,6 +20,8 @@ USERS = 'namespace="dev", service="payload"'
 #: Runbooks of what a command says, not of an alert.
 OF_COMMANDS = {"stranded-lock"}
 
+WAITING = 'payload_outbox_%s{namespace="n", service="s"}'
+
 
 class Case(NamedTuple):
     """Series at each quarter of a minute; those of `silent` differ in what the alert is about."""
@@ -172,6 +174,15 @@ CASES = {
         | steady('redis_memory_max_bytes{job="redis", pod="a"}', 100)
         | steady('redis_memory_used_bytes{job="redis-cache", pod="c"}', 99)
         | steady('redis_memory_max_bytes{job="redis-cache", pod="c"}', 100),
+    ),
+    "MessagesLate": Case(
+        steady(WAITING % "oldest_seconds", 61),
+        steady(WAITING % "oldest_seconds", 40) | steady('payload_outbox_messages{service="s", state="open"}', 900),
+    ),
+    "MessagesDead": Case(
+        steady('payload_outbox_messages{namespace="n", service="s", state="dead"}', 1),
+        steady('payload_outbox_messages{namespace="n", service="s", state="dead"}', 0)
+        | steady('payload_outbox_messages{namespace="n", service="s", state="open"}', 9),
     ),
     "LogStoreDown": Case(
         steady("slipway_logs_health", 0) | steady("slipway_logs_round_timestamp_seconds", 1e9),

@@ -1,6 +1,10 @@
-"""Pods come under load and go after it, and none that serves goes while a version is tried; in this order."""
+"""Pods come under load and go after it, and none that serves goes while a version is tried; in this order.
+
+Workers come while messages wait, and go when none does.
+"""
 
 import json
+from dataclasses import replace
 
 import pytest
 from e2e_waiting import at_rest, rollout_state, until, until_rollout
@@ -11,14 +15,24 @@ from loadtests import k6
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 MOST = 3
+#: Messages that each worker may have to itself: few, as exports that wait are few.
+EACH = 5
 OPTIONS = (
+    *("--set", "slipway-service:maxWorkerReplicas", str(MOST)),
+    *("--set", "slipway-service:messagesPerWorker", str(EACH)),
     *("--set", "slipway-service:maxReplicas", str(MOST)),
     *("--set", "slipway-service:scaleDownSeconds", "30"),
     *("--set", "slipway-service:rollbackWindow", "30s"),
 )
+#: What `slipway-service:maxWorkerReplicas` has asked of Prometheus.
+WAITING = (
+    'max(payload_outbox_messages{namespace="{{namespace}}",service="{{service}}",state="open",colour="{{colour}}"})'
+)
 DEV = f"--namespace={Environment.DEV.value}"
 #: Some times what two pods may use at 70 % of the tenth of a core that each requests.
 RATE, SECONDS = 60, 240
+#: Exports per second, and for how long.
+EXPORTS, EXPORT_SECONDS = 10, 90
 #: Figures of CPU are some ten seconds old, autoscalers look every 15 s, pods take their time to start.
 COMES_WITHIN, GOES_WITHIN = 200, 300
 
@@ -28,9 +42,11 @@ def asked(running):
     """A standing cluster is told what `OPTIONS` tell one of its own; and told no more afterwards."""
     before = json.loads(running.kubectl("get", "rollout", SERVICE, DEV, "--output=json"))["spec"]
     ours = {"autoscaling": {"maxReplicas": MOST, "scaleDownSeconds": 30}, "rollbackWindow": "30s"}
-    _patch(running, ours)
+    queued = {"query": WAITING, "messagesPerWorker": EACH, "maxReplicas": MOST, "scaleDownSeconds": 30}
+    _patch(running, {**ours, "workers": {"autoscaling": queued}})
     yield
-    _patch(running, {name: before.get(name) for name in ours})
+    given = {"autoscaling": before["workers"].get("autoscaling")}
+    _patch(running, {**{name: before.get(name) for name in ours}, "workers": given})
 
 
 def _patch(running, spec):
@@ -38,9 +54,9 @@ def _patch(running, spec):
     running.kubectl("patch", "rollout", SERVICE, DEV, "--type=merge", f"--patch={patch}")
 
 
-def pods(running, colour):
+def pods(running, colour, of=SERVICE):
     """Pods that the Deployment of a colour asks for; and how many of them are ready."""
-    found = json.loads(running.kubectl("get", "deployment", f"{SERVICE}-{colour}", DEV, "--output=json"))
+    found = json.loads(running.kubectl("get", "deployment", f"{of}-{colour}", DEV, "--output=json"))
     return found["spec"]["replicas"], found["status"].get("readyReplicas", 0)
 
 
@@ -74,3 +90,19 @@ def test_pods_come_under_load_stay_while_a_version_is_tried_and_go_afterwards(ru
     assert rollout_state(running)["stable"] == before["stable"]
     at_rest(running)
     until(GOES_WITHIN, lambda: pods(running, colour), lambda it: it == (least, least), every=5, what="fewer pods")
+
+
+def test_workers_come_while_messages_wait_and_go_afterwards(running, tmp_path):
+    """Exports are asked for faster than one worker makes them; each must be fetched in the end."""
+    at_rest(running)
+    until_rollout(running, lambda it: it["phase"] in {"Done", "RolledBack"})
+    colour, workers = stable_colour(running), f"{SERVICE}-worker"
+    least = json.loads(running.kubectl("get", "rollout", SERVICE, DEV, "--output=json"))["spec"]["workers"]["replicas"]
+    few = (least, least)
+    until(GOES_WITHIN, lambda: pods(running, colour, workers), lambda it: it == few, every=5, what="the least workers")
+    with k6.start(replace(running.plan(tmp_path, EXPORTS, EXPORT_SECONDS), scenario="async")) as run:
+        most = (MOST, MOST)
+        until(COMES_WITHIN, lambda: pods(running, colour, workers), lambda it: it == most, every=1, what="more workers")
+        result = run.wait()
+    assert (result.failed, result.reasons) == (0, ())
+    until(GOES_WITHIN, lambda: pods(running, colour, workers), lambda it: it == few, every=5, what="fewer workers")

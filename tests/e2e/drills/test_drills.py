@@ -1,7 +1,5 @@
 """Every drill that the tool knows, by the command that users run, on one cluster."""
 
-import os
-
 import pytest
 from e2e_waiting import until_whole
 
@@ -9,12 +7,11 @@ from slipway.proof.drills import catalogue
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
-RATE = os.environ.get("SLIPWAY_E2E_RATE", "50")
 WHOLE_SECONDS = 300
 
 
 @pytest.mark.parametrize("name", [it.name for it in catalogue().listed()])
-def test_a_drill_holds_its_bars_and_its_controls_fail_as_they_must(running, name):
+def test_a_drill_holds_its_bars_and_its_controls_fail_as_they_must(running, rate, name):
     until_whole(running, WHOLE_SECONDS)
-    done = running.slipway("drill", "run", name, "--rate", RATE)
+    done = running.slipway("drill", "run", name, "--rate", str(rate))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"

@@ -1,7 +1,6 @@
 """The walking skeleton, end to end: one cluster, tests in the order in which they stand."""
 
 import json
-import os
 import time
 
 import pytest
@@ -13,7 +12,6 @@ from slipway.node import cgroups, residue
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
-RATE = int(os.environ.get("SLIPWAY_E2E_RATE", "50"))
 SHIFT_REQUESTS = 2_500
 KILL_REQUESTS = 5_000  # the proof's 20,000 are in tests/e2e/drills
 ROLLOUT_SECONDS = 900
@@ -27,8 +25,8 @@ def test_everything_is_ready(running):
     assert {"node/node1", "node/node2", "node/node3", "ingress/haproxy", "data/postgres"} <= names
 
 
-def test_crud_through_haproxy_over_tls(running):
-    done = running.slipway("loadtest", "run", "crud", "--rate", str(RATE), "--seconds", "30")
+def test_crud_through_haproxy_over_tls(running, rate):
+    done = running.slipway("loadtest", "run", "crud", "--rate", str(rate), "--seconds", "30")
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
 
 
@@ -56,11 +54,11 @@ def test_programs_share_processors_machine_by_machine(running):
     assert [it for it in shared if it != tracked] == []
 
 
-def test_a_version_is_rolled_out_without_a_failed_request_and_without_a_reload(running, tmp_path):
+def test_a_version_is_rolled_out_without_a_failed_request_and_without_a_reload(running, rate, tmp_path):
     until_whole(running, WHOLE_SECONDS)
     image, before = running.another_image(), running.full_updates()
     assert before, "the counter must be there, or it proves nothing"
-    plan = running.plan(tmp_path, RATE, ROLLOUT_SECONDS)
+    plan = running.plan(tmp_path, rate, ROLLOUT_SECONDS)
     with k6.start(plan) as run:
         done = running.slipway("rollout", "start", "--image", image, "--wait")
         time.sleep(plan.answer_limit)
@@ -77,10 +75,10 @@ def test_after_a_rollout_a_second_up_would_still_change_nothing(running):
     assert not changed
 
 
-def test_kill_minus_nine_fails_no_request_and_would_without_protection(running):
+def test_kill_minus_nine_fails_no_request_and_would_without_protection(running, rate):
     """A drill by the command that users run: its report must say pass, its negative control included."""
     until_whole(running, WHOLE_SECONDS)
-    done = running.slipway("drill", "run", "app-pod-killed", "--rate", str(RATE), "--requests", str(KILL_REQUESTS))
+    done = running.slipway("drill", "run", "app-pod-killed", "--rate", str(rate), "--requests", str(KILL_REQUESTS))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
 
 

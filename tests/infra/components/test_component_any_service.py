@@ -125,7 +125,9 @@ VALUES = st.fixed_dictionaries(
         "migrations": st.sampled_from([{}, {"secrets": OWNERS}]).map(
             lambda own: {"enabled": True, "command": ["migrate"], **own}
         ),
-        "workers": st.just({"enabled": True, "command": ["work"], "replicas": 3}),
+        "workers": st.sampled_from([{}, {"autoscaling": {"enabled": True, "query": "messages", "maxReplicas": 6}}]).map(
+            lambda scaled: {"enabled": True, "command": ["work"], "replicas": 3, **scaled}
+        ),
         "preview": st.just({"check": {"image": IMAGE, "errorRatio": 0.01, "paths": ["/", "/about"]}}),
     },
 )

@@ -24,6 +24,7 @@ from infra.naming import ACCESS_SECRET, Environment
 from infra.parts import ExternalTraces, Parts, Store, Webhook
 from infra.profiles import PROFILES, ProfileName
 from infra.settings import FlagRule, LogLevel, ServiceSettings, SettingsError, Strategy, parse
+from slipway.rollout.measure import fill
 from slipway.rollout.resource import SPEC
 
 REPOSITORY = Path(__file__).parents[3]
@@ -210,6 +211,17 @@ def test_pods_are_added_by_load_only_if_that_is_wanted():
     spec = rollout_spec(config(settings=parsed(maxReplicas=6, scaleDownSeconds=60)))
     assert spec["autoscaling"] == {"maxReplicas": 6, "scaleDownSeconds": 60}
     assert SPEC.validate_python(spec).autoscaling.cpu == 70
+
+
+def test_workers_are_added_by_what_waits_only_if_that_is_wanted():
+    assert "autoscaling" not in rollout_spec(config())["workers"]
+    spec = rollout_spec(config(settings=parsed(maxWorkerReplicas=3, messagesPerWorker=50, scaleDownSeconds=60)))
+    scaled = SPEC.validate_python(spec).workers.autoscaling
+    assert (scaled.max_replicas, scaled.messages_per_worker, scaled.scale_down_seconds) == (3, 50, 60)
+    values = {"namespace": "dev", "service": "payload", "colour": "blue", "rollout": "payload"}
+    assert fill(scaled.query, values) == (
+        'max(payload_outbox_messages{namespace="dev",service="payload",state="open",colour="blue"})'
+    )
 
 
 RULES = st.dictionaries(st.sampled_from([it.value for it in Flag]), st.builds(FlagRule, on=st.booleans()))

@@ -185,6 +185,9 @@ class World:
         self.switch_fence = 0
         self.switch_version = 0
         self.switched = 0.0
+        self.waiting: float | None = None
+        self.room = 1000
+        """Workers of each colour for which there are processors."""
         self.routers: dict[str, Router] = {f"haproxy-{number}": Router() for number in range(routers)}
         self.annotated: tuple[int, int] | None = None
         self.initial = 0
@@ -426,6 +429,7 @@ def observe(world: World, rollout: Rollout, epoch: int) -> Observation:
         jobs={name: JobView(code if moment <= world.time else None) for name, (moment, code) in world.jobs.items()},
         prometheus=world.time >= world.metrics_down_until,
         free_slots=16,
+        waiting=world.waiting if world.time >= world.metrics_down_until else None,
         switch=Switch(world.switch, world.switch_fence, str(world.switch_version) if world.switch_version else ""),
     )
 
@@ -515,7 +519,8 @@ def apply_workers(world: World, action: ApplyWorkers) -> None:
     while len(pods.made) < action.replicas:
         if nature.workers_crash:
             pods.crashed = min(pods.crashed, world.time)
-        delay = NEVER if nature.workers_crash else nature.starts_in * (0.5 + world.random.random())
+        full = len(pods.made) >= world.room
+        delay = NEVER if nature.workers_crash or full else nature.starts_in * (0.5 + world.random.random())
         pods.made.append(Worker(world.time + delay, world.switch))
 
 

@@ -15,10 +15,10 @@ from infra import tls
 from slipway.rollout.analysis import Measurement
 from slipway.rollout.controller import Settings, prometheus_of
 from slipway.rollout.haproxy import Tally
-from slipway.rollout.measure import QUERIES, Prometheus, Recent, fill, of_job, single_number
+from slipway.rollout.measure import QUERIES, Prometheus, Recent, fill, of_job, single_number, window_of
 from slipway.rollout.observation import JobView
 from slipway.rollout.spec import Metric, PrometheusQuery, Source
-from slipway.rollout.status import Colour, Verdict
+from slipway.rollout.status import Colour, MetricState, Verdict
 
 VALUES = {
     "namespace": "dev",
@@ -219,6 +219,15 @@ def test_a_secret_without_an_address_says_which_key_to_mend(tmp_path):
     with pytest.raises(ValueError, match="mend the key `url` of its Secret"):
         prometheus_of(Settings(prometheus_url_file=tmp_path / "url"))
     assert prometheus_of(Settings()) is None
+
+
+@pytest.mark.parametrize(
+    ("interval", "inconclusive", "age", "window"),
+    [(5, 0, 300.0, 15), (30, 0, 300.0, 30), (5, 1, 3.0, 15), (5, 1, 40.9, 40), (30, 2, 10.0, 30), (5, 1, 9e3, 600)],
+)
+def test_a_step_of_too_few_requests_is_judged_by_all_of_them(interval, inconclusive, age, window):
+    metric = Metric(name="m", source=Source.ERROR_RATIO, maximum=0.01, interval=interval)
+    assert window_of(metric, MetricState(name="m", next_at=0.0, inconclusive=inconclusive), age) == window
 
 
 def test_the_controllers_own_counts_over_the_last_seconds():

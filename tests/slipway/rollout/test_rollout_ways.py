@@ -4,9 +4,12 @@ import pytest
 from rollout_faults import Schedule
 from rollout_world import Nature, image
 
-from slipway.rollout.spec import BlueGreen, Canary, JobCheck, Order, Step, Strategy, Workers
+from slipway.rollout.spec import BlueGreen, Canary, JobCheck, Order, QueueScaling, Step, Strategy, Workers
 from slipway.rollout.status import Phase, Reason
 
+QUEUED = Workers(
+    template="payload-worker", autoscaling=QueueScaling(query="messages", messages_per_worker=100, max_replicas=4)
+)
 CHECK = JobCheck(image=image(9))
 
 
@@ -123,6 +126,40 @@ def test_another_count_of_workers_is_no_new_version():
     stable = run.world.status.stable
     run.until(lambda _: len(run.world.workers[stable.colour].made) == 3)
     assert run.world.status.stable == stable
+
+
+def test_workers_come_while_messages_wait_and_go_afterwards():
+    run = Quiet(workers=QUEUED)
+    pods = run.world.workers[run.world.status.stable.colour]
+    run.world.waiting = 260
+    run.until(lambda _: len(pods.made) == 3)
+    run.world.waiting = 0
+    run.world.metrics_down_until = run.world.time + 30
+    run.until(lambda _: run.world.time >= run.world.metrics_down_until - 1)
+    assert len(pods.made) == 3, "nobody knows that nothing waits any more"
+    run.until(lambda _: len(pods.made) == 1)
+
+
+def test_a_version_takes_over_with_as_many_workers_as_messages_ask_for_and_the_old_one_keeps_its_own():
+    run = Quiet(workers=QUEUED, rollback_window=60)
+    old = run.world.status.stable.colour
+    run.world.waiting = 260
+    run.want()
+    run.until(lambda status: status.phase is Phase.WARM_STANDBY)
+    run.world.waiting = 0
+    run.until(lambda _: len(run.world.workers[old.other].made) == 1)
+    assert run.world.status.phase is Phase.WARM_STANDBY
+    assert len(run.world.workers[old].made) == 3, "the way back is as wide as it was"
+    run.until(lambda _: not run.world.workers[old].made)
+
+
+def test_no_version_waits_for_workers_that_find_no_room():
+    run = Quiet(workers=QUEUED)
+    run.world.waiting, run.world.room = 260, 2
+    run.want()
+    run.until_settled(300)
+    assert run.world.status.phase is Phase.DONE
+    assert run.world.status.stable.image == image(2)
 
 
 def test_a_version_without_workers_ends_those_before_it():
