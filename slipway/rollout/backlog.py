@@ -9,13 +9,16 @@ from typing import Final
 
 from slipway.rollout.spec import QueueScaling
 
-STEP: Final = 15
-"""Seconds between two values that a peak is taken of; a scrape's distance."""
+STEP: Final = 5
+"""Seconds between two values that a peak is taken of: what services are scraped by. Wider steps miss short peaks."""
+
+SHORTEST: Final = 15
+"""Seconds that a peak is taken of; less may hold no value."""
 
 
 def peak(scaling: QueueScaling) -> str:
     """Return the query for the most messages that have waited lately; one number, whatever labels came and went."""
-    span = max(scaling.scale_down_seconds, STEP)
+    span = max(scaling.scale_down_seconds, SHORTEST)
     return f"max(max_over_time(({scaling.query})[{span}s:{STEP}s]))"
 
 

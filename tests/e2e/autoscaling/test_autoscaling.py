@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 MOST = 3
 #: Messages that each worker may have to itself: few, as exports that wait are few.
-EACH = 5
+EACH = 2
 OPTIONS = (
     *("--set", "slipway-service:maxWorkerReplicas", str(MOST)),
     *("--set", "slipway-service:messagesPerWorker", str(EACH)),
@@ -32,7 +32,7 @@ DEV = f"--namespace={Environment.DEV.value}"
 #: Some times what two pods may use at 70 % of the tenth of a core that each requests.
 RATE, SECONDS = 60, 240
 #: Exports per second, and for how long.
-EXPORTS, EXPORT_SECONDS = 10, 90
+EXPORTS, EXPORT_SECONDS = 20, 90
 #: Figures of CPU are some ten seconds old, autoscalers look every 15 s, pods take their time to start.
 COMES_WITHIN, GOES_WITHIN = 200, 300
 

@@ -43,8 +43,8 @@ def test_when_nobody_knows_what_waits_none_comes_and_none_goes(present, least):
 
 
 def test_what_counts_is_the_peak_of_the_time_in_which_none_may_go():
-    assert backlog.peak(SCALING) == f"max(max_over_time(({QUERY})[300s:15s]))"
-    assert backlog.peak(replace(SCALING, scale_down_seconds=0)).endswith("[15s:15s]))")
+    assert backlog.peak(SCALING) == f"max(max_over_time(({QUERY})[300s:5s]))"
+    assert backlog.peak(replace(SCALING, scale_down_seconds=0)).endswith("[15s:5s]))")
 
 
 class Asked:
@@ -80,7 +80,7 @@ def looks(source, count=1, query=QUERY):
 def test_the_queue_of_the_colour_that_serves_is_asked_for():
     source = Asked(120.0)
     assert looks(source) == [120.0]
-    assert source.queries == ['max(max_over_time((max(messages{namespace="dev",colour="green"}))[300s:15s]))']
+    assert source.queries == ['max(max_over_time((max(messages{namespace="dev",colour="green"}))[300s:5s]))']
 
 
 def test_a_source_that_does_not_answer_is_told_of_once(caplog):
