@@ -90,19 +90,19 @@ OVERVIEW: Final = Dashboard(
 def _delivery() -> tuple[Panel, ...]:
     """The four keys, over a month (docs/reference/metrics.md says how each is taken)."""
     keys = (
-        ("Deployment frequency", "Promotions a day.", Unit.COUNT, "deployments:per_day"),
+        ("Deployment frequency", "Promotions a day.", Unit.COUNT, "deployments:per_day", _ROLLOUT),
         ("Lead time for changes", "From commit to promotion, median.", Unit.SECONDS,
-         "deployment_lead_seconds:median"),
+         "deployment_lead_seconds:median", "slipway rollout start --commit HEAD"),
         ("Change failure rate", "Share of versions that users met and that were taken back.", Unit.SHARE,
-         "deployment_failures:ratio"),
+         "deployment_failures:ratio", _ROLLOUT),
         ("Time to restore", "From a bad version's first request to its last, median.", Unit.SECONDS,
-         "deployment_restore_seconds:median"),
+         "deployment_restore_seconds:median", "slipway prove --only bad-errors"),
     )  # fmt: skip
     where = '{namespace="$namespace", rollout="$service"}'
     return tuple(
         Panel(title, f"{told} Over 28 days, or as long as is remembered.", unit,
-              (Query(f"slipway:{series}_28d{where}", title.lower()),), _ROLLOUT)
-        for title, told, unit, series in keys
+              (Query(f"slipway:{series}_28d{where}", title.lower()),), moved_by)
+        for title, told, unit, series, moved_by in keys
     )  # fmt: skip
 
 
