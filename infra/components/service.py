@@ -47,6 +47,8 @@ _WORK: Final = ("python", "-m", "app.work")
 _WAITING: Final = (
     'max(payload_outbox_messages{namespace="{{namespace}}",service="{{service}}",state="open",colour="{{colour}}"})'
 )
+#: Measurements, one every 5 s, that may find too few requests: a minute for a small share of few to become enough.
+_PATIENCE: Final = 12
 #: Routes of the payload that anybody may read: does it live, can it work, and what says it of itself.
 _CHECKED: Final = ("/livez", "/readyz", "/version")
 #: There is a stable version as soon as the first one has been promoted; then the service serves.
@@ -345,6 +347,7 @@ def rollout_spec(config: ServiceConfig) -> dict[str, Any]:
                     "interval": "5s",
                     "count": 3,
                     "minSamples": settings.min_samples,
+                    "inconclusiveLimit": _PATIENCE,
                 }
             ]
         },

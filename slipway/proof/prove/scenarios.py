@@ -76,7 +76,7 @@ def _latency(analysis: Mapping[str, Any] | None) -> dict[str, Any]:
     """The service's own metrics, and one more of the same shape that judges latency."""
     metrics = list((analysis or {}).get("metrics", ()))
     shape = {name: value for name, value in (metrics[0] if metrics else {"interval": "5s", "count": 3}).items()
-             if name in {"interval", "count", "minSamples", "initialDelay"}}  # fmt: skip
+             if name in {"interval", "count", "minSamples", "initialDelay", "inconclusiveLimit"}}  # fmt: skip
     return {"metrics": [*metrics, {**shape, "name": "proof-latency", "source": "mean-latency", "maximum": 1.0}]}
 
 

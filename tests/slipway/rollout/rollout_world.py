@@ -16,6 +16,7 @@ from slipway.rollout.analysis import Measurement
 from slipway.rollout.context import Context
 from slipway.rollout.desired import judged, preview_weights
 from slipway.rollout.loop import Conflict, Turn, Unavailable, turn
+from slipway.rollout.measure import window_of
 from slipway.rollout.observation import (
     Action,
     Annotation,
@@ -111,6 +112,8 @@ class Nature:
 
     errors: float = 0.0
     samples: float = 1000.0
+    per_second: float | None = None
+    """Requests that it gets each second at any weight: how many a measurement finds follows from its window."""
     starts_in: float = 2.0
     crashes: bool = False
     migration: int = 0
@@ -441,12 +444,17 @@ def measure(world: World, rollout: Rollout, seen: Observation) -> Mapping[str, M
         return {}
     context = Context(rollout, seen, world.time)
     answers: dict[str, Measurement] = {}
+    age = 0.0 if rollout.status.intent is None else world.time - rollout.status.intent.since
+    counts = {state.name: state for state in states}
     for metric in analysis.due(judged(context), states, world.time):
         nature = world.nature(revision.hash)
         if world.time < world.metrics_down_until:
             answers[metric.name] = Measurement(error="no answer")
         elif nature.samples == 0:
             answers[metric.name] = Measurement(samples=None)
+        elif nature.per_second is not None:
+            seconds = min(window_of(metric, counts[metric.name], age), age)
+            answers[metric.name] = Measurement(nature.errors, 0.0, nature.per_second * seconds)
         else:
             answers[metric.name] = Measurement(nature.errors, 0.0, nature.samples)
     return answers

@@ -4,7 +4,19 @@ import pytest
 from rollout_faults import Schedule
 from rollout_world import Nature, image
 
-from slipway.rollout.spec import BlueGreen, Canary, JobCheck, Order, QueueScaling, Step, Strategy, Workers
+from slipway.rollout.spec import (
+    Analysis,
+    BlueGreen,
+    Canary,
+    JobCheck,
+    Metric,
+    Order,
+    QueueScaling,
+    Source,
+    Step,
+    Strategy,
+    Workers,
+)
 from slipway.rollout.status import Phase, Reason
 
 QUEUED = Workers(
@@ -112,6 +124,41 @@ def test_blue_green_gives_back_messages_with_the_requests():
     status = run.world.status
     assert (status.phase, status.reason, status.by) == (Phase.ROLLED_BACK, Reason.ABORTED, "erin")
     assert run.world.switch is status.stable.colour is before
+
+
+FEW = Analysis(
+    metrics=(
+        Metric(
+            name="errors",
+            source=Source.ERROR_RATIO,
+            interval=5,
+            count=3,
+            maximum=0.01,
+            min_samples=20,
+            inconclusive_limit=12,
+        ),
+    )
+)
+
+
+def test_a_small_share_of_few_requests_becomes_enough_in_time():
+    run = Quiet(analysis=FEW, progress_deadline=300)
+    run.want(Nature(per_second=0.5))
+    run.until_settled(600)
+    assert run.world.status.phase is Phase.DONE
+    assert not [found for found in run.written if found.phase is Phase.PAUSED]
+
+
+def test_fewer_than_that_wait_for_a_person_and_pass_once_enough_have_come():
+    run = Quiet(analysis=FEW, progress_deadline=300, pause_timeout=300)
+    run.want(Nature(per_second=0.2))
+    paused = run.until(lambda status: status.phase is Phase.PAUSED, 200)
+    assert paused.reason is Reason.INCONCLUSIVE
+    order = Order(revision=paused.candidate.hash, by="erin", gate=paused.gate)
+    run.world.time += 60  # more than a hundred seconds at its weight: twenty requests and more
+    run.world.respec(approve=order)
+    run.until(lambda status: status.step == 1, 60)
+    assert run.world.status.phase is not Phase.PAUSED
 
 
 def test_a_version_whose_pods_do_not_come_up_in_time_goes_back():
