@@ -19,7 +19,7 @@ from slipway.rollout.status import Colour, Phase, Revision, RolloutStatus
 
 QUERY = 'max(messages{namespace="{{namespace}}",colour="{{colour}}"})'
 SCALING = QueueScaling(query=QUERY, messages_per_worker=50, max_replicas=5)
-WAITING = st.floats(0, 1e9)
+WAITING = st.integers(0, 10**9).map(float)
 COUNT = st.integers(0, 100)
 
 
