@@ -33,8 +33,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 UP_SECONDS = 3600
 LONGEST = 900  # seconds of load
 #: Requests per second that are tried, for how long, and the p95 in ms up to which they are borne. Above it requests
-#: wait for processors when nothing is wrong yet, and a fault is measured by the queue that it makes: where 50 took 76 ms,
-#: half of the requests took 234 ms while pods were killed.
+#: wait for processors when nothing is wrong yet, and a fault is measured by the queue that it makes: where 50 took
+#: 76 ms, half of the requests took 234 ms while pods were killed.
 RATES, TRIED_SECONDS, BORNE = (50, 25), 20, 100.0
 
 
