@@ -170,25 +170,32 @@ class ClusterPorts:
         return switch.read(await self._api.get(self._path(CORE, "configmaps", switch.name_of(rollout.name))))
 
     async def _waiting(self, rollout: Rollout) -> float | None:
-        asked, stable, source = rollout.spec.workers, rollout.status.stable, self._world.prometheus
+        asked, stable = rollout.spec.workers, rollout.status.stable
         if asked is None or asked.autoscaling is None or stable is None:
             return None
-        values = {
-            "namespace": self.namespace,
-            "rollout": self.name,
-            "service": rollout.spec.service,
-            "colour": stable.colour.value,
-        }
-        found, trouble = None, "the controller was given no Prometheus" if source is None else ""
+        query = backlog.peak(asked.autoscaling)
         try:
-            if source is not None:
-                found = await source.ask(measure.fill(backlog.peak(asked.autoscaling), values))
+            found, trouble = await self._number(query, self._names(rollout, stable.colour)), ""
         except ValueError as error:
-            trouble = str(error)
+            found, trouble = None, str(error)
         if trouble not in {"", self._trouble}:  # once, not at each look
             LOG.warning("nobody knows what waits", extra={"rollout": self.name, "error.message": trouble})
         self._trouble = trouble
         return found
+
+    async def _number(self, query: str, names: Mapping[str, str]) -> float | None:
+        if self._world.prometheus is None:
+            raise ValueError("the controller was given no Prometheus")
+        return await self._world.prometheus.ask(measure.fill(query, names))
+
+    def _names(self, rollout: Rollout, colour: Colour) -> dict[str, str]:
+        """Return what every query may name, with what stands for it."""
+        return {
+            "namespace": self.namespace,
+            "rollout": self.name,
+            "service": rollout.spec.service,
+            "colour": colour.value,
+        }
 
     async def _copies(self, rollout: Rollout) -> tuple[Copy, ...]:
         if rollout.status.phase not in RESTING:
@@ -235,10 +242,7 @@ class ClusterPorts:
                 answers[metric.name] = recent.measure(metric, judged_revision.colour, window)
                 continue
             values = {
-                "namespace": self.namespace,
-                "rollout": self.name,
-                "service": rollout.spec.service,
-                "colour": judged_revision.colour.value,
+                **self._names(rollout, judged_revision.colour),
                 "stable": judged_revision.colour.other.value,
                 "revision": judged_revision.hash,
                 "stable_revision": other.hash if other is not None else "",

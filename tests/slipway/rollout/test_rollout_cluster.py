@@ -1,6 +1,7 @@
 """What one look at a cluster says, and what is done about it: the API and the routers are played."""
 
 import asyncio
+import logging
 from dataclasses import replace
 
 import pytest
@@ -10,10 +11,11 @@ from slipway.rollout.cluster import ClusterPorts, World
 from slipway.rollout.decide import decide
 from slipway.rollout.observation import Act, Annotation, JobView, Rollout, RouterView, RunJob, Write
 from slipway.rollout.routers import Reading
-from slipway.rollout.spec import Migrations, RolloutSpec
+from slipway.rollout.spec import Migrations, QueueScaling, RolloutSpec, Workers
 from slipway.rollout.status import Colour, Phase, Revision, RolloutStatus
 
 IMAGE = "registry.test/app@sha256:" + "a" * 64
+WAITING = 'max(messages{namespace="{{namespace}}",colour="{{colour}}"})'
 TEMPLATE = {
     "metadata": {"name": "payload"},
     "template": {
@@ -108,3 +110,55 @@ def test_without_its_template_nothing_is_wanted():
     _, seen = looked(Migrations(container="wait"), template=None)
     assert seen.problems == ("there is no PodTemplate payload",)
     assert seen.wanted is None
+
+
+class Asked:
+    """A metrics source that is up."""
+
+    def __init__(self, *found):
+        self.found, self.queries = list(found), []
+
+    async def answers(self):
+        return True
+
+    async def ask(self, query):
+        self.queries.append(query)
+        found = self.found.pop(0)
+        if isinstance(found, ValueError):
+            raise found
+        return found
+
+
+def looks(source, count=1, query=WAITING):
+    scaling = QueueScaling(query=query, messages_per_worker=50, max_replicas=5)
+    workers = Workers(template="payload-worker", autoscaling=scaling)
+    spec = RolloutSpec(service="payload", template="payload", image=IMAGE, workers=workers)
+    stable = Revision(hash="old", image=IMAGE, number=1, colour=Colour.GREEN, workers=True)
+    rollout = Rollout("payload", "dev", "u", 1, "1", spec, RolloutStatus(phase=Phase.DONE, stable=stable))
+    ports = ClusterPorts(World(PlayedApi({}), None, PlayedRouter(), source), "dev", "payload")
+
+    async def go():
+        return [(await ports.look(rollout, 1)).waiting for _ in range(count)]
+
+    return asyncio.run(go())
+
+
+def test_the_queue_of_the_colour_that_serves_is_asked_for():
+    source = Asked(120.0)
+    assert looks(source) == [120.0]
+    assert source.queries == ['max(max_over_time((max(messages{namespace="dev",colour="green"}))[300s:5s]))']
+
+
+def test_a_source_that_does_not_answer_is_told_of_once(caplog):
+    away = ValueError("the metrics source does not answer")
+    with caplog.at_level(logging.WARNING):
+        assert looks(Asked(away, away, 3.0, away), 4) == [None, None, 3.0, None]
+    assert [record.message for record in caplog.records] == ["nobody knows what waits"] * 2
+
+
+@pytest.mark.parametrize(("source", "query"), [(None, WAITING), (Asked(), "messages{{elsewhere}}")])
+def test_what_cannot_be_asked_changes_nothing_and_says_why(source, query, caplog):
+    assert looks(source, query=query) == [None]
+    (record,) = caplog.records
+    told = vars(record)["error.message"]
+    assert "no Prometheus" in told or "'elsewhere'; known are colour, namespace, rollout, service" in told

@@ -1,18 +1,18 @@
 """Ways of a rollout that the random schedules do not take, on the simulated cluster: checks, gates, dry runs."""
 
+from dataclasses import replace
+
 import pytest
 from rollout_faults import Schedule
-from rollout_world import Nature, image
+from rollout_world import SPEC, Nature, image
 
 from slipway.rollout.spec import (
     Analysis,
     BlueGreen,
     Canary,
     JobCheck,
-    Metric,
     Order,
     QueueScaling,
-    Source,
     Step,
     Strategy,
     Workers,
@@ -127,16 +127,8 @@ def test_blue_green_gives_back_messages_with_the_requests():
 
 
 FEW = Analysis(
-    metrics=(
-        Metric(
-            name="errors",
-            source=Source.ERROR_RATIO,
-            interval=5,
-            count=3,
-            maximum=0.01,
-            min_samples=20,
-            inconclusive_limit=12,
-        ),
+    metrics=tuple(
+        replace(metric, interval=5, count=3, min_samples=20, inconclusive_limit=12) for metric in SPEC.analysis.metrics
     )
 )
 
