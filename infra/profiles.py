@@ -59,6 +59,8 @@ class Profile:
         operator_replicas: Pods of the operator; one leads, the others wait.
         postgres: Each Postgres instance. One that is promoted asks the archive again and again, each time by a program.
         postgres_storage: Volume of each Postgres instance.
+        postgres_wal_storage: Volume of its write-ahead log, which Postgres lets grow to 1 GiB between checkpoints, and
+            further while a replica is away or the archive takes nothing.
         postgres_connections: Connections that an instance accepts.
         postgres_shared_buffers: Postgres's own cache.
         pooler: Each PgBouncer, where there are any; it has one thread.
@@ -113,6 +115,7 @@ class Profile:
     operator_replicas: int
     postgres: Size
     postgres_storage: str
+    postgres_wal_storage: str
     postgres_connections: int
     postgres_shared_buffers: str
     pooler: Size
@@ -172,6 +175,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             operator_replicas=2,
             postgres=Size("50m", "256Mi", "2", "768Mi"),
             postgres_storage="2Gi",
+            postgres_wal_storage="2Gi",
             postgres_connections=200,
             postgres_shared_buffers="128MB",
             pooler=Size("10m", "48Mi", "500m", "160Mi"),
@@ -224,6 +228,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             operator_replicas=2,
             postgres=Size("500m", "1Gi", "2", "2Gi"),
             postgres_storage="20Gi",
+            postgres_wal_storage="10Gi",
             postgres_connections=300,
             postgres_shared_buffers="512MB",
             pooler=Size("50m", "64Mi", "1", "256Mi"),
@@ -276,6 +281,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             operator_replicas=2,
             postgres=Size("1", "4Gi", "4", "8Gi"),
             postgres_storage="100Gi",
+            postgres_wal_storage="30Gi",
             postgres_connections=400,
             postgres_shared_buffers="2GB",
             pooler=Size("100m", "96Mi", "1", "384Mi"),

@@ -16,6 +16,11 @@ _MINUTE: Final = 60
 _RESTORE_DUE: Final = 8 * 24 * 3600
 #: Renewed by each `slipway drill restore` that passes.
 _RESTORED: Final = 'kube_lease_renew_time{namespace="data", lease="restore-drill"}'
+#: Of each volume, the share that is free.
+_VOLUME_FREE: Final = (
+    "min by (namespace, persistentvolumeclaim) "
+    "(kubelet_volume_stats_available_bytes / kubelet_volume_stats_capacity_bytes)"
+)
 #: Phases in which a rollout waits for nothing but time or a new wish.
 _RESTING: Final = "Done|WarmStandby|RolledBack|Paused|Pending|Soak"
 
@@ -336,6 +341,23 @@ CLUSTER: Final = (
         _TICKET,
         "Less than 10 % of {{ $labels.mountpoint }} is free",
         "Pods are evicted, and databases stop, when it is full.",
+    ),
+    Alert(
+        "VolumeFilling",
+        f"{_VOLUME_FREE} < 0.1 or ({_VOLUME_FREE} < 0.2 and min by (namespace, persistentvolumeclaim) "
+        "(predict_linear(kubelet_volume_stats_available_bytes[1h], 4 * 3600)) < 0)",
+        10 * _MINUTE,
+        _TICKET,
+        "Volume {{ $labels.persistentvolumeclaim }} in {{ $labels.namespace }} will soon be full",
+        "Less than a tenth of it is free, or less than a fifth and in four hours nothing, at the last hour's pace.",
+    ),
+    Alert(
+        "VolumeFull",
+        f"{_VOLUME_FREE} < 0.03",
+        _MINUTE,
+        _PAGE,
+        "Volume {{ $labels.persistentvolumeclaim }} in {{ $labels.namespace }} has less than 3 % of its room left",
+        "Who writes to it stops: Postgres takes no writes while its log has no room.",
     ),
     Alert(
         "NodeMemoryLow",

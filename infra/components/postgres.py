@@ -152,6 +152,8 @@ def cluster_spec(config: PostgresConfig) -> dict[str, Any]:
         "imageName": config.image,
         "imagePullPolicy": "IfNotPresent",
         "storage": {"size": config.profile.postgres_storage, "storageClass": config.storage_class},
+        # Of its own: a log that piles up takes no room from data, and a full one is told from full data.
+        "walStorage": {"size": config.profile.postgres_wal_storage, "storageClass": config.storage_class},
         "resources": {
             "requests": config.profile.postgres.requests(),
             "limits": config.profile.postgres.limits(),

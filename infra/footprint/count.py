@@ -159,7 +159,8 @@ def _asked(requests: Mapping[str, Any]) -> Total:
 def _postgres(it: Declared, everything: Sequence[Declared], nodes: int) -> Counted:
     del nodes
     spec = it.inputs["spec"]
-    each = _asked(spec["resources"]["requests"]) + Total(disk=octets(spec["storage"]["size"]))
+    disk = octets(spec["storage"]["size"]) + octets(spec["walStorage"]["size"])
+    each = _asked(spec["resources"]["requests"]) + Total(disk=disk)
     # The plugin puts a container beside each instance; its store says how big.
     beside = [_sidecar(other) for other in everything if other.inputs.get("kind") == "ObjectStore"]
     return ((spec["instances"], sum(beside if spec.get("plugins") else [], each)),), 1

@@ -14,6 +14,7 @@ from infra.naming import Environment
 from loadtests.plan import LoadPlan
 from slipway.cli import unprotected
 from slipway.cli.shown import IngressCertificate
+from slipway.cli.small_log import SmallLog
 from slipway.cli.stores import PostgresStore, RedisStore, ServiceMessages
 from slipway.cli.unprotected import ROLLOUT_SECONDS
 from slipway.node import nodes, supervise
@@ -22,6 +23,7 @@ from slipway.node.errors import NodeError
 from slipway.node.kube import Kubectl as NodeKubectl
 from slipway.node.spec import ClusterSpec
 from slipway.node.supplies import Supplies
+from slipway.proof.clock import SystemClock
 from slipway.proof.kube import Kubectl
 from slipway.proof.surroundings import Place, Surroundings, present
 from slipway.proof.users import Users, Way
@@ -126,6 +128,7 @@ def surroundings(
         namespaces=[it.value for it in naming.Namespace],
         redis=RedisStore(administrator) if "redis" in others else None,
         postgres=postgres,
+        log_volume=SmallLog(administrator, postgres, spec, SystemClock()) if postgres else None,
         certificate=IngressCertificate(administrator, plan.address or "", plan.host or "", renew),
         messages=ServiceMessages(postgres, environment) if postgres else None,
     )

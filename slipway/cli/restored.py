@@ -19,7 +19,9 @@ _PREFIX: Final = "restore-drill"
 _WITHIN: Final = 900.0
 _EVERY: Final = 2.0
 #: What of the running one's specification the fresh one has too; its plugins not, so that it archives nothing.
-_KEPT: Final = ("imageName", "imagePullPolicy", "storage", "resources", "priorityClassName", "affinity")
+_KEPT: Final = (
+    "imageName", "imagePullPolicy", "storage", "walStorage", "resources", "priorityClassName", "affinity",
+)  # fmt: skip
 
 Kubectl = Callable[..., str]
 

@@ -58,14 +58,17 @@ class PostgresStore:
         return None
 
     def hand_over(self) -> None:
-        """Ask for a switchover, as the operator's own plugin for kubectl does.
+        """Ask the primary to hand over to the member after it.
 
         Raises:
             NodeError: No other member is healthy.
         """
-        running = self.running()
+        self.hand_over_to(next_primary(self.running()["status"]))
+
+    def hand_over_to(self, member: str) -> None:
+        """Ask for a switchover, as the operator's own plugin for kubectl does."""
         status = {
-            "targetPrimary": next_primary(running["status"]),
+            "targetPrimary": member,
             "targetPrimaryTimestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
             "phase": _SWITCHOVER,
             "phaseReason": "asked for by a drill",

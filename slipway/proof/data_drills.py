@@ -11,6 +11,7 @@ from slipway.proof.drill import Drill, Shape
 from slipway.proof.faults import DeletePod, Fault, KillContainer, KillProgram, Switch
 from slipway.proof.kube import Kube, Pod
 from slipway.proof.surroundings import (
+    ANSWERED_WITHIN,
     ENOUGH,
     Leader,
     NothingToBreakError,
@@ -24,7 +25,6 @@ from slipway.proof.surroundings import (
 
 _KILLS: Final = 20
 _HANDED_OVER: Final = 4
-_STALL: Final = 12.0  # seconds of requests that may be under way at once: more than the answer limit
 _WITHIN: Final = 300.0
 
 
@@ -109,7 +109,7 @@ def _postgres_primary(surroundings: Surroundings) -> Drill:
     back = all_back(surroundings)
     return Drill(
         name="postgres-primary",
-        plan=replace(surroundings.plan, allow_503=True, stall=max(surroundings.plan.bears, _STALL)),
+        plan=replace(surroundings.plan, allow_503=True, stall=max(surroundings.plan.bears, ANSWERED_WITHIN)),
         limits=Limits(requests=surroundings.requests, outage_p95=15.0, lost=0),
         shape=Shape(times=_KILLS, recovered_within=_WITHIN),
         next_fault=kills.next_fault,
@@ -131,7 +131,7 @@ def _postgres_switchover(surroundings: Surroundings) -> Drill:
     fault, back = Switch("hand Postgres over to another member", hand_over, lambda: None), all_back(surroundings)
     return Drill(
         name="postgres-switchover",
-        plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, _STALL)),
+        plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, ANSWERED_WITHIN)),
         limits=Limits(requests=surroundings.requests, lost=0),
         shape=Shape(times=_HANDED_OVER, recovered_within=_WITHIN),
         next_fault=lambda _number: fault,

@@ -14,7 +14,7 @@ from slipway.proof.faults import Fault, UnhealedError, injected
 from slipway.proof.load import Load, Running
 from slipway.proof.own_reads import OwnRecords, Reader, read_without_token
 from slipway.proof.surroundings import Messages
-from slipway.proof.timeline import Timeline
+from slipway.proof.timeline import Kind, Timeline
 from slipway.proof.writer import Ledger, Records, control
 from slipway.reports import Bar, Report, Section
 
@@ -58,6 +58,7 @@ class Drill:
         ready: whether all is as before the fault.
         connect: makes a client of the ledger; None for a drill without one.
         messages: what the service has still to act on; None for a drill that does not count them.
+        setting: what must be there before the load begins, and is taken away after it; None: nothing.
         own: makes a client that reads its own writes; None for a drill without such reads. Its control repeats a fault
             and reads without a token: that must miss.
         without_protection: turns off what the drill proves, such as ingress retries and preStop; the control runs the
@@ -76,6 +77,7 @@ class Drill:
     connect: Callable[[], Records] | None = None
     messages: Messages | None = None
     own: Callable[[], OwnRecords] | None = None
+    setting: Fault | None = None
     without_protection: Fault | None = None
     unprotected: Callable[[int], Fault] | None = None
 
@@ -152,6 +154,9 @@ class Runner:
         self._account.step(f"{label}: load of {plan.rate} requests per second")
         try:
             with contextlib.ExitStack() as stack:
+                if drill.setting is not None:
+                    self._account.step(f"{label}: {drill.setting.name}")
+                    stack.enter_context(injected(drill.setting, timeline, Kind.PHASE))
                 load = stack.enter_context(
                     Load(plan, timeline, self._clock, longest=drill.shape.longest, begin=self._begin)
                 )

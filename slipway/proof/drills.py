@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from slipway.proof import certificate_drill, data_drills, member_drills
+from slipway.proof import certificate_drill, data_drills, member_drills, volume_drill
 from slipway.proof.bars import Limits
 from slipway.proof.catalogue import (
     DRAIN_CONTROL,
@@ -175,6 +175,7 @@ def catalogue() -> Catalogue:
         certificate_drill.INFO,
         *data_drills.listed(),
         *member_drills.listed(),
+        volume_drill.INFO,
     ):  # fmt: skip
         found.add(info)
     return found

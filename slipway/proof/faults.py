@@ -50,13 +50,18 @@ class Fault(Protocol):
 
 
 @contextlib.contextmanager
-def injected(fault: Fault, timeline: Timeline) -> Generator[None]:
+def injected(fault: Fault, timeline: Timeline, kind: Kind = Kind.FAULT) -> Generator[None]:
     """The fault for the length of the block; healed at its end, whatever happened in it.
+
+    Args:
+        fault: what is injected.
+        timeline: told of it.
+        kind: what it is there.
 
     Raises:
         UnhealedError: the heal failed. It outweighs an error of the block, which it carries as its context.
     """
-    with timeline.span(fault.name, Kind.FAULT):
+    with timeline.span(fault.name, kind):
         try:
             fault.inject()
             yield

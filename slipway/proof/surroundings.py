@@ -13,6 +13,8 @@ from slipway.proof.writer import Records
 
 #: Requests under which a failure rate of 1 in 4,000 shows with more than 99 % (1 - (1 - 1/4000)^20000).
 ENOUGH: Final = 20_000
+#: Seconds of requests that may be under way at once where each is answered in the end: more than the answer limit.
+ANSWERED_WITHIN: Final = 12.0
 #: Seconds that connections may hang on a lost node, twice the answer limit.
 LOST_FOR: Final = 20.0
 
@@ -85,6 +87,26 @@ class Database(Replicated, Protocol):
         ...
 
 
+class LogVolume(Protocol):
+    """The volume of the write-ahead log of who leads Postgres, made so small that it can be filled."""
+
+    def lend(self) -> None:
+        """Let a member lead that has a small one; returns when it does."""
+        ...
+
+    def fill(self) -> None:
+        """Leave no room on it; returns when the log has missed it."""
+        ...
+
+    def free(self) -> None:
+        """Give the room back; harmless if it has it."""
+        ...
+
+    def take_back(self) -> None:
+        """Replace that member by one with a usual volume; harmless if there is none."""
+        ...
+
+
 class Client(Records, OwnRecords, Protocol):
     """The service as all of a drill's writers see it."""
 
@@ -154,6 +176,7 @@ class Surroundings:
         others: further kinds of pods by name, such as `postgres`.
         namespaces: those of the platform, all of whose pods are to be there.
         redis, postgres: who leads them; None where the platform brings none along.
+        log_volume: that of who leads Postgres; None where nobody can make it small.
         certificate: what the ingress shows; None where nobody can change it.
         messages: what the service has still to act on; None where nobody can tell.
         requests: at least so many under load, where a drill counts failures; the proof asks for `ENOUGH`.
@@ -173,6 +196,7 @@ class Surroundings:
     namespaces: Sequence[str] = ()
     redis: Replicated | None = None
     postgres: Database | None = None
+    log_volume: LogVolume | None = None
     certificate: Certificate | None = None
     messages: Messages | None = None
     requests: int = ENOUGH

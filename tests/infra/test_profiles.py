@@ -59,12 +59,18 @@ def test_a_bigger_profile_is_smaller_in_nothing(smaller, bigger, field):
 
 @pytest.mark.parametrize(("smaller", "bigger"), list(itertools.pairwise(ProfileName)))
 def test_a_bigger_profile_is_bigger_in_what_serves_users(smaller, bigger):
-    for field in ("ingress", "postgres", "redis", "service", "postgres_storage"):
+    for field in ("ingress", "postgres", "redis", "service", "postgres_storage", "postgres_wal_storage"):
         assert magnitude(getattr(PROFILES[smaller], field)) < magnitude(getattr(PROFILES[bigger], field)), field
 
 
 def test_only_ha_has_two_of_what_watches():
     assert [PROFILES[name].prometheus_replicas for name in ProfileName] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("name", ProfileName)
+def test_the_log_of_postgres_may_grow_to_its_usual_most_twice(name):
+    """`max_wal_size` is 1 GiB unless it is set; between two checkpoints the log may pass it."""
+    assert octets(PROFILES[name].postgres_wal_storage) >= 2 * 1024**3
 
 
 @pytest.mark.parametrize("name", ProfileName)

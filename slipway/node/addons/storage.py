@@ -54,7 +54,11 @@ def manifests(spec: ClusterSpec, images: Mapping[str, str]) -> list[dict[str, An
             "kind": "StorageClass",
             "metadata": {
                 "name": STORAGE_CLASS,
-                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+                "annotations": {
+                    "storageclass.kubernetes.io/is-default-class": "true",
+                    # The kubelet tells of such volumes how full they are; of its other kind, `hostPath`, it does not.
+                    "defaultVolumeType": "local",
+                },
             },
             "provisioner": "slipway.dev/local-path",
             "volumeBindingMode": "WaitForFirstConsumer",

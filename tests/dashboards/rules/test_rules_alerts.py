@@ -71,6 +71,8 @@ REFUSED = 'slipway_rollout_ended_total{namespace="dev", rollout="payload", resul
 
 REFUSED_LINES = 'otelcol_elasticsearch_docs_processed_total{pod="p", outcome="failed_client", error_type="%s"}'
 REDIS = 'redis_instance_info{job="redis", pod="%s", role="%s"}'
+VOLUME = 'kubelet_volume_stats_%s_bytes{namespace="data", persistentvolumeclaim="postgres-1-wal", node="n"}'
+FREE_BYTES, ALL_BYTES = VOLUME % "available", VOLUME % "capacity"
 
 CASES = {
     "ServiceFailing": Case(requests(ok=90, failed=10), requests(ok=10_000, failed=1)),
@@ -213,6 +215,11 @@ CASES = {
         steady('node_filesystem_avail_bytes{instance="i", mountpoint="/", fstype="tmpfs"}', 5)
         | steady('node_filesystem_size_bytes{instance="i", mountpoint="/", fstype="tmpfs"}', 100),
     ),
+    "VolumeFilling": Case(
+        {FREE_BYTES: "3600-8x300"} | steady(ALL_BYTES, 18000),
+        {FREE_BYTES: "3600-1x300"} | steady(ALL_BYTES, 18000),
+    ),
+    "VolumeFull": Case(steady(FREE_BYTES, 2) | steady(ALL_BYTES, 100), steady(FREE_BYTES, 4) | steady(ALL_BYTES, 100)),
     "NodeMemoryLow": Case(
         steady('node_memory_MemAvailable_bytes{instance="i"}', 5)
         | steady('node_memory_MemTotal_bytes{instance="i"}', 100),

@@ -310,6 +310,7 @@ def test_postgres_loses_no_acknowledged_write(platform):
     assert spec["primaryLease"] == {"leaseDurationSeconds": 4, "renewDeadlineSeconds": 3, "retryPeriodSeconds": 1}
     assert (spec["switchoverDelay"], spec["smartShutdownTimeout"], spec["stopDelay"]) == (15, 2, 30)
     assert spec["storage"] == {"size": PROFILES[ProfileName.SMALL].postgres_storage, "storageClass": "standard"}
+    assert spec["walStorage"] == {"size": PROFILES[ProfileName.SMALL].postgres_wal_storage, "storageClass": "standard"}
     assert spec["enableSuperuserAccess"] is False
 
 
