@@ -208,7 +208,7 @@ class Database:
             # The primary is away: an answer that may be old, and says so, is better than none.
             current().stale = True
             try:
-                return self._read_from(Source.REPLICA, work)
+                return self._read_from(Source.REPLICA, work, may_be_old=True)
             except (DBAPIError, TookTooLong) as error:
                 if isinstance(error, DBAPIError) and classify(error) is not Trouble.LOST:
                     raise
@@ -295,14 +295,16 @@ class Database:
                 raise
         raise AssertionError("the last attempt returns or raises")
 
-    def _read_from(self, source: Source, work: Callable[[Connection], T]) -> T:
+    def _read_from(self, source: Source, work: Callable[[Connection], T], *, may_be_old: bool = False) -> T:
         with (
             self._readers[source].connect() as connection,
             self._watchdog.watch(driver_of(connection), self._until(self._settings.read_seconds)) as watch,
         ):
             try:
                 with connection.begin() if self._in_one and source is Source.REPLICA else nullcontext():
-                    if source is Source.REPLICA and (_stands_still(connection) or _is_behind(connection)):
+                    # Told as well: outside of a request, in a probe or a worker, nothing remembers that it may be old.
+                    asked = source is Source.REPLICA and not may_be_old and not current().stale
+                    if asked and (_stands_still(connection) or _is_behind(connection)):
                         raise _BehindError
                     return work(connection)
             except DBAPIError as error:
@@ -356,7 +358,7 @@ def _lose(connection: Connection, error: DBAPIError) -> None:
 
 def _stands_still(connection: Connection) -> bool:
     """True if this replica does not follow any more; its answers get older without an end."""
-    if current().stale or time.monotonic() < connection.info.get("follows_until", 0.0):
+    if time.monotonic() < connection.info.get("follows_until", 0.0):
         return False
     if connection.execute(_STANDS_STILL, {"most": _FOLLOWS_SECONDS}).scalar_one():
         return True
@@ -367,7 +369,7 @@ def _stands_still(connection: Connection) -> bool:
 def _is_behind(connection: Connection) -> bool:
     """True if the client has seen a position that this server has not replayed; a primary is never behind."""
     seen = current().seen
-    if seen is None or current().stale:
+    if seen is None:
         return False
     return connection.execute(_REPLAYED, {"seen": seen}).scalar_one() is False
 

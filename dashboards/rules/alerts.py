@@ -344,12 +344,12 @@ CLUSTER: Final = (
     ),
     Alert(
         "VolumeFilling",
-        f"{_VOLUME_FREE} < 0.1 or ({_VOLUME_FREE} < 0.2 and min by (namespace, persistentvolumeclaim) "
+        f"{_VOLUME_FREE} < 0.1 or ({_VOLUME_FREE} < 0.15 and min by (namespace, persistentvolumeclaim) "
         "(predict_linear(kubelet_volume_stats_available_bytes[1h], 4 * 3600)) < 0)",
         10 * _MINUTE,
         _TICKET,
         "Volume {{ $labels.persistentvolumeclaim }} in {{ $labels.namespace }} will soon be full",
-        "Less than a tenth of it is free, or less than a fifth and in four hours nothing, at the last hour's pace.",
+        "Less than 10 % of it is free, or less than 15 % and in four hours nothing, at the last hour's pace.",
     ),
     Alert(
         "VolumeFull",

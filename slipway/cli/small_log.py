@@ -1,6 +1,7 @@
 """A member of Postgres whose write-ahead log has a small volume, on an embedded cluster."""
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, Final, final
 
 from infra import naming
@@ -15,6 +16,8 @@ from slipway.proof.clock import Clock, wait_until
 NAME: Final = "postgres-small-log"
 #: Bytes: what a member of this load writes in half an hour, and so little that it is filled within seconds.
 SIZE: Final = 1024**3
+#: What the operator puts behind a member's name for the claim of its log.
+_LOG: Final = "-wal"
 _WITHIN: Final = 300.0
 _EVERY: Final = 2.0
 #: Of a log that has room, so many files at most are ready for use before another one must be made.
@@ -25,8 +28,8 @@ _FILES: Final = 64
 class SmallLog:
     """`slipway.proof.surroundings.LogVolume`.
 
-    A volume that is bound beforehand to the claim of the next member that the operator will make. A replica is then
-    taken away with its volumes; the member that the operator makes instead finds the small one, and is made to lead.
+    A volume is bound beforehand to the claim that a replica will make for its log. The replica is then taken away with
+    its volumes; the operator makes it anew under the same name, with the small one, and it is asked to lead.
 
     Args:
         kubectl: As the administrator.
@@ -42,16 +45,15 @@ class SmallLog:
         self._clock = clock
 
     def lend(self) -> None:
-        """Make the volume, let a member be made with it, and hand over to that member."""
+        """Make the volume, have a member made with it, and hand over to that member."""
         self.take_back()
-        status = self._postgres.running()["status"]
-        replaced, member = next_primary(status), f"{naming.POSTGRES}-{status['latestGeneratedNode'] + 1}"
-        node = self._spec.node(self._kubectl.get("pod", replaced, NAMESPACE)[0]["spec"]["nodeName"])
+        member = next_primary(self._postgres.running()["status"])
+        node = self._spec.node(self._kubectl.get("pod", member, NAMESPACE)[0]["spec"]["nodeName"])
         small_disks.make(self._spec, node, NAME, SIZE)
-        claim = self._kubectl.get("pvc", log_claim(replaced), NAMESPACE)[0]["spec"]
-        self._kubectl.apply([volume(member, node, claim)])
-        self._replace(replaced, by=member)
-        self._let_lead(member)
+        self._kubectl.apply([volume(member, node, self._claim(member))])
+        self._replace(member, small=True)
+        self._hand_over_to(member)
+        self._whole()
 
     def fill(self) -> None:
         """Take the room, and have the log ask for it: what it has ready would last for minutes."""
@@ -77,12 +79,12 @@ class SmallLog:
         with contextlib.suppress(NotLentError):
             member, node = self._lent()
             small_disks.free(self._spec, node, NAME)
-            status = self._postgres.running()["status"]
-            if member in status["instanceNames"]:
+            if self._is_small(member):
+                self._whole()
+                status = self._postgres.running()["status"]
                 if status["currentPrimary"] == member:
-                    self._led()
-                    self._let_lead(next_primary(self._postgres.running()["status"]))
-                self._replace(member)
+                    self._hand_over_to(next_primary(status))
+                self._replace(member, small=False)
             self._kubectl("delete", "pv", NAME, "--ignore-not-found")
         for node in self._spec.workers:
             small_disks.remove(self._spec, node, NAME)
@@ -100,40 +102,40 @@ class SmallLog:
         member = found[0]["claimRef"]["name"].removesuffix(_LOG)
         return member, self._spec.node(term["matchExpressions"][0]["values"][0])
 
-    def _replace(self, member: str, *, by: str = "") -> None:
-        """Take a member away with its volumes, and wait until all members are there again."""
+    def _claim(self, member: str) -> dict[str, Any]:
+        return self._kubectl.get("pvc", log_claim(member), NAMESPACE)[0]["spec"]
+
+    def _is_small(self, member: str) -> bool:
+        return self._claim(member).get("volumeName") == NAME
+
+    def _replace(self, member: str, *, small: bool) -> None:
+        """Have a member made anew from nothing, and wait until it is there."""
         self._kubectl("delete", "pvc", member, log_claim(member), NAMESPACE, "--wait=false")
         self._kubectl("delete", "pod", member, NAMESPACE, "--wait=false")
 
-        def replaced() -> bool:
-            with contextlib.suppress(NodeError):
-                names = self._postgres.running()["status"]["instanceNames"]
-                return member not in names and (not by or by in names) and self._postgres.leader() is not None
+        self._until(
+            lambda: self._is_small(member) is small and self._postgres.leader() is not None, f"{member} to be made anew"
+        )
+
+    def _hand_over_to(self, member: str) -> None:
+        """Returns when it leads; who led before is started anew, and is not waited for."""
+        self._postgres.hand_over_to(member)
+        self._until(lambda: self._postgres.primary() == member, f"{member} to lead")
+
+    def _whole(self) -> None:
+        self._until(lambda: self._postgres.leader() is not None, "Postgres to be whole")
+
+    def _until(self, done: Callable[[], bool], what: str) -> None:
+        def answer() -> bool:
+            with contextlib.suppress(NodeError):  # of the API, or of a claim that has gone before the next one is made
+                return done()
             return False
 
-        wait_until(self._clock, replaced, what=f"a member instead of {member}", within=_WITHIN, every=_EVERY)
-
-    def _let_lead(self, member: str) -> None:
-        self._postgres.hand_over_to(member)
-
-        def leads() -> bool:
-            leader = self._postgres.leader()
-            return leader is not None and leader.pod == member
-
-        wait_until(self._clock, leads, what=f"{member} to lead", within=_WITHIN, every=_EVERY)
-
-    def _led(self) -> None:
-        wait_until(
-            self._clock, lambda: self._postgres.leader() is not None, what="Postgres to be whole", within=_WITHIN,
-            every=_EVERY,
-        )  # fmt: skip
+        wait_until(self._clock, answer, what=what, within=_WITHIN, every=_EVERY)
 
 
 class NotLentError(NodeError):
     """No member has a small volume."""
-
-
-_LOG: Final = "-wal"
 
 
 def log_claim(member: str) -> str:

@@ -24,7 +24,7 @@ def _volume_full(surroundings: Surroundings) -> Drill:
     return Drill(
         name="postgres-volume-full",
         plan=replace(surroundings.plan, allow_503=True, stall=max(surroundings.plan.bears, ANSWERED_WITHIN)),
-        limits=Limits(requests=1, recovery=_WRITES_AGAIN, lost=0),
+        limits=Limits(requests=1, outage_p95=_WRITES_AGAIN, lost=0),
         shape=Shape(hold=_HELD, recovered_within=_WITHIN),
         next_fault=lambda _number: fault,
         ready=lambda: back() and postgres.leader() is not None,

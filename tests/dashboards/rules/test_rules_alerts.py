@@ -216,8 +216,8 @@ CASES = {
         | steady('node_filesystem_size_bytes{instance="i", mountpoint="/", fstype="tmpfs"}', 100),
     ),
     "VolumeFilling": Case(
-        {FREE_BYTES: "3600-8x300"} | steady(ALL_BYTES, 18000),
-        {FREE_BYTES: "3600-1x300"} | steady(ALL_BYTES, 18000),
+        {FREE_BYTES: "3600-8x300"} | steady(ALL_BYTES, 24000),
+        {FREE_BYTES: "3600-1x300"} | steady(ALL_BYTES, 24000),
     ),
     "VolumeFull": Case(steady(FREE_BYTES, 2) | steady(ALL_BYTES, 100), steady(FREE_BYTES, 4) | steady(ALL_BYTES, 100)),
     "NodeMemoryLow": Case(
