@@ -13,6 +13,8 @@ from app.core.watchdog import Watchdog, driver_of
 
 _PAUSE_SECONDS = 0.2
 _LOOK_SECONDS = 2.0
+#: A change of the primary is over by then (at its bar, within 15 s); who waits longer waits for a repair.
+_CHANGE_SECONDS = 20.0
 # A commit that changes nothing. It is answered when a replica has it, as every other one is: a server that was just
 # promoted takes writes seconds before it can acknowledge any. On a server that takes none there is no row, or an error.
 ACKNOWLEDGES = text(
@@ -27,9 +29,6 @@ class Waiting:
         engine: of the primary, each statement a transaction.
         turns: what lets others work meanwhile; None: nobody waits.
         watchdog: ends a look that takes too long.
-
-    Attributes:
-        away: whether somebody waits, or has waited in vain, and nobody has found a primary since.
     """
 
     def __init__(self, engine: Engine, turns: Turns | None, watchdog: Watchdog) -> None:
@@ -37,7 +36,12 @@ class Waiting:
         self._turns = turns
         self._watchdog = watchdog
         self._looking = threading.Lock()
-        self.away = False
+        self._away_since: float | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether somebody waits, or has waited in vain, and nobody has found a primary since."""
+        return self._away_since is not None
 
     def pause(self, deadline: float) -> bool:
         """Wait for a moment; False, at once, if it would end after the deadline, or if too many wait already.
@@ -49,19 +53,27 @@ class Waiting:
         return self._turns is not None and in_time and self._turns.stand_aside(_PAUSE_SECONDS)
 
     def for_primary(self, deadline: float) -> bool:
-        """True once a primary acknowledges commits; False if none does in time, or if too many wait already."""
+        """True once a primary acknowledges commits.
+
+        False if none does in time, or if too many wait already; soon, if it has been away for long: requests that all
+        wait in vain keep others from being answered. One of them looks all the same.
+        """
         asked = False
         while self.pause(deadline):
             if asked and not self.away:  # another one has found it
                 return True
-            self.away = asked = True
+            asked, since = True, self._away_since
+            if since is None:
+                since = self._away_since = time.monotonic()
             if self._looking.acquire(blocking=False):
                 try:
                     if self._is_there(deadline):
-                        self.away = False
+                        self._away_since = None
                         return True
                 finally:
                     self._looking.release()
+            if time.monotonic() - since > _CHANGE_SECONDS:
+                return False
         return False
 
     def _is_there(self, deadline: float) -> bool:

@@ -452,3 +452,29 @@ def test_an_old_answer_is_better_than_none_and_says_so(paired, pair):
 
 def test_a_token_that_is_not_one_is_ignored(client):
     assert client.get("/v1/users", headers={"X-Consistency-Token": "'; DROP TABLE users"}).status_code == 200
+
+
+def test_nobody_waits_for_a_primary_that_has_been_away_for_long_and_it_is_found_all_the_same(
+    pair, settings_for, tmp_path, monkeypatch
+):
+    primary, _ = pair
+    settings = settings_for(tmp_path, primary.url("payload"), primary_seconds=4)
+    app = create_app(settings, CollectorRegistry())
+    parts, client = parts_of(app), app.test_client()
+
+    def took(status: int) -> float:
+        statuses, begun = [], time.monotonic()
+        asked = Asked(begun + settings.request_seconds, "/v1/users")
+        parts.turns.run(asked, lambda path: statuses.append(client.post(path, json=ANN).status_code))
+        assert statuses == [status]
+        return time.monotonic() - begun
+
+    primary.stop("fast")
+    try:
+        usual = took(503)
+        monkeypatch.setattr("app.core.waiting._CHANGE_SECONDS", 0.0)
+        assert took(503) < usual - 3.0
+    finally:
+        primary.start()
+    took(201)
+    parts.database.close()

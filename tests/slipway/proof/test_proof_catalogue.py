@@ -6,8 +6,9 @@ import pytest
 from slipway.proof import data_drills, member_drills
 from slipway.proof.bars import Limits
 from slipway.proof.catalogue import Catalogue, DrillInfo, UnknownDrillError, minutes
+from slipway.proof.clock import SystemClock
 from slipway.proof.drills import catalogue
-from slipway.proof.faults import FaultError, Switch
+from slipway.proof.faults import FaultError, Switch, injected
 from slipway.proof.kube import KubeError
 from slipway.proof.surroundings import (
     ENOUGH,
@@ -22,6 +23,7 @@ from slipway.proof.surroundings import (
     steady_pods,
     victim,
 )
+from slipway.proof.timeline import Timeline
 
 
 class Certificate:
@@ -107,6 +109,23 @@ class Store:
         self.held = False
 
 
+class LogVolume:
+    def __init__(self):
+        self.calls = []
+
+    def lend(self):
+        self.calls.append("lend")
+
+    def fill(self):
+        self.calls.append("fill")
+
+    def free(self):
+        self.calls.append("free")
+
+    def take_back(self):
+        self.calls.append("take back")
+
+
 @pytest.fixture
 def surroundings(kube, plan, records):
     for number, node in enumerate(["node-1", "node-2", "node-2"]):
@@ -134,7 +153,7 @@ def surroundings(kube, plan, records):
         without_ingress_drain=Switch("no drain", lambda: None, lambda: None),
         others={"redis": REDIS, "postgres": POSTGRES, "postgres-operator": OPERATOR, "postgres-pooler": POOLER},
         redis=Store("redis-1", "redis-0"),
-        postgres=Store("postgres-2", "postgres-0", "postgres-1"), certificate=Certificate(),
+        postgres=Store("postgres-2", "postgres-0", "postgres-1"), log_volume=LogVolume(), certificate=Certificate(),
     )  # fmt: skip
     ran.clear()
     return made
@@ -146,7 +165,7 @@ def test_the_list_names_every_drill_with_bars_and_controls():
         "app-pod-deleted", "app-pod-killed", "haproxy-pod-deleted", "node-drain", "node-lost", "control-plane",
         "cold-restart", "certificate-rotation", "redis-master", "postgres-primary", "postgres-switchover",
         "postgres-replica", "replication-paused", "postgres-operator", "postgres-pooler", "redis-sentinel",
-        "data-at-once", "data-rolled", "node-removed",
+        "data-at-once", "data-rolled", "node-removed", "postgres-volume-full",
     ]  # fmt: skip
     for one in described:
         assert one["bars"]
@@ -288,6 +307,18 @@ def test_a_switchover_is_over_when_another_leads_and_no_503_is_allowed_meanwhile
     assert not drill.ready()
     hand_over()
     assert drill.ready()
+
+
+def test_the_log_of_who_leads_has_a_small_volume_before_there_is_load_and_loses_its_room(surroundings):
+    drill = catalogue().get("postgres-volume-full").build(surroundings)
+    with injected(drill.setting, Timeline(SystemClock())):
+        drill.next_fault(0).inject()
+        drill.next_fault(0).heal()
+    assert surroundings.log_volume.calls == ["lend", "fill", "free", "take back"]
+    assert drill.limits == Limits(requests=1, failed=0, unkeyed_failed=0, outage_p95=120.0, lost=0)
+    assert (drill.plan.allow_503, drill.shape.hold) == (True, 60.0)
+    with pytest.raises(NothingToBreakError, match="cannot be made small from here"):
+        catalogue().get("postgres-volume-full").build(replace(surroundings, log_volume=None))
 
 
 @pytest.mark.parametrize("name", ["redis", "postgres"])

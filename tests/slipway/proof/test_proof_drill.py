@@ -118,6 +118,28 @@ def test_faults_are_spread_over_the_load(world):
     assert [at - first for at in others] == pytest.approx([apart, 2 * apart, 3 * apart], abs=1.0)
 
 
+def test_what_a_drill_needs_is_there_before_its_load_and_taken_away_after_it(world, runs):
+    def note(step):
+        return lambda: world.steps.append((step, len(runs)))
+
+    drill = replace(world.drill(ledger=False, times=1), setting=Switch("a stage", note("set"), note("struck")))
+    world.runner.run(drill)
+    passes = [it for it in world.steps if it not in {"unprotected", "protected"}]
+    assert passes == [
+        ("set", 0), ("off", 0), ("on", 0), ("struck", 1), ("set", 1), ("off", 0), ("on", 0), ("struck", 2),
+    ]  # fmt: skip
+
+
+def test_what_a_drill_needs_is_taken_away_though_its_load_never_began(world, runs):
+    def broken():
+        raise OSError("no room to make it small")
+
+    drill = replace(world.drill(ledger=False, protection=False), setting=Switch("a stage", broken, lambda: None))
+    outcome = world.runner.run(drill)
+    assert runs == []
+    assert "no room to make it small" in str(outcome.report.bars[0].measured)
+
+
 def test_a_control_that_shows_nothing_takes_the_proof_away(world):
     outcome = world.runner.run(world.drill())
     assert outcome.report.verdict is Verdict.INCONCLUSIVE
