@@ -157,6 +157,7 @@ class Runner:
                 if drill.setting is not None:
                     self._account.step(f"{label}: {drill.setting.name}")
                     stack.enter_context(injected(drill.setting, timeline, Kind.PHASE))
+                    stack.callback(self._account.step, f"{label}: taking away {drill.setting.name}")
                 load = stack.enter_context(
                     Load(plan, timeline, self._clock, longest=drill.shape.longest, begin=self._begin)
                 )
