@@ -79,6 +79,11 @@ def test_the_numbers_agree_with_the_profile(counted):
     profile = PROFILES[ProfileName.SMALL]
     found = counted(PlatformSettings()).to_dict()
     assert found["parts"]["service"]["pods"] == profile.service_replicas + profile.worker_replicas
-    assert found["parts"]["postgres"] == {"pods": 3, "cpu": 0.15, "memory": 3 * 256 * 2**20, "disk": 3 * 2 * 2**30}
+    assert found["parts"]["postgres"] == {
+        "pods": 3,
+        "cpu": 0.15,
+        "memory": 3 * 256 * 2**20,
+        "disk": 3 * (2 + 2) * 2**30,
+    }
     assert found["total"]["cpu"] == pytest.approx(sum(it["cpu"] for it in found["parts"].values()))
     assert sum((it.total for it in counted(PlatformSettings()).usages), Total()).memory == found["total"]["memory"]
