@@ -315,25 +315,23 @@ def test_sessions_of_a_replica_that_ended_while_idle_are_not_used_again(paired, 
         primary.start()
 
 
+def took(client: FlaskClient, status: int, *, waited: float = 0.0) -> float:
+    """Seconds of a write that has a turn, and whose request came `waited` seconds ago."""
+    parts, statuses, begun = parts_of(client.application), [], time.monotonic()
+    asked = Asked(begun + parts.settings.request_seconds - waited, "/v1/users")
+    parts.turns.run(asked, lambda path: statuses.append(client.post(path, json=ANN).status_code))
+    assert statuses == [status]
+    return time.monotonic() - begun
+
+
 def test_what_has_waited_for_its_turn_waits_less_for_a_primary(pair, settings_for, tmp_path):
     primary, _ = pair
-    settings = settings_for(tmp_path, primary.url("payload"), primary_seconds=6)
-    app = create_app(settings, CollectorRegistry())
-    parts, client = parts_of(app), app.test_client()
-
-    def took(waited: float) -> float:
-        statuses, begun = [], time.monotonic()
-        asked = Asked(begun + settings.request_seconds - waited, "/v1/users")
-        parts.turns.run(asked, lambda path: statuses.append(client.post(path, json=ANN).status_code))
-        assert statuses == [503]
-        return time.monotonic() - begun
-
-    primary.stop("fast")
-    try:
-        assert took(waited=4.0) < took(waited=0.0) - 3.0
-    finally:
-        primary.start()
-        parts.database.close()
+    with service_over(pair, settings_for, tmp_path, primary_seconds=6) as client:
+        primary.stop("fast")
+        try:
+            assert took(client, 503, waited=4.0) < took(client, 503) - 3.0
+        finally:
+            primary.start()
 
 
 def test_a_write_to_a_primary_that_hangs_is_503_in_time(pair, settings_for, tmp_path):
@@ -458,23 +456,12 @@ def test_nobody_waits_for_a_primary_that_has_been_away_for_long_and_it_is_found_
     pair, settings_for, tmp_path, monkeypatch
 ):
     primary, _ = pair
-    settings = settings_for(tmp_path, primary.url("payload"), primary_seconds=4)
-    app = create_app(settings, CollectorRegistry())
-    parts, client = parts_of(app), app.test_client()
-
-    def took(status: int) -> float:
-        statuses, begun = [], time.monotonic()
-        asked = Asked(begun + settings.request_seconds, "/v1/users")
-        parts.turns.run(asked, lambda path: statuses.append(client.post(path, json=ANN).status_code))
-        assert statuses == [status]
-        return time.monotonic() - begun
-
-    primary.stop("fast")
-    try:
-        usual = took(503)
-        monkeypatch.setattr("app.core.waiting._CHANGE_SECONDS", 0.0)
-        assert took(503) < usual - 3.0
-    finally:
-        primary.start()
-    took(201)
-    parts.database.close()
+    with service_over(pair, settings_for, tmp_path, primary_seconds=4) as client:
+        primary.stop("fast")
+        try:
+            usual = took(client, 503)
+            monkeypatch.setattr("app.core.waiting._CHANGE_SECONDS", 0.0)
+            assert took(client, 503) < usual - 3.0
+        finally:
+            primary.start()
+        took(client, 201)
