@@ -1,7 +1,7 @@
 """A member of Postgres whose write-ahead log has a small volume, on an embedded cluster."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, final
 
 from infra import naming
@@ -12,9 +12,10 @@ from slipway.node.errors import NodeError
 from slipway.node.kube import Kubectl
 from slipway.node.spec import ClusterSpec, Node
 from slipway.proof.clock import Clock, wait_until
+from slipway.proof.faults import FillDisk
 
 NAME: Final = "postgres-small-log"
-#: Bytes: what a member of this load writes in half an hour, and so little that it is filled within seconds.
+#: Bytes: room for more files than the log has when the member is made anew, and less than its claim asks for.
 SIZE: Final = 1024**3
 #: What the operator puts behind a member's name for the claim of its log.
 _LOG: Final = "-wal"
@@ -58,7 +59,7 @@ class SmallLog:
     def fill(self) -> None:
         """Take the room, and have the log ask for it: what it has ready would last for minutes."""
         member, node = self._lent()
-        small_disks.fill(self._spec, node, NAME)
+        self._filling(node).inject()
         for _ in range(_FILES):
             try:
                 self._postgres.ask("postgres", "CREATE TABLE slipway_room (); DROP TABLE slipway_room;"
@@ -72,13 +73,13 @@ class SmallLog:
     def free(self) -> None:
         """Give it back."""
         with contextlib.suppress(NotLentError):
-            small_disks.free(self._spec, self._lent()[1], NAME)
+            self._filling(self._lent()[1]).heal()
 
     def take_back(self) -> None:
         """Hand over if that member leads, have it made anew as it is usual, and remove the volume."""
         with contextlib.suppress(NotLentError):
             member, node = self._lent()
-            small_disks.free(self._spec, node, NAME)
+            self._filling(node).heal()
             if self._is_small(member):
                 self._whole()
                 status = self._postgres.running()["status"]
@@ -102,6 +103,12 @@ class SmallLog:
         member = found[0]["claimRef"]["name"].removesuffix(_LOG)
         return member, self._spec.node(term["matchExpressions"][0]["values"][0])
 
+    def _filling(self, node: Node) -> FillDisk:
+        def there(_name: str, command: Sequence[str]) -> str:
+            return small_disks.on_node(self._spec, node, *command)
+
+        return FillDisk(there, node.name, str(small_disks.folder(node, NAME)), str(SIZE))
+
     def _claim(self, member: str) -> dict[str, Any]:
         return self._kubectl.get("pvc", log_claim(member), NAMESPACE)[0]["spec"]
 
@@ -112,7 +119,6 @@ class SmallLog:
         """Have a member made anew from nothing, and wait until it is there."""
         self._kubectl("delete", "pvc", member, log_claim(member), NAMESPACE, "--wait=false")
         self._kubectl("delete", "pod", member, NAMESPACE, "--wait=false")
-
         self._until(
             lambda: self._is_small(member) is small and self._postgres.leader() is not None, f"{member} to be made anew"
         )

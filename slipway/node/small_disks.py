@@ -11,9 +11,6 @@ from slipway.node.shell import run
 from slipway.node.spec import ClusterSpec, Node
 
 FOLDER = "small-disks"
-_FILLING = ".slipway-filling"
-# What is left is taken to the last block, however much it is: the file grows until it cannot.
-_FILL = 'cat /dev/zero > "$1" 2>/dev/null; test -s "$1"'
 
 
 def folder(node: Node, name: str) -> Path:
@@ -39,23 +36,9 @@ def make(spec: ClusterSpec, node: Node, name: str, size: int) -> Path:
     with image.open("wb") as file:
         file.truncate(size)
     run("mkfs.ext4", "-q", "-m", "0", str(image))
-    _on_node(spec, node, "mount", "-o", "loop", str(image), str(place))
-    _on_node(spec, node, "chmod", "0777", str(place))
+    on_node(spec, node, "mount", "-o", "loop", str(image), str(place))
+    on_node(spec, node, "chmod", "0777", str(place))
     return place
-
-
-def fill(spec: ClusterSpec, node: Node, name: str) -> None:
-    """Leave no room on it.
-
-    Raises:
-        NodeError: It is not there.
-    """
-    _on_node(spec, node, "sh", "-c", _FILL, "sh", str(folder(node, name) / _FILLING))
-
-
-def free(spec: ClusterSpec, node: Node, name: str) -> None:
-    """Give back what `fill` took; harmless if it took nothing."""
-    _on_node(spec, node, "rm", "-f", str(folder(node, name) / _FILLING))
 
 
 def remove(spec: ClusterSpec, node: Node, name: str) -> None:
@@ -63,15 +46,20 @@ def remove(spec: ClusterSpec, node: Node, name: str) -> None:
     place = folder(node, name)
     if machine.is_on(spec, node):
         mounted = '! mountpoint -q "$1" || umount "$1"'
-        _on_node(spec, node, "sh", "-c", mounted, "sh", str(place))
+        on_node(spec, node, "sh", "-c", mounted, "sh", str(place))
     if place.exists():
         place.rmdir()
     _image(node, name).unlink(missing_ok=True)
 
 
+def on_node(spec: ClusterSpec, node: Node, *command: str) -> str:
+    """Run a program where the disk is mounted, and return what it printed.
+
+    Raises:
+        NodeError: It failed.
+    """
+    return run("nsenter", f"--mount={machine.mount_namespace(spec, node)}", *command)
+
+
 def _image(node: Node, name: str) -> Path:
     return node.home / FOLDER / f"{name}.img"
-
-
-def _on_node(spec: ClusterSpec, node: Node, *command: str) -> None:
-    run("nsenter", f"--mount={machine.mount_namespace(spec, node)}", *command)

@@ -95,8 +95,12 @@ def cluster(monkeypatch):
 
     for name in ("make", "remove"):
         monkeypatch.setattr(small_disks, name, told(name))
-    monkeypatch.setattr(small_disks, "fill", lambda *_: setattr(made, "has_room", False))
-    monkeypatch.setattr(small_disks, "free", lambda *_: setattr(made, "has_room", True))
+
+    def run(_spec, _node, *command):
+        made.has_room = command[0] == "rm"
+        return ""
+
+    monkeypatch.setattr(small_disks, "on_node", run)
     return made
 
 
