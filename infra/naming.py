@@ -80,6 +80,7 @@ REDIS: Final = "redis"
 REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
 REDIS_METRICS_PORT: Final = 9121
+REDIS_HEALTH_PORT: Final = 8081
 #: What Sentinels call the set of members, and how many there are, in every profile: a majority of two outlives one.
 REDIS_SET: Final = "state"
 REDIS_MEMBERS: Final = 3

@@ -6,7 +6,6 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes.core.v1 import (
     ContainerArgsDict,
-    ExecActionArgsDict,
     KeyToPathArgsDict,
     PodSpecArgsDict,
     ProbeArgsDict,
@@ -24,6 +23,7 @@ from infra.naming import (
     REDIS_CACHE,
     REDIS_CACHE_AUTH_SECRET,
     REDIS_CACHE_TLS_SECRET,
+    REDIS_HEALTH_PORT,
     REDIS_MEMBERS,
     REDIS_METRICS_PORT,
     REDIS_PORT,
@@ -39,10 +39,12 @@ from infra.profiles import Profile
 
 _USER: Final = 999
 _KEEPER: Final = "/opt/keeper"
-_ALIVE: Final = "/tmp/alive"  # noqa: S108  # a folder of the container
 _PULL: Final = "IfNotPresent"
 _ASKS_SECONDS: Final = 2
 _ANSWERS_SECONDS: Final = 5
+#: Seconds between two looks whether a program hangs. Nobody waits for it: Sentinels replace a master that does after
+#: five seconds. Each look is a program more to start, of which a small machine feels each.
+_HANGS_EVERY: Final = 30
 #: Of the certificate: what a server needs, and what those need who only look at one.
 _SERVES: Final[VolumeMountArgsDict] = {"name": "tls", "mount_path": TLS, "read_only": True}
 _LOOKS: Final[VolumeMountArgsDict] = {"name": "trusted", "mount_path": TLS, "read_only": True}
@@ -127,8 +129,14 @@ def cache_pod_spec(config: RedisConfig) -> PodSpecArgsDict:
         "ports": [{"name": "redis", "container_port": REDIS_PORT}],
         "resources": pods.resources(config.profile.redis_cache),
         "security_context": pods.container_security(),
-        "readiness_probe": {"exec_": _asks("PING", "PONG"), "period_seconds": 5, "timeout_seconds": _ASKS_SECONDS + 1},
-        "liveness_probe": _answers(REDIS_PORT),
+        # It gives up before the kubelet does, who would end the shell alone: Redis, the container's first process,
+        # never takes leave of what the shell has left behind.
+        "readiness_probe": {
+            "exec_": {"command": ["sh", "-c", f"{redis_files.asking('PING', _ASKS_SECONDS)} | grep -q PONG"]},
+            "period_seconds": 5,
+            "timeout_seconds": _ASKS_SECONDS + 1,
+        },
+        "liveness_probe": _answers(REDIS_PORT, every=_HANGS_EVERY),
         "volume_mounts": [
             {"name": "configuration", "mount_path": ETC, "read_only": True},
             {"name": "auth", "mount_path": AUTH, "read_only": True},
@@ -167,15 +175,8 @@ def _redis(config: RedisConfig) -> ContainerArgsDict:
         "ports": [{"name": "redis", "container_port": REDIS_PORT}],
         "resources": pods.resources(config.profile.redis),
         "security_context": pods.container_security(),
-        # Ready is who has a role: it serves as master, or its master sends it every write. So a rolling update waits
-        # for each member to be whole before it takes the next.
-        "readiness_probe": {
-            "exec_": _asks("INFO replication", "-E '^(role:master|master_link_status:up)'"),
-            "period_seconds": 5,
-            "timeout_seconds": _ASKS_SECONDS + 1,
-        },
         # Only whether it accepts: a Redis that loads a large file answers LOADING and must not be restarted for it.
-        "liveness_probe": _answers(REDIS_PORT),
+        "liveness_probe": _answers(REDIS_PORT, every=_HANGS_EVERY),
         "volume_mounts": [
             {"name": "data", "mount_path": DATA},
             {"name": "configuration", "mount_path": ETC, "read_only": True},
@@ -195,8 +196,7 @@ def _sentinel(config: RedisConfig) -> ContainerArgsDict:
         "ports": [{"name": "sentinel", "container_port": SENTINEL_PORT}],
         "resources": pods.resources(config.profile.redis_sentinel),
         "security_context": pods.container_security(),
-        "readiness_probe": _answers(SENTINEL_PORT),
-        "liveness_probe": _answers(SENTINEL_PORT),
+        "liveness_probe": _answers(SENTINEL_PORT, every=_HANGS_EVERY),
         "volume_mounts": [
             {"name": "data", "mount_path": DATA},
             {"name": "auth", "mount_path": AUTH, "read_only": True},
@@ -220,27 +220,30 @@ def _keeper(config: RedisConfig) -> ContainerArgsDict:
             f"--sentinels={','.join(f'{host}:{SENTINEL_PORT}' for host in hosts)}",
             f"--password-file={AUTH}/keeper",
             f"--tls={TLS}",
-            f"--alive={_ALIVE}",
+            f"--health-port={REDIS_HEALTH_PORT}",
         ],
+        "ports": [{"name": "health", "container_port": REDIS_HEALTH_PORT}],
         "env": [
             {"name": "POD", "value_from": {"field_ref": {"field_path": "metadata.name"}}},
             {"name": "PYTHONPATH", "value": _KEEPER},
         ],
         "resources": pods.resources(config.profile.redis_keeper),
         "security_context": pods.container_security(),
-        # It touches the file twice a second, unless it hangs.
-        "readiness_probe": {"exec_": {"command": ["test", "-e", _ALIVE]}, "period_seconds": 5, "timeout_seconds": 3},
+        # Of the whole member: its Redis and its Sentinel need no probe of this kind.
+        "readiness_probe": {
+            "http_get": {"path": "/readyz", "port": "health"},
+            "period_seconds": 5,
+            "timeout_seconds": 3,
+        },
         "liveness_probe": {
-            "exec_": {"command": ["sh", "-c", f'test -n "$(find {_ALIVE} -mmin -1)"']},
-            "initial_delay_seconds": 60,
-            "period_seconds": 20,
+            "http_get": {"path": "/livez", "port": "health"},
+            "period_seconds": _HANGS_EVERY,
             "timeout_seconds": 5,
         },
         "volume_mounts": [
             {"name": "keeper", "mount_path": f"{_KEEPER}/infra/redis_keeper", "read_only": True},
             {"name": "auth", "mount_path": AUTH, "read_only": True},
             _LOOKS,
-            {"name": "tmp", "mount_path": "/tmp"},  # noqa: S108  # a folder of the container
         ],
     }
 
@@ -273,20 +276,11 @@ def _certificate(secret: str) -> list[VolumeArgsDict]:
     ]
 
 
-def _asks(command: str, expected: str) -> ExecActionArgsDict:
-    """The part of a probe that asks Redis something, as the user that may read no data.
-
-    It gives up before the kubelet does, who would end the shell alone: Redis, the container's first process, never
-    takes leave of what the shell has left behind.
-    """
-    return {"command": ["sh", "-c", f"{redis_files.asking(command, _ASKS_SECONDS)} | grep -q {expected}"]}
-
-
-def _answers(port: int) -> ProbeArgsDict:
+def _answers(port: int, *, every: int) -> ProbeArgsDict:
     """Whether a Redis or Sentinel answers anything at all: that it loads, or that it does not know who asks, will do.
 
     Its certificate is not looked at: a server is not ended for one that is about to be changed. A bare connection would
     be a line in its log each time, since it begins no TLS.
     """
     ping = ["timeout", str(_ANSWERS_SECONDS), "redis-cli", "-p", str(port), "--tls", "--insecure", "PING"]
-    return {"exec_": {"command": ping}, "period_seconds": 10, "timeout_seconds": _ANSWERS_SECONDS + 1}
+    return {"exec_": {"command": ping}, "period_seconds": every, "timeout_seconds": _ANSWERS_SECONDS + 1}

@@ -4,6 +4,7 @@ Exit codes: 0 stopped in order, 2 wrong arguments.
 """
 
 import argparse
+import contextlib
 import signal
 import socket
 import sys
@@ -14,6 +15,7 @@ from threading import Event
 from types import FrameType
 
 from infra.redis_keeper import links, renewal
+from infra.redis_keeper.health import Endpoint, Health
 from infra.redis_keeper.keeper import Group, introduce, round_of
 from infra.redis_keeper.wire import Access, Place
 
@@ -35,23 +37,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"the keeper does not start: {error}\n")
         return 2
-    keep(group, given.tls, stop, given.alive)
+    health = Health()
+    with contextlib.closing(group.lines), Endpoint(given.health_port, health):
+        keep(group, given.tls, stop, health)
     return 0
 
 
-def keep(group: Group, tls: Path, stop: Event, alive: Path | None) -> None:
+def keep(group: Group, tls: Path, stop: Event, health: Health) -> None:
     """Go round until `stop` is set; each new decision is one line of the log.
 
     Args:
         group: The set.
         tls: Where the member's certificate is.
         stop: Ends it.
-        alive: A file that is touched in every round, for a probe.
+        health: Is told what each round sees.
     """
     last, introduced, looked, compared = "", False, None, time.monotonic()
     while not stop.is_set():
         introduced = introduced or introduce(group)
-        decision = str(round_of(group))
+        decision = str(round_of(group, health))
         if decision != last:
             print(f"member {group.ordinal}: {decision}", flush=True)  # noqa: T201  # its log
             last = decision
@@ -61,8 +65,6 @@ def keep(group: Group, tls: Path, stop: Event, alive: Path | None) -> None:
             compared = time.monotonic()
             if (done := renewal.renew(group, tls)) is not None:
                 print(f"member {group.ordinal}: {done}", flush=True)  # noqa: T201  # its log
-        if alive is not None:
-            alive.touch()
         stop.wait(_EVERY)
 
 
@@ -130,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tls", type=Path, required=True, help="folder with ca.crt and the member's own tls.crt")
     parser.add_argument("--down-after", type=int, default=5000, help="milliseconds of silence of a member that is down")
     parser.add_argument("--failover-timeout", type=int, default=5000, help="milliseconds that a failover may take")
-    parser.add_argument("--alive", type=Path, help="file that is touched in every round")
+    parser.add_argument("--health-port", type=int, default=0, help="where it answers /readyz and /livez")
     return parser
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from infra.redis_keeper.decision import (
@@ -20,7 +20,8 @@ from infra.redis_keeper.decision import (
     electable,
     watched,
 )
-from infra.redis_keeper.wire import SILENT, Access, Answer, Place, RefusedError, ask
+from infra.redis_keeper.health import Health
+from infra.redis_keeper.wire import SILENT, Access, Answer, Lines, Place, RefusedError, ask
 
 #: The key that tells how fresh data is: milliseconds since 1970 of the last look of the master's keeper.
 PULSE: Final = "slipway:pulse"
@@ -45,6 +46,7 @@ class Group:
         access: Who it is to all of them.
         down_after: Milliseconds of silence after which a Sentinel holds a member for down.
         failover_timeout: Milliseconds that one attempt at a failover may take.
+        lines: Connections to this member's own pod, which is asked in every round.
     """
 
     name: str
@@ -56,21 +58,23 @@ class Group:
     access: Access
     down_after: int = 5000
     failover_timeout: int = 5000
+    lines: Lines = field(default_factory=Lines, repr=False, compare=False)
 
     def ask(self, place: Place, *commands: tuple[str, ...]) -> list[Answer]:
         """Send commands to a place; of this member's own pod nobody is asked who they are. Raises as `wire.ask`."""
-        own = place in {self.own_redis, self.own_sentinel}
-        return ask(place, replace(self.access, authority=None) if own else self.access, *commands)
+        if place in {self.own_redis, self.own_sentinel}:
+            return self.lines.ask(place, replace(self.access, authority=None), *commands)
+        return ask(place, self.access, *commands)
 
 
-def round_of(group: Group) -> Decision:
+def round_of(group: Group, health: Health) -> Decision:
     """Look, decide, act. What does not answer is left out; what refuses an order is asked again in the next round."""
-    own = member(group, group.own_redis)
+    own, mine = member(group, group.own_redis), word(group, group.own_sentinel)
+    health.saw(own, mine)
     if own is None:
         return Wait("this member's own Redis does not answer, or still loads its data")
     if own.master:
         _beat(group, own)
-    mine = word(group, group.own_sentinel)
     if mine is not None and _settled(group, own, mine):
         _set_priority(group, electable=True)
         return Stay()

@@ -1,12 +1,14 @@
-"""As much of Redis's protocol as the keeper needs: send words over TLS, read one answer, close."""
+"""As much of Redis's protocol as the keeper needs: send words over TLS, read the answers."""
 
+import contextlib
+import select
 import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, final
 
 Answer = str | int | None | list["Answer"]
 
@@ -56,6 +58,73 @@ class Access:
     authority: Path | None = None
 
 
+@final
+class Line:
+    """A connection; whoever has met an error on it closes it, since answers may be left on it.
+
+    Args:
+        place: Where to.
+        access: As whom.
+
+    Raises:
+        OSError: There is no connection, or nobody who is trusted.
+    """
+
+    def __init__(self, place: Place, access: Access) -> None:
+        with contextlib.ExitStack() as stack:
+            plain = stack.enter_context(socket.create_connection((place.host, place.port), timeout=access.timeout))
+            self._socket = trust(access.authority).wrap_socket(plain, server_hostname=place.host)
+            self._stream = self._socket.makefile("rb")
+            stack.pop_all()
+        # Told with the first commands: one wait less.
+        self._introduction = [("AUTH", access.user, access.password)] if access.user else []
+
+    def ask(self, *commands: Sequence[str]) -> list[Answer]:
+        """Send commands and return their answers. Raises as `ask` does."""
+        wanted = [*self._introduction, *commands]
+        self._introduction = []
+        self._socket.sendall(b"".join(encoded(words) for words in wanted))
+        answers = [read(self._stream) for _ in wanted]
+        return answers[len(wanted) - len(commands) :]
+
+    def ended(self) -> bool:
+        """Whether the other side has closed it: nothing else comes unasked."""
+        return bool(select.select([self._socket], [], [], 0)[0])
+
+    def close(self) -> None:
+        """Close it."""
+        self._stream.close()
+        self._socket.close()
+
+
+@final
+class Lines:
+    """Connections that stay open, one to each place: what is asked twice a second needs no new one each time."""
+
+    def __init__(self) -> None:
+        self._open: dict[Place, Line] = {}
+
+    def ask(self, place: Place, access: Access, *commands: Sequence[str]) -> list[Answer]:
+        """As `ask`, over the connection that is there, if the other side has not closed it."""
+        line = self._open.pop(place, None)
+        if line is not None and line.ended():
+            line.close()
+            line = None
+        line = line or Line(place, access)
+        try:
+            answers = line.ask(*commands)
+        except BaseException:
+            line.close()
+            raise
+        self._open[place] = line
+        return answers
+
+    def close(self) -> None:
+        """Close all of them; the next question opens one again."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+
 def ask(place: Place, access: Access, *commands: Sequence[str]) -> list[Answer]:
     """Send commands over one connection and return their answers.
 
@@ -64,15 +133,8 @@ def ask(place: Place, access: Access, *commands: Sequence[str]) -> list[Answer]:
         OSError: There is no connection, or no answer in time.
         EOFError: The connection was closed.
     """
-    wanted = [*([("AUTH", access.user, access.password)] if access.user else []), *commands]
-    with (
-        socket.create_connection((place.host, place.port), timeout=access.timeout) as plain,
-        trust(access.authority).wrap_socket(plain, server_hostname=place.host) as connection,
-    ):
-        connection.sendall(b"".join(encoded(words) for words in wanted))
-        with connection.makefile("rb") as stream:
-            answers = [read(stream) for _ in wanted]
-    return answers[len(wanted) - len(commands) :]
+    with contextlib.closing(Line(place, access)) as line:
+        return line.ask(*commands)
 
 
 def trust(authority: Path | None) -> ssl.SSLContext:

@@ -141,7 +141,7 @@ def test_nothing_is_heard_that_is_not_encrypted(run):
     assert " --tls-replication yes " in command
     for _, pod in run.pods():
         for found in pod["containers"]:
-            for kind in ("readinessProbe", "livenessProbe"):
+            for kind in {"readinessProbe", "livenessProbe"} & set(found):
                 assert "tcpSocket" not in found[kind]
 
 
@@ -191,19 +191,26 @@ def test_another_configuration_or_another_keeper_makes_other_pods(monkeypatch):
     assert content(PROFILE) != first
 
 
-def test_a_member_is_ready_when_it_has_a_role_and_lives_when_it_answers():
-    found = container("redis")
-    asked = found["readiness_probe"]["exec_"]["command"][2]
-    assert "INFO replication" in asked
-    assert "role:master|master_link_status:up" in asked
-    assert "--tls --cacert /run/secrets/redis-tls/ca.crt" in asked
-    for probe, port in (
-        (found["liveness_probe"], "6379"),
-        *((container("sentinel")[kind], "26379") for kind in ("readiness_probe", "liveness_probe")),
-    ):
+def test_the_keeper_says_whether_a_member_is_ready_and_each_lives_when_it_answers():
+    assert [it for it in ("redis", "sentinel", "keeper") if "readiness_probe" in container(it)] == ["keeper"]
+    keeper = container("keeper")
+    assert keeper["readiness_probe"]["http_get"] == {"path": "/readyz", "port": "health"}
+    assert keeper["liveness_probe"]["http_get"] == {"path": "/livez", "port": "health"}
+    assert {"name": "health", "container_port": 8081} in keeper["ports"]
+    assert "--health-port=8081" in keeper["args"]
+    for name, port in (("redis", "6379"), ("sentinel", "26379")):
+        probe = container(name)["liveness_probe"]
         words = probe["exec_"]["command"]
         assert words[2:] == ["redis-cli", "-p", port, "--tls", "--insecure", "PING"]
         assert int(words[1]) < probe["timeout_seconds"]  # it ends before the kubelet would end it
+
+
+def test_the_cache_is_ready_when_it_answers_who_may_read_nothing():
+    (probe,) = [it["readiness_probe"] for it in redis_pods.cache_pod_spec(CONFIG)["containers"]]
+    asked = probe["exec_"]["command"][2]
+    assert "--user metrics --tls --cacert /run/secrets/redis-tls/ca.crt PING | grep -q PONG" in asked
+    assert "timeout 2 " in asked
+    assert probe["timeout_seconds"] > 2
 
 
 def test_the_keeper_is_told_of_all_members_and_of_its_own_name():
@@ -218,9 +225,16 @@ def test_the_keeper_is_told_of_all_members_and_of_its_own_name():
 
 def test_the_keeper_needs_nothing_but_the_standard_library_and_itself(run):
     programs = run.one("kubernetes:core/v1:ConfigMap", "redis-keeper").inputs["data"]
-    assert {"__init__.py", "__main__.py", "decision.py", "keeper.py", "links.py", "renewal.py", "wire.py"} == set(
-        programs
-    )
+    assert {
+        "__init__.py",
+        "__main__.py",
+        "decision.py",
+        "health.py",
+        "keeper.py",
+        "links.py",
+        "renewal.py",
+        "wire.py",
+    } == set(programs)
     for name, text in programs.items():
         assert text == (Path(redis.__file__).parents[1] / "redis_keeper" / name).read_text()
         for node in ast.walk(ast.parse(text)):

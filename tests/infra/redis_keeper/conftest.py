@@ -46,8 +46,8 @@ class RedisSet:
     def __init__(self, folder, inside=(), host="127.0.0.1"):
         self.folder, self.inside, self.host = folder, inside, host
         self.bound = " ".join(sorted({"127.0.0.1", host}))
-        ports = free_ports(2 * SIZE)
-        self.redis, self.sentinels = ports[:SIZE], ports[SIZE:]
+        ports = free_ports(3 * SIZE)
+        self.redis, self.sentinels, self.health = ports[:SIZE], ports[SIZE : 2 * SIZE], ports[2 * SIZE :]
         self.processes = {}
         self.authority = tls.authority("Slipway test", days=3650, now=datetime.now(UTC))
         self.certificate = self.signed()
@@ -109,8 +109,8 @@ class RedisSet:
                 return [
                     *(sys.executable, "-m", "infra.redis_keeper", "--name", "state", "--ordinal", f"redis-{n}"),
                     *("--redis", redis, "--sentinels", sentinels, "--password-file", str(place / "auth/keeper")),
-                    *("--down-after", str(DOWN_AFTER), "--failover-timeout", "4000", "--alive", str(place / "alive")),
-                    *("--tls", str(self.tls(n))),
+                    *("--down-after", str(DOWN_AFTER), "--failover-timeout", "4000"),
+                    *("--tls", str(self.tls(n)), "--health-port", str(self.health[n])),
                 ]
 
     def start(self, kind, n):

@@ -1,5 +1,6 @@
 """The few words of Redis's protocol that the keeper speaks, and what it makes of answers and of its command line."""
 
+import contextlib
 import io
 import os
 import socket
@@ -63,7 +64,12 @@ def test_a_refusal_is_an_error_and_a_stranger_is_refused():
 
 def test_its_own_pod_is_reached_whatever_it_shows_and_nobody_else(monkeypatch):
     asked = []
-    monkeypatch.setattr(keeper, "ask", lambda place, access, *_commands: asked.append((place, access.authority)))
+
+    def ask(place, access, *_commands):
+        asked.append((place, access.authority))
+
+    monkeypatch.setattr(keeper, "ask", ask)
+    monkeypatch.setattr(wire.Lines, "ask", lambda _lines, *asked_for: ask(*asked_for))
     own, other = Place("127.0.0.1", 1), Place("10.0.0.2", 1)
     authority = Path("/tls/ca.crt")
     group = keeper.Group("state", 0, (), (), own, Place("127.0.0.1", 2), Access(authority=authority))
@@ -92,29 +98,84 @@ def test_nobody_listening_and_nobody_answering_are_silence():
         wire.ask(place, Access(), ("PING",))
 
 
+class Server:
+    """Speaks TLS and answers what it is told to, connection by connection; a connection ends with its answers."""
+
+    def __init__(self, folder, *connections):
+        now = datetime.now(UTC)
+        authority = tls.authority("Slipway test", days=10, now=now)
+        pair = tls.server(["127.0.0.1"], authority, days=9, now=now)
+        self.authority = folder / "ca.crt"
+        self.authority.write_text(authority.certificate)
+        (folder / "pair.pem").write_text(pair.private_key + pair.certificate)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(folder / "pair.pem")
+        self._connections, self.heard, self.ended = connections, [], threading.Event()
+
+    def __enter__(self):
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        self.place = Place("127.0.0.1", self._server.getsockname()[1])
+        return self
+
+    def __exit__(self, *_):
+        self._thread.join()
+        self._server.close()
+
+    def _serve(self):
+        for answers in self._connections:
+            plain, _ = self._server.accept()
+            with self._context.wrap_socket(plain, server_side=True) as connection:
+                heard = []
+                self.heard.append(heard)
+                for answer in answers:
+                    heard.append(connection.recv(1000))
+                    connection.sendall(answer)
+            self.ended.set()
+
+
+PING, AUTH = wire.encoded(("PING",)), wire.encoded(("AUTH", "keeper", "secret"))
+
+
 def test_the_password_goes_first_and_its_answer_is_not_handed_on(tmp_path):
-    heard = []
-    now = datetime.now(UTC)
-    authority = tls.authority("Slipway test", days=10, now=now)
-    pair = tls.server(["127.0.0.1"], authority, days=9, now=now)
-    (tmp_path / "ca.crt").write_text(authority.certificate)
-    (tmp_path / "pair.pem").write_text(pair.private_key + pair.certificate)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "pair.pem")
+    with Server(tmp_path, [b"+OK\r\n+PONG\r\n"]) as server:
+        assert wire.ask(server.place, Access("keeper", "secret", 5, server.authority), ("PING",)) == ["PONG"]
+    assert server.heard == [[AUTH + PING]]
 
-    def answer(server):
-        plain, _ = server.accept()
-        with context.wrap_socket(plain, server_side=True) as connection:
-            heard.append(connection.recv(1000))
-            connection.sendall(b"+OK\r\n+PONG\r\n")
 
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=answer, args=(server,))
-        thread.start()
-        place = Place("127.0.0.1", server.getsockname()[1])
-        assert wire.ask(place, Access("keeper", "secret", 5, tmp_path / "ca.crt"), ("PING",)) == ["PONG"]
-        thread.join()
-    assert heard == [wire.encoded(("AUTH", "keeper", "secret")) + wire.encoded(("PING",))]
+def test_a_line_stays_open_and_one_that_the_other_side_has_closed_is_made_anew(tmp_path):
+    with (
+        contextlib.closing(wire.Lines()) as lines,
+        Server(tmp_path, [b"+OK\r\n+PONG\r\n", b"+PONG\r\n"], [b"+OK\r\n+PONG\r\n"]) as server,
+    ):
+        access = Access("keeper", "secret", 5, server.authority)
+        assert lines.ask(server.place, access, ("PING",)) == ["PONG"]
+        assert lines.ask(server.place, access, ("PING",)) == ["PONG"]
+        assert server.ended.wait(10)
+        assert lines.ask(server.place, access, ("PING",)) == ["PONG"]
+    assert server.heard == [[AUTH + PING, PING], [AUTH + PING]], "who has logged in says so once"
+
+
+def test_a_line_on_which_something_was_refused_is_not_used_again(tmp_path):
+    with (
+        contextlib.closing(wire.Lines()) as lines,
+        Server(tmp_path, [b"-LOADING data\r\n+PONG\r\n"], [b"+PONG\r\n"]) as server,
+    ):
+        access = Access(timeout=5, authority=server.authority)
+        with pytest.raises(RefusedError, match="LOADING"):
+            lines.ask(server.place, access, ("GET", "a"), ("PING",))
+        assert lines.ask(server.place, access, ("PING",)) == ["PONG"]
+    assert len(server.heard) == 2
+
+
+def test_what_is_not_answered_in_time_is_not_sent_again(tmp_path):
+    with contextlib.closing(wire.Lines()) as lines, Server(tmp_path, [b"+PONG\r\n", b""]) as server:
+        access = Access(timeout=0.3, authority=server.authority)
+        lines.ask(server.place, access, ("PING",))
+        with pytest.raises(wire.SILENT):
+            lines.ask(server.place, access, ("SHUTDOWN",))
+    assert server.heard == [[PING, wire.encoded(("SHUTDOWN",))]]
 
 
 @pytest.mark.parametrize("text", ["redis", "redis:", ":1", "redis:port", ""])
