@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from slipway.toolchain.patches import CLOUDNATIVE_PG, Patch
+
 MODULES_ROOT: Final = Path(__file__).parent / "modules"
 
 #: The lowest Go that every set accepts: the `go` line of the newest go.mod (CloudNativePG 1.30).
@@ -74,25 +76,6 @@ class GeneratedFile:
 
 
 @dataclass(frozen=True)
-class Patch:
-    """What is mended of a file of upstream's in what we build, until a version can be had that needs it no more.
-
-    Attributes:
-        module: Module path, at the version that the set's go.mod names.
-        path: Path inside the module.
-        sha256: Of the file as upstream has it (hex): a new version is looked at anew.
-        changes: What is wrong, there exactly once, and what stands there instead.
-        adr: Number of the decision that says why.
-    """
-
-    module: str
-    path: str
-    sha256: str
-    changes: tuple[tuple[str, str], ...]
-    adr: int
-
-
-@dataclass(frozen=True)
 class ModuleSet:
     """How one folder of ``modules/`` is built.
 
@@ -136,76 +119,6 @@ class ModuleSet:
 def _kubernetes(*names: str) -> tuple[Binary, ...]:
     return tuple(Binary(name, f"k8s.io/kubernetes/cmd/{name}", name) for name in names)
 
-
-#: Where the operator decides about a file that Postgres asks of the archive, and what it decides besides (ADR 120 and
-#: 121): no log while the primary changes, nor for who follows in the minute after, until the history of the new one is
-#: known; no history that Postgres has; and for who is chosen none before it is told to promote.
-_ASKS_THE_ARCHIVE: Final = """	if err := validateTimelineHistoryFile(ctx, walName, cluster, podName); err != nil {
-		return err
-	}
-"""
-_ASKS_FOR_NO_MORE: Final = f"""{_ASKS_THE_ARCHIVE}
-	history, status := strings.HasSuffix(walName, ".history"), cluster.Status
-	promoted, err := time.Parse(time.RFC3339, status.CurrentPrimaryTimestamp)
-	changes := status.CurrentPrimary != status.TargetPrimary || err == nil && time.Since(promoted) < time.Minute
-	replica := status.CurrentPrimary != "" && status.CurrentPrimary != podName
-	synchronous := cluster.Spec.PostgresConfiguration.Synchronous
-	complete := synchronous != nil && synchronous.DataDurability == apiv1.DataDurabilityLevelRequired
-	if !history && replica && changes && (status.TargetPrimary != podName || complete) {{
-		contextLog.Info("Refusing to restore a log while the primary changes", "walName", walName)
-		return barmanRestorer.ErrWALNotFound
-	}}
-	_, err = os.Stat(postgres.BuildWALPath(pgData, "pg_wal/"+walName))
-	if history && (err == nil || walName == "00000001.history") {{
-		return barmanRestorer.ErrWALNotFound
-	}}
-	if history && replica && status.TargetPrimary == podName && !isPromoting() {{
-		return barmanRestorer.ErrWALNotFound
-	}}
-"""
-#: Whether this instance is being told to promote: the keeper runs this program from then until it has.
-_RUN: Final = "func run(ctx context.Context, pgData string, podName string, args []string) error {"
-_IS_PROMOTED: Final = f"""func isPromoting() bool {{
-	programs, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, program := range programs {{
-		words, _ := os.ReadFile(program)
-		if strings.HasPrefix(string(words), "pg_ctl\\x00") && strings.Contains(string(words), "\\x00promote\\x00") {{
-			return true
-		}}
-	}}
-	return err != nil || len(programs) == 0
-}}
-
-{_RUN}"""
-
-#: The end of what the operator does to rewind a member, and what it does besides (ADR 122).
-_HAS_REWOUND: Final = """	err = instance.removePgControlFileBackup()
-	if err != nil {
-		return err
-	}
-
-	return nil
-}
-"""
-_LEAVES_TO_THE_SOURCE: Final = f"""{_HAS_REWOUND.replace("return nil", "return instance.noteCopiedLogs()")}
-// noteCopiedLogs notes that the source archives what pg_rewind has copied, as Postgres does of what it streams.
-func (instance *Instance) noteCopiedLogs() error {{
-	logs, err := os.ReadDir(filepath.Join(instance.PgData, "pg_wal"))
-	for _, entry := range logs {{
-		status := filepath.Join(instance.PgData, "pg_wal", "archive_status", entry.Name())
-		if entry.IsDir() {{
-			continue
-		}}
-		if err := os.WriteFile(status+".done", nil, 0o600); err != nil {{
-			return err
-		}}
-		if err := os.Remove(status + ".ready"); err != nil && !os.IsNotExist(err) {{
-			return err
-		}}
-	}}
-	return err
-}}
-"""
 
 _TABLE: Final = (
     # In the order of need: the control plane can come up while everything below it still compiles.
@@ -341,38 +254,7 @@ _TABLE: Final = (
         binaries=(Binary("cloudnative-pg-manager", "github.com/cloudnative-pg/cloudnative-pg/cmd/manager", "manager"),),
         estimate=208,
         nosumdb=("sigs.k8s.io/*",),
-        patches=(
-            Patch(
-                "github.com/cloudnative-pg/cloudnative-pg",
-                "pkg/management/postgres/webserver/client/remote/instance.go",
-                "cd988bbafdeee319c8de55202567481200ff44834562756b1e5b73fdc9bfcee7",
-                changes=(
-                    # Errors of that type are pointers: as a value none is found, and each is taken for another kind.
-                    ("var statuserror StatusError", "var statuserror *StatusError"),
-                    # Tries of an instance that is away: 0.3 s in all instead of 1.6.
-                    ("Steps:    5", "Steps:    4"),
-                ),
-                adr=116,
-            ),
-            Patch(
-                "github.com/cloudnative-pg/cloudnative-pg",
-                "internal/cmd/manager/walrestore/cmd.go",
-                "9bd2c304b16a5777591e60ac2883c6ac4e56e062d860eb6b7ee969c1fbea65e4",
-                changes=(
-                    (_ASKS_THE_ARCHIVE, _ASKS_FOR_NO_MORE),
-                    (_RUN, _IS_PROMOTED),
-                    ('\t"os"\n', '\t"os"\n\t"path/filepath"\n'),
-                ),
-                adr=120,
-            ),
-            Patch(
-                "github.com/cloudnative-pg/cloudnative-pg",
-                "pkg/management/postgres/instance.go",
-                "8fe8e3069e3dd49ddce47bbb741ca06c7d6fe3757e9dd16ecff1745b975f102b",
-                changes=((_HAS_REWOUND, _LEAVES_TO_THE_SOURCE),),
-                adr=122,
-            ),
-        ),
+        patches=CLOUDNATIVE_PG,
     ),
     ModuleSet(
         # One program: beside the operator, and as a sidecar in each Postgres pod.

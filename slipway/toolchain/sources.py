@@ -12,7 +12,8 @@ from slipway.toolchain.errors import ToolchainError
 from slipway.toolchain.go import Go
 from slipway.toolchain.manifest import hash_file
 from slipway.toolchain.module_files import checked_file
-from slipway.toolchain.modules import GeneratedFile, ModuleSet, Patch
+from slipway.toolchain.modules import GeneratedFile, ModuleSet
+from slipway.toolchain.patches import Patch
 from slipway.toolchain.processes import Command, run
 
 #: The machine that is built for. The lowest amd64: what is built here runs on every node.

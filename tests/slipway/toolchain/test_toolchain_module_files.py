@@ -11,7 +11,8 @@ from slipway.toolchain import builder as builder_module
 from slipway.toolchain.builder import BuildError, UnknownNameError
 from slipway.toolchain.go import installed
 from slipway.toolchain.module_files import ModuleFileError, checked_file
-from slipway.toolchain.modules import GeneratedFile, ModuleFile, Patch
+from slipway.toolchain.modules import GeneratedFile, ModuleFile
+from slipway.toolchain.patches import Patch
 from slipway.toolchain.sources import ModuleSetError
 
 NAME = "example.test/upstream"
