@@ -136,7 +136,7 @@ def cache_pod_spec(config: RedisConfig) -> PodSpecArgsDict:
             "period_seconds": 5,
             "timeout_seconds": _ASKS_SECONDS + 1,
         },
-        "liveness_probe": _answers(REDIS_PORT, every=_HANGS_EVERY),
+        "liveness_probe": _answers(REDIS_PORT),
         "volume_mounts": [
             {"name": "configuration", "mount_path": ETC, "read_only": True},
             {"name": "auth", "mount_path": AUTH, "read_only": True},
@@ -176,7 +176,7 @@ def _redis(config: RedisConfig) -> ContainerArgsDict:
         "resources": pods.resources(config.profile.redis),
         "security_context": pods.container_security(),
         # Only whether it accepts: a Redis that loads a large file answers LOADING and must not be restarted for it.
-        "liveness_probe": _answers(REDIS_PORT, every=_HANGS_EVERY),
+        "liveness_probe": _answers(REDIS_PORT),
         "volume_mounts": [
             {"name": "data", "mount_path": DATA},
             {"name": "configuration", "mount_path": ETC, "read_only": True},
@@ -196,7 +196,7 @@ def _sentinel(config: RedisConfig) -> ContainerArgsDict:
         "ports": [{"name": "sentinel", "container_port": SENTINEL_PORT}],
         "resources": pods.resources(config.profile.redis_sentinel),
         "security_context": pods.container_security(),
-        "liveness_probe": _answers(SENTINEL_PORT, every=_HANGS_EVERY),
+        "liveness_probe": _answers(SENTINEL_PORT),
         "volume_mounts": [
             {"name": "data", "mount_path": DATA},
             {"name": "auth", "mount_path": AUTH, "read_only": True},
@@ -276,11 +276,11 @@ def _certificate(secret: str) -> list[VolumeArgsDict]:
     ]
 
 
-def _answers(port: int, *, every: int) -> ProbeArgsDict:
+def _answers(port: int) -> ProbeArgsDict:
     """Whether a Redis or Sentinel answers anything at all: that it loads, or that it does not know who asks, will do.
 
     Its certificate is not looked at: a server is not ended for one that is about to be changed. A bare connection would
     be a line in its log each time, since it begins no TLS.
     """
     ping = ["timeout", str(_ANSWERS_SECONDS), "redis-cli", "-p", str(port), "--tls", "--insecure", "PING"]
-    return {"exec_": {"command": ping}, "period_seconds": every, "timeout_seconds": _ANSWERS_SECONDS + 1}
+    return {"exec_": {"command": ping}, "period_seconds": _HANGS_EVERY, "timeout_seconds": _ANSWERS_SECONDS + 1}

@@ -25,7 +25,7 @@ _EVERY = 0.5  # seconds; a master that was started again has to lead before its 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     given = _parser().parse_args(arguments)
-    stop = Event()
+    stop, health = Event(), Health()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         stop.set()
@@ -34,11 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGINT, end)
     try:
         group = group_of(given, lambda name: _resolved(name, stop))
-    except (ValueError, OSError) as error:
+        endpoint = Endpoint(given.health_port, health)
+    except (ValueError, OSError, OverflowError) as error:
         sys.stderr.write(f"the keeper does not start: {error}\n")
         return 2
-    health = Health()
-    with contextlib.closing(group.lines), Endpoint(given.health_port, health):
+    with contextlib.closing(group.lines), endpoint:
         keep(group, given.tls, stop, health)
     return 0
 

@@ -250,3 +250,10 @@ def test_a_wrong_command_line_says_what_is_allowed(values, message, capsys):
     places = {"redis": "127.0.0.1:1,127.0.0.2:1,127.0.0.3:1", "sentinels": "127.0.0.1:2,127.0.0.2:2,127.0.0.3:2"}
     assert program.main(given_arguments(**(places | values))) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_taken_port_says_so(capsys):
+    with socket.create_server(("", 0)) as taken:
+        places = {"redis": "127.0.0.1:1", "sentinels": "127.0.0.1:2", "ordinal": "0"}
+        assert program.main(given_arguments(**places, health_port=taken.getsockname()[1])) == 2
+    assert "the keeper does not start: [Errno 98] Address already in use" in capsys.readouterr().err
