@@ -45,6 +45,12 @@ _ANSWERS_SECONDS: Final = 5
 #: Seconds between two looks whether a program hangs. Nobody waits for it: Sentinels replace a master that does after
 #: five seconds. Each look is a program more to start, of which a small machine feels each.
 _HANGS_EVERY: Final = 30
+#: The keeper answers for the whole member; a program started in each container would cost far more (ADR 129).
+_READY: Final[ProbeArgsDict] = {
+    "http_get": {"path": "/readyz", "port": REDIS_HEALTH_PORT},
+    "period_seconds": 5,
+    "timeout_seconds": 3,
+}
 #: Of the certificate: what a server needs, and what those need who only look at one.
 _SERVES: Final[VolumeMountArgsDict] = {"name": "tls", "mount_path": TLS, "read_only": True}
 _LOOKS: Final[VolumeMountArgsDict] = {"name": "trusted", "mount_path": TLS, "read_only": True}
@@ -175,6 +181,7 @@ def _redis(config: RedisConfig) -> ContainerArgsDict:
         "ports": [{"name": "redis", "container_port": REDIS_PORT}],
         "resources": pods.resources(config.profile.redis),
         "security_context": pods.container_security(),
+        "readiness_probe": _READY,
         # Only whether it accepts: a Redis that loads a large file answers LOADING and must not be restarted for it.
         "liveness_probe": _answers(REDIS_PORT),
         "volume_mounts": [
@@ -196,6 +203,7 @@ def _sentinel(config: RedisConfig) -> ContainerArgsDict:
         "ports": [{"name": "sentinel", "container_port": SENTINEL_PORT}],
         "resources": pods.resources(config.profile.redis_sentinel),
         "security_context": pods.container_security(),
+        "readiness_probe": _READY,
         "liveness_probe": _answers(SENTINEL_PORT),
         "volume_mounts": [
             {"name": "data", "mount_path": DATA},
@@ -229,14 +237,9 @@ def _keeper(config: RedisConfig) -> ContainerArgsDict:
         ],
         "resources": pods.resources(config.profile.redis_keeper),
         "security_context": pods.container_security(),
-        # Of the whole member: its Redis and its Sentinel need no probe of this kind.
-        "readiness_probe": {
-            "http_get": {"path": "/readyz", "port": "health"},
-            "period_seconds": 5,
-            "timeout_seconds": 3,
-        },
+        "readiness_probe": _READY,
         "liveness_probe": {
-            "http_get": {"path": "/livez", "port": "health"},
+            "http_get": {"path": "/livez", "port": REDIS_HEALTH_PORT},
             "period_seconds": _HANGS_EVERY,
             "timeout_seconds": 5,
         },

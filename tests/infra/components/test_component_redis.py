@@ -192,10 +192,10 @@ def test_another_configuration_or_another_keeper_makes_other_pods(monkeypatch):
 
 
 def test_the_keeper_says_whether_a_member_is_ready_and_each_lives_when_it_answers():
-    assert [it for it in ("redis", "sentinel", "keeper") if "readiness_probe" in container(it)] == ["keeper"]
     keeper = container("keeper")
-    assert keeper["readiness_probe"]["http_get"] == {"path": "/readyz", "port": "health"}
-    assert keeper["liveness_probe"]["http_get"] == {"path": "/livez", "port": "health"}
+    for name in ("redis", "sentinel", "keeper"):
+        assert container(name)["readiness_probe"]["http_get"] == {"path": "/readyz", "port": 8081}
+    assert keeper["liveness_probe"]["http_get"] == {"path": "/livez", "port": 8081}
     assert {"name": "health", "container_port": 8081} in keeper["ports"]
     assert "--health-port=8081" in keeper["args"]
     for name, port in (("redis", "6379"), ("sentinel", "26379")):
