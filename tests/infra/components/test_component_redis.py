@@ -141,7 +141,7 @@ def test_nothing_is_heard_that_is_not_encrypted(run):
     assert " --tls-replication yes " in command
     for _, pod in run.pods():
         for found in pod["containers"]:
-            for kind in {"readinessProbe", "livenessProbe"} & set(found):
+            for kind in ("readinessProbe", "livenessProbe"):
                 assert "tcpSocket" not in found[kind]
 
 
