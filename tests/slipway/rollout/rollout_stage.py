@@ -128,6 +128,17 @@ class Stage:
             assert time.monotonic() < end, (await self.consuming(), await self.workers())
             await asyncio.sleep(0.05)
 
+    async def event(self, reason: str, seconds: float = 20) -> None:
+        """Wait until an Event of this name tells the reason; it is written after the status."""
+        end = time.monotonic() + seconds
+        while reason not in (told := await self._events()):
+            assert time.monotonic() < end, told
+            await asyncio.sleep(0.05)
+
+    async def _events(self) -> set[str]:
+        events = await self.api.list(path_of(CORE, "dev", "events"))
+        return {it["reason"] for it in events if it["involvedObject"]["name"] == self.name}
+
     async def bootstrap(self, **changes: Any) -> Rollout:
         made = {"apiVersion": resource.API_VERSION, "kind": resource.KIND, "metadata": {"name": self.name}}
         await self.api.create(PATH, made | {"spec": SPEC | changes})

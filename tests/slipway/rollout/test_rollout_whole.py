@@ -200,8 +200,7 @@ def test_a_second_rollout_on_the_service_waits_and_says_why(control_plane, tmp_p
         held = await found.until(lambda it: it.status.reason is Reason.SERVICE_TAKEN)
         assert "rolled out by payload" in held.status.message
         assert outcome(held, image(3), Wish(1)) is ExitCode.PAUSED
-        events = await found.api.list(path_of(CORE, "dev", "events"))
-        assert "ServiceTaken" in {it["reason"] for it in events if it["involvedObject"]["name"] == "second"}
+        await found.event("ServiceTaken")
         found.name = "payload"
         await found.want(image=image(2), analysis=None)
         done = await found.until(lambda it: it.status.phase is Phase.WARM_STANDBY, 90)
