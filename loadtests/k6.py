@@ -54,7 +54,7 @@ class LoadResult:
         seconds: of the whole run.
         timeline: every second of it; empty if the stream broke.
         failures: the first of them; `failure_reasons` counts all.
-        read_gaps, write_gaps: times of at least half a second in which no read, no write ended well.
+        read_gaps, write_gaps: times in which no read, no write ended well, from where they tell something (`telling`).
         summary: path of k6's summary; it may be missing if k6 did not get that far.
         folder: every artefact of the run.
         finished: of scenario `async`: exports that were fetched, and how long they took; None if none was.
@@ -306,8 +306,8 @@ def _result(
         timeline=timeline,
         failures=seen.failures(),
         failure_reasons=seen.reasons(),
-        read_gaps=seen.gaps(reads=True),
-        write_gaps=seen.gaps(reads=False),
+        read_gaps=seen.gaps(reads=True, rate=running.plan.rate),
+        write_gaps=seen.gaps(reads=False, rate=running.plan.rate),
         summary=running.summary,
         folder=running.folder,
         colours=seen.colours(),

@@ -247,6 +247,8 @@ def kube_proxy(spec: ClusterSpec, node: Node) -> str:
             "bindAddress": "0.0.0.0",  # noqa: S104 - within the node's own network namespace
             "clientConnection": {"kubeconfig": f"{node.home}/etc/proxy.kubeconfig"},
             "clusterCIDR": spec.pod_network,
+            # Of two changes in a row, such as the labels of two members of Postgres, the second would wait for 1 s.
+            "iptables": {"minSyncPeriod": "100ms"},
             "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
             "hostnameOverride": node.name,
             "metricsBindAddress": f"{node.address}:10249",

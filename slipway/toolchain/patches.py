@@ -139,6 +139,43 @@ _LOOKS_FOR_ARCHIVE: Final = f"""	spec := cluster.Spec
 
 {_REFRESHES}"""
 
+#: Where a member waits until it is chosen; it looks who renews the lease from its start instead (ADR 130).
+_WAITS_TO_BE_CHOSEN: Final = """	select {
+	case <-r.activateCh:
+		// proceed to active mode
+	case <-ctx.Done():
+		return nil
+	}
+	return r.runLeaderElection(ctx)
+"""
+_LOOKS_WHO_RENEWS: Final = """	looks := time.NewTicker(time.Second)
+	defer looks.Stop()
+	for {
+		select {
+		case <-r.activateCh:
+			return r.runLeaderElection(ctx)
+		case <-looks.C:
+			r.observe(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+"""
+_SAME_HOLDER: Final = "// sameHolder reports whether two reads describe the same un-renewed lease\n"
+_OBSERVES: Final = f"""// observe looks at the lease before it is wanted: take-over counts from the last renewal that was seen.
+func (r *Runnable) observe(ctx context.Context) {{
+	looking, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	record, _, err := r.lock.Get(looking)
+	if err != nil {{
+		r.observedRecord = nil
+	}} else if r.observedRecord == nil || !sameHolder(r.observedRecord, record) {{
+		r.observedRecord, r.observedTime = record, time.Now()
+	}}
+}}
+
+{_SAME_HOLDER}"""
+
 _OPERATOR: Final = "github.com/cloudnative-pg/cloudnative-pg"
 
 CLOUDNATIVE_PG: Final = (
@@ -198,5 +235,12 @@ CLOUDNATIVE_PG: Final = (
         "020b1e4d182c34cf36d148bb2f6ab730e2cd93e96634917cf2e49594926f9f56",
         changes=((_REFRESHES, _LOOKS_FOR_ARCHIVE),),
         adr=128,
+    ),
+    Patch(
+        _OPERATOR,
+        "internal/cmd/manager/instance/run/lease/runnable.go",
+        "fd674839a1051b8d2dad1de18f10391d6bd2b2e256bb7ba5b681b7a5274a3dba",
+        changes=((_WAITS_TO_BE_CHOSEN, _LOOKS_WHO_RENEWS), (_SAME_HOLDER, _OBSERVES)),
+        adr=130,
     ),
 )

@@ -1,3 +1,4 @@
+import random
 import threading
 from itertools import pairwise
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.stream import Answered, Gap, Seconds, StreamReader, gaps, percentile
+from loadtests.stream import Answered, Gap, Seconds, StreamReader, gaps, percentile, telling
 
 HEAD = b"metric_name,timestamp,metric_value,error_code,method,name,scenario,status,extra_tags,metadata\n"
 
@@ -100,9 +101,32 @@ def test_gaps_are_between_successes_of_their_kind():
         *(line(at, op="create") for at in (1000, 1400)),
         line(2000, outcome="failed", op="read"),
     )
-    assert seen.gaps(reads=True) == (Gap(1.3, 4.0),)
-    assert seen.gaps(reads=True)[0].seconds == pytest.approx(2.7)
-    assert seen.gaps(reads=False) == ()
+    assert seen.gaps(reads=True, rate=50) == (Gap(1.3, 4.0),)
+    assert seen.gaps(reads=True, rate=50)[0].seconds == pytest.approx(2.7)
+    assert seen.gaps(reads=False, rate=50) == ()
+
+
+@pytest.mark.parametrize("rate", [10, 25, 50, 200])
+def test_chance_makes_no_gap_and_an_outage_does(rate):
+    lot = random.Random(rate)  # noqa: S311 - the same each time
+    events = [(index * 1000 // rate, "create" if lot.random() < 0.37 else "read") for index in range(600 * rate)]
+    calm = gathered(*(line(at, op=op) for at, op in events))
+    assert calm.gaps(reads=False, rate=rate) == calm.gaps(reads=True, rate=rate) == ()
+    stopped = gathered(*(line(at, op=op) for at, op in events if op == "read" or not 60_000 <= at < 64_000))
+    (outage,) = stopped.gaps(reads=False, rate=rate)
+    assert outage.start <= 60.1
+    assert outage.end >= 64
+    assert stopped.gaps(reads=True, rate=rate) == ()
+
+
+@given(st.floats(0, 1), st.floats(1, 1000))
+def test_half_a_second_is_the_least_that_tells(share, rate):
+    assert telling(share, rate) >= 0.5
+
+
+def test_what_tells_is_as_long_as_25_requests_where_a_third_are_writes():
+    assert telling(0.37, 25) == pytest.approx(1.0, abs=0.01)
+    assert telling(0.37, 50) == pytest.approx(0.5, abs=0.01)
 
 
 @given(st.sets(st.integers(0, 300)))
