@@ -175,7 +175,7 @@ class Seconds:
             return tuple(_closed(at, self._buckets.get(at) or _Bucket()) for at in span)
 
     def gaps(self, *, reads: bool, rate: float) -> tuple[Gap, ...]:
-        """Every time between two good ends of requests of a kind that chance does not make; `rate`: of all, a second."""
+        """Every time between two good ends of requests of a kind that chance does not make; `rate`: of all."""
         with self._lock:
             share = self._asked[reads] / (self._asked.total() or 1)
             return gaps(self._good[reads], telling(share, rate))

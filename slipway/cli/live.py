@@ -17,7 +17,7 @@ from slipway.cli.shown import IngressCertificate
 from slipway.cli.small_log import SmallLog
 from slipway.cli.stores import PostgresStore, RedisStore, ServiceMessages
 from slipway.cli.unprotected import ROLLOUT_SECONDS
-from slipway.node import nodes, supervise
+from slipway.node import network, nodes, supervise
 from slipway.node.cluster import create, kill, load
 from slipway.node.errors import NodeError
 from slipway.node.kube import Kubectl as NodeKubectl
@@ -57,6 +57,14 @@ class EmbeddedNodes:
     def start(self, name: str) -> None:
         """Switch it on and wait until it is Ready."""
         nodes.start(self._spec, name, self._supplies, lambda _text: None)
+
+    def cut_off(self, name: str) -> None:
+        """Unplug its cable; what runs on it runs on."""
+        network.set_link(self._spec.node(name), up=False)
+
+    def join(self, name: str) -> None:
+        """Plug the cable in again."""
+        network.set_link(self._spec.node(name), up=True)
 
     def remove(self, name: str) -> None:
         """Take a stopped node away with its disk."""
@@ -116,7 +124,6 @@ def surroundings(
     return Surroundings(
         kube=kube,
         on_node=on_node(spec),
-        on_machine=on_machine,
         nodes=EmbeddedNodes(spec, supplies),
         app=Place(environment.value, service_labels(colour), "service"),
         ingress=INGRESS,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from slipway.proof.kube import Kube, OnMachine, OnNode, Pod
+from slipway.proof.kube import Kube, OnNode, Pod
 from slipway.proof.timeline import Kind, Timeline
 
 # Every process whose cgroup path names the container, as lines of "pid number", where the number is what the process is
@@ -239,31 +239,6 @@ class PauseContainer:
         if self._stopped:
             self.on_node(self.pod.node, ["sh", "-c", 'kill -CONT "$@" 2>/dev/null; true', "sh", *self._stopped])
             self._stopped = []
-
-
-@dataclass(frozen=True, slots=True)
-class CutLink:
-    """A network link of the machine is down: the node behind it keeps its addresses and routes, and reaches nobody.
-
-    Take the machine's end of the pair. A link that is set down inside the node loses the node's routes for good.
-    """
-
-    on_machine: OnMachine
-    link: str
-    node: str
-
-    @property
-    def name(self) -> str:
-        """What goes wrong."""
-        return f"cut the network of {self.node}"
-
-    def inject(self) -> None:
-        """Down."""
-        self.on_machine(["ip", "link", "set", "dev", self.link, "down"])
-
-    def heal(self) -> None:
-        """Up; harmless if it is."""
-        self.on_machine(["ip", "link", "set", "dev", self.link, "up"])
 
 
 @dataclass(frozen=True, slots=True)

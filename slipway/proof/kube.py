@@ -14,9 +14,6 @@ _PATIENCE: Final = 30.0
 OnNode = Callable[[str, Sequence[str]], str]
 """Runs a program as root on a node, by its name, and returns what it printed; raises if it failed."""
 
-OnMachine = Callable[[Sequence[str]], str]
-"""The same on the machine that carries the nodes."""
-
 
 @dataclass(frozen=True, slots=True)
 class Container:

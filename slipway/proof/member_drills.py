@@ -190,6 +190,23 @@ def _data_rolled(surroundings: Surroundings) -> Drill:
     )
 
 
+def _node_cut_off(surroundings: Surroundings) -> Drill:
+    """Everything on the node runs on and reaches nobody: for a while two members of Postgres are primary."""
+    kube, nodes, (place, postgres) = surroundings.kube, surroundings.nodes, _postgres(surroundings)
+    node = leading_pod(kube, place, postgres.leader()).node
+    fault = Switch(f"cut {node} off", lambda: nodes.cut_off(node), lambda: nodes.join(node))
+    back = all_back(surroundings)
+    return Drill(
+        name="node-cut-off",
+        plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, LOST_FOR), unkeyed_apart=True),
+        limits=Limits(requests=1, failed=None, unkeyed_failed=None, reads_stall=15.0, writes_stall=30.0, lost=0),
+        shape=Shape(hold=60.0, recovered_within=_ALL_WITHIN),
+        next_fault=lambda _number: fault,
+        ready=lambda: back() and all_lead(surroundings),
+        connect=surroundings.connect,
+    )
+
+
 def _node_removed(surroundings: Surroundings) -> Drill:
     """The node of the Postgres primary never comes back, nor does its disk; another takes its name."""
     kube, nodes, (place, postgres) = surroundings.kube, surroundings.nodes, _postgres(surroundings)
@@ -236,6 +253,9 @@ def listed() -> tuple[DrillInfo, ...]:
         DrillInfo("data-rolled", "Every member of Postgres, then of Redis, gets a new pod, one by one, under load.",
                   (none_failed, by_itself, "every message delivered", none_lost),
                   (LEDGER_CONTROL, MESSAGES_CONTROL), 12, _data_rolled),
+        DrillInfo("node-cut-off", "The node of the Postgres primary reaches nobody for a minute, and runs on.",
+                  ("reads stall <= 15 s", "writes stall <= 30 s", by_itself, none_lost), (LEDGER_CONTROL,), 8,
+                  _node_cut_off),
         DrillInfo("node-removed", "The node of the Postgres primary is lost with its disk, and comes back empty.",
                   ("reads stall <= 15 s", "writes stall <= 30 s", by_itself, none_lost), (LEDGER_CONTROL,), 12,
                   _node_removed),

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from loadtests.plan import LoadPlan
 from slipway.proof.faults import Fault
-from slipway.proof.kube import Kube, KubeError, OnMachine, OnNode, Pod
+from slipway.proof.kube import Kube, KubeError, OnNode, Pod
 from slipway.proof.own_reads import OwnRecords
 from slipway.proof.writer import Records
 
@@ -28,6 +28,14 @@ class Nodes(Protocol):
 
     def start(self, name: str) -> None:
         """Bring it back; harmless if it runs."""
+        ...
+
+    def cut_off(self, name: str) -> None:
+        """Part the node from every other machine; what runs on it runs on."""
+        ...
+
+    def join(self, name: str) -> None:
+        """Let it reach the others again; harmless if it does."""
         ...
 
     def remove(self, name: str) -> None:
@@ -166,8 +174,8 @@ class Surroundings:
 
     Attributes:
         kube: the cluster's API.
-        on_node, on_machine: run a program as root there.
-        nodes: stop and start nodes and the control plane.
+        on_node: runs a program as root on a node.
+        nodes: stop, cut off and start nodes and the control plane.
         app, ingress: where the service's and HAProxy's pods are.
         plan: the load; drills replace its counts and durations.
         connect: makes a client of the ledger and its like, through the same ingress as the load.
@@ -184,7 +192,6 @@ class Surroundings:
 
     kube: Kube
     on_node: OnNode
-    on_machine: OnMachine
     nodes: Nodes
     app: Place
     ingress: Place

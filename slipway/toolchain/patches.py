@@ -162,7 +162,7 @@ _LOOKS_WHO_RENEWS: Final = """	looks := time.NewTicker(time.Second)
 	}
 """
 _SAME_HOLDER: Final = "// sameHolder reports whether two reads describe the same un-renewed lease\n"
-_OBSERVES: Final = f"""// observe looks at the lease before it is wanted: take-over counts from the last renewal that was seen.
+_OBSERVES: Final = f"""// observe looks at the lease before it is wanted: take-over counts from the last renewal seen.
 func (r *Runnable) observe(ctx context.Context) {{
 	looking, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

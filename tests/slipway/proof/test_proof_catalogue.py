@@ -70,6 +70,12 @@ class Nodes:
     def start(self, name):
         self.calls.append(f"start {name}")
 
+    def cut_off(self, name):
+        self.calls.append(f"cut off {name}")
+
+    def join(self, name):
+        self.calls.append(f"join {name}")
+
     def remove(self, name):
         self.calls.append(f"remove {name}")
 
@@ -148,7 +154,7 @@ def surroundings(kube, plan, records):
         return "10 postgres\n" if "/comm" in command[2] else "10 1\n"
 
     made = Surroundings(
-        kube=kube, on_node=on_node, on_machine=lambda command: "", nodes=Nodes(), app=APP, ingress=INGRESS,  # noqa: ARG005 -- the shape of it
+        kube=kube, on_node=on_node, nodes=Nodes(), app=APP, ingress=INGRESS,
         plan=plan, connect=records.connect, without_protection=Switch("no protection", lambda: None, lambda: None),
         without_ingress_drain=Switch("no drain", lambda: None, lambda: None),
         others={"redis": REDIS, "postgres": POSTGRES, "postgres-operator": OPERATOR, "postgres-pooler": POOLER},
@@ -165,7 +171,7 @@ def test_the_list_names_every_drill_with_bars_and_controls():
         "app-pod-deleted", "app-pod-killed", "haproxy-pod-deleted", "node-drain", "node-lost", "control-plane",
         "cold-restart", "certificate-rotation", "redis-master", "postgres-primary", "postgres-switchover",
         "postgres-replica", "replication-paused", "postgres-operator", "postgres-pooler", "redis-sentinel",
-        "data-at-once", "data-rolled", "node-removed", "postgres-volume-full",
+        "data-at-once", "data-rolled", "node-cut-off", "node-removed", "postgres-volume-full",
     ]  # fmt: skip
     for one in described:
         assert one["bars"]
@@ -427,7 +433,7 @@ def test_where_redis_is_elsewhere_postgres_alone_is_rolled(surroundings):
     assert (drill.shape.times, drill.next_fault(0).name) == (1, "give every member of Postgres a new pod")
 
 
-@pytest.mark.parametrize("name", ["cold-restart", "data-at-once", "node-removed"])
+@pytest.mark.parametrize("name", ["cold-restart", "data-at-once", "node-cut-off", "node-removed"])
 def test_everything_is_back_only_when_somebody_takes_writes_in_each_store(surroundings, kube, name):
     drill = catalogue().get(name).build(surroundings)
     drill.next_fault(0)
@@ -488,6 +494,13 @@ def test_the_node_of_the_primary_is_lost_with_its_disk(surroundings):
     fault.inject()
     fault.heal()
     assert surroundings.nodes.calls == ["stop node-3", "remove node-3", "start node-3"]
+
+
+def test_the_node_of_the_primary_is_cut_off(surroundings):
+    fault = catalogue().get("node-cut-off").build(surroundings).next_fault(0)
+    fault.inject()
+    fault.heal()
+    assert surroundings.nodes.calls == ["cut off node-3", "join node-3"]
 
 
 @pytest.mark.parametrize("info", member_drills.listed(), ids=lambda info: info.name)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from slipway.proof.faults import (
-    CutLink,
     DeletePod,
     DeletePods,
     FaultError,
@@ -248,15 +247,6 @@ def test_a_pause_of_nothing_is_refused_and_heals(pod):
         fault.inject()
     fault.heal()
     assert len(node.ran) == 1
-
-
-def test_a_cut_link_comes_back():
-    ran = []
-    fault = CutLink(lambda command: ran.append(list(command)) or "", "veth-2", "node-2")
-    fault.inject()
-    fault.heal()
-    assert [command[-2:] for command in ran] == [["veth-2", "down"], ["veth-2", "up"]]
-    assert fault.name == "cut the network of node-2"
 
 
 def test_a_filled_disk_is_given_back(tmp_path):
