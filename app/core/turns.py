@@ -4,11 +4,14 @@ A request takes a turn before a thread is given to it, waits without a thread if
 enough wait already: work that piles up is done for clients that have gone. Whoever has ended goes on with the one that
 waits longest, in the same thread. One that can only wait, because Postgres changes its primary, stands aside and lets
 another one have its turn. Else a few writes would hold all threads, and reads, for which replicas are there, would wait
-with them. Probes need no turn.
+with them. Of those that come back the one whose time ends first goes on first: when there is a primary again dozens do,
+and who has waited longest has least left. Probes need no turn.
 
 A request must begin to be answered a while after it came, however much of that it waited for its turn.
 """
 
+import heapq
+import itertools
 import math
 import threading
 import time
@@ -72,7 +75,8 @@ class Turns:
         self._most = queue
         self._patience = patience
         self._waiting: deque[Asked] = deque()
-        self._returning: deque[threading.Event] = deque()
+        self._returning: list[tuple[float, int, threading.Event]] = []  # a heap: when it ends, then who came first
+        self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._aside = threading.BoundedSemaphore(aside)
         self._mine = threading.local()
@@ -167,14 +171,14 @@ class Turns:
         """
         if not self._aside.acquire(blocking=False):
             return False
-        had_turn = self._ends() is not None
+        ends = self._ends()
         try:
-            if had_turn:
+            if ends is not None:
                 self._pass_on()
             time.sleep(seconds)
         finally:
-            if had_turn:
-                self._take_again()
+            if ends is not None:
+                self._take_again(ends)
             self._aside.release()
         return True
 
@@ -182,21 +186,21 @@ class Turns:
         """How many requests work, and how many wait for their turn."""
         return {"working": self._turns - self._free, "waiting": len(self._waiting)}
 
-    def _take_again(self) -> None:
-        """Wait for a turn before all those that have not begun."""
+    def _take_again(self, ends: float) -> None:
+        """Wait for a turn before all those that have not begun, and those that end later."""
         with self._lock:
             if self._free:
                 self._free -= 1
                 return
             back = threading.Event()
-            self._returning.append(back)
+            heapq.heappush(self._returning, (ends, next(self._numbers), back))
         back.wait()
 
     def _give(self) -> Asked | None:
         """Give the turn back; if a request waits for it, it is that one's, and the caller must see to it."""
         with self._lock:
             if self._returning:
-                self._returning.popleft().set()
+                heapq.heappop(self._returning)[-1].set()
             elif self._waiting:
                 return self._waiting.popleft()
             else:

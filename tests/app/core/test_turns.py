@@ -110,6 +110,23 @@ def test_who_stands_aside_lets_another_one_work_and_goes_on_before_those_that_wa
     assert seen == ["passes", "waits", "comes later"]
 
 
+def test_of_those_that_come_back_the_one_whose_time_ends_first_goes_on_first(pool):
+    turns, seen = make(1, 3), []
+    naps = {"came first": 0.6, "second": 0.5, "third": 0.4}
+
+    def work(request):
+        if request in naps:
+            assert turns.stand_aside(naps[request])
+        else:
+            until(lambda: len(turns._returning) == 3)
+        seen.append(request)
+
+    turns.serve(lambda request: pool.submit(turns.run, request, work))
+    assert all(turns.ask(request) for request in (*naps, "has the turn"))
+    until(lambda: turns.counts() == {"working": 0, "waiting": 0})
+    assert seen == ["has the turn", *naps]
+
+
 def get(application, path):
     return Client(application).get(path).data
 
