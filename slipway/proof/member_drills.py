@@ -191,7 +191,7 @@ def _data_rolled(surroundings: Surroundings) -> Drill:
 
 
 def _node_cut_off(surroundings: Surroundings) -> Drill:
-    """Everything on the node runs on and reaches nobody: for a while two members of Postgres are primary."""
+    """Everything on the node runs on and reaches nobody: nobody has told the primary that another one leads."""
     kube, nodes, (place, postgres) = surroundings.kube, surroundings.nodes, _postgres(surroundings)
     node = leading_pod(kube, place, postgres.leader()).node
     fault = Switch(f"cut {node} off", lambda: nodes.cut_off(node), lambda: nodes.join(node))
