@@ -101,7 +101,7 @@ def command(
                 subject=f"{cluster}/{environment} at {rate}/s",
                 form=size,
                 folder=reports.FOLDER,
-                say=progress.step,
+                account=progress,
             )
             report = proof.run(scenarios)
     _show(report)

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -44,15 +44,22 @@ class Event:
 
 
 class Timeline:
-    """Collects events, from several threads if need be."""
+    """Collects events, from several threads if need be.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        clock: tells the time.
+        told: is told the label of each mark, as it is made.
+    """
+
+    def __init__(self, clock: Clock, told: Callable[[str], None] = lambda _label: None) -> None:
         self._clock = clock
+        self._told = told
         self._events: list[Event] = []
         self._lock = threading.Lock()
 
     def mark(self, label: str, kind: Kind = Kind.NOTE, **detail: str) -> Event:
         """Note that something happened now."""
+        self._told(label)
         return self._add(Event(label, kind, self._clock.now(), self._clock.steady(), 0.0, detail))
 
     @contextlib.contextmanager

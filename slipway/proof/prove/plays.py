@@ -83,7 +83,9 @@ def aborts(count: int) -> Play:
         setting.stage.change({"scaleDownDelay": _SHORT_DELAY})
         try:
             stayed = [
-                _abort(setting, timeline, facts, number % steps, told=f"step {number % steps + 1}")
+                _abort(
+                    setting, timeline, facts, number % steps, told=f"step {number % steps + 1}, {number + 1} of {count}"
+                )
                 for number in range(count)
             ]
         finally:
@@ -111,7 +113,7 @@ def quick_aborts(count: int) -> Play:
                 weight = weights[number % len(weights)]
                 step = {"weight": weight, "pause": f"{LONGEST:g}s"}
                 setting.stage.change({"strategy": {"blueGreen": None, "canary": {"steps": [step]}}})
-                stayed.append(_abort(setting, timeline, facts, 0, told=f"{weight} %"))
+                stayed.append(_abort(setting, timeline, facts, 0, told=f"{weight} %, {number + 1} of {count}"))
         finally:
             setting.stage.change({**saved, "strategy": {"blueGreen": None, "canary": None, **spec.get("strategy", {})}})
         facts.ended = "rolled back" if all(stayed) else "promoted"

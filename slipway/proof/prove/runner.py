@@ -1,6 +1,6 @@
 """Plays the scenarios one after the other under load, keeps what each found, and sums it up after each."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,7 @@ from loadtests.plan import LoadPlan
 from slipway import reports
 from slipway.proof.bars import Taken
 from slipway.proof.clock import wait_until
-from slipway.proof.drill import BeginLoad, sections
+from slipway.proof.drill import Account, BeginLoad, sections
 from slipway.proof.faults import UnhealedError
 from slipway.proof.load import Load
 from slipway.proof.prove.facts import Facts, bars, figures
@@ -40,7 +40,7 @@ class Proof:
         subject: names cluster, environment and rate; entries of another one do not count.
         form: how much.
         folder: of the reports.
-        say: tells a person what goes on.
+        account: tells a person what goes on.
     """
 
     setting: Setting
@@ -50,7 +50,7 @@ class Proof:
     subject: str
     form: Form
     folder: Path
-    say: Callable[[str], None]
+    account: Account
 
     def run(self, scenarios: Sequence[Scenario]) -> Report:
         """Play what was not played yet; the report is written anew after each, so an interrupted proof leaves one.
@@ -62,17 +62,18 @@ class Proof:
         report = self._sum_up(scenarios, done)
         for number, scenario in enumerate(scenarios, 1):
             known = self.journal.find(scenario.name, self.subject, self.form, self.setting.clock.now())
-            self.say(f"[{number}/{len(scenarios)}] {scenario.name}: {'known' if known else scenario.about}")
+            self.account.step(f"[{number}/{len(scenarios)}] {scenario.name}: {'known' if known else scenario.about}")
             done[scenario.name] = known or self._play(scenario)
             for bar in done[scenario.name].bars:
                 if bar.holds is not True:
-                    self.say(f"    {bar.what}: {bar.measured} (bar: {bar.bar})")
+                    self.account.step(f"    {bar.what}: {bar.measured} (bar: {bar.bar})")
             report = self._sum_up(scenarios, done)
         return report
 
     def _play(self, scenario: Scenario) -> Entry:
         clock, requests = self.setting.clock, scenario.requests(self.form)
-        timeline, facts, started, begin = Timeline(clock), Facts(), clock.now(), clock.steady()
+        timeline = Timeline(clock, lambda label: self.account.detail(f"{scenario.name}: {label}"))
+        facts, started, begin = Facts(), clock.now(), clock.steady()
         facts.moments = self.setting.stage.record()
         load = self._under_load(scenario, timeline, facts)
         found = bars(scenario.rules, facts, load, requests=requests, connections=self.plan.vus)

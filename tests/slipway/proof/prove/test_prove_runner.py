@@ -15,15 +15,15 @@ SUBJECT = "one/dev at 100/s"
 
 
 @pytest.fixture
-def said():
-    return []
+def said(account):
+    return account.told
 
 
 @pytest.fixture
-def proof(setting, plan, runs, tmp_path, said):
+def proof(setting, plan, runs, tmp_path, account):
     return Proof(
         setting=setting, plan=plan, begin=runs.begin, journal=Journal(tmp_path / "journal"), subject=SUBJECT,
-        form=Form.SHORT, folder=tmp_path / "reports", say=said.append,
+        form=Form.SHORT, folder=tmp_path / "reports", account=account,
     )  # fmt: skip
 
 
@@ -57,6 +57,15 @@ def test_a_proof_passes_with_a_control_that_fails(proof, runs, good, tmp_path, s
         "[1/2] canary: about it",
         "[2/2] control-unprotected: about it",
     ]
+
+
+def test_what_happens_in_a_scenario_is_told_as_it_happens(proof, said):
+    def play(_setting, timeline, facts):
+        timeline.mark("abort at 5 %, 3 of 100")
+        facts.ended = "rolled back"
+
+    proof.run([scenario("many-aborts", play, ends="rolled back")])
+    assert "many-aborts: abort at 5 %, 3 of 100" in said
 
 
 def test_without_a_failing_control_nothing_is_proven(proof):
