@@ -9,7 +9,13 @@ from slipway.node.shell import run, succeeds
 from slipway.node.spec import ClusterSpec, Machine
 
 NAMESPACES = Path("/run/netns")
-SYSCTLS = {"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.rp_filter": "0"}
+SYSCTLS = {
+    "net.ipv4.ip_forward": "1",
+    "net.ipv4.conf.all.rp_filter": "0",
+    # Every connection that is refused is told so. By default it is one a second for each pod, after the first six: the
+    # others hang until they are tried again, and a Service that has no pod for a moment is asked by dozens.
+    "net.ipv4.icmp_ratelimit": "0",
+}
 
 
 def ensure(spec: ClusterSpec) -> None:

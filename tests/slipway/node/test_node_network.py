@@ -10,6 +10,18 @@ from slipway.node.spec import ClusterSpec
 
 #: As patient as clients of Postgres are.
 CONNECT = "import socket; socket.create_connection(('{}', 5432), timeout=2)"
+#: Twenty, one after the other, none of which waits until it is tried again: that is after a second.
+CONNECT_OFTEN = """
+import contextlib, socket
+refused = 0
+for _ in range(20):
+    with contextlib.suppress(TimeoutError):
+        try:
+            socket.create_connection(("{}", 5432), timeout=0.9)
+        except ConnectionRefusedError:
+            refused += 1
+raise SystemExit(f"{{refused}} refused")
+"""
 SERVICE, GONE = "10.97.1.1", "10.244.0.99"
 
 
@@ -20,9 +32,9 @@ def spec():
         yield made
 
 
-def connect(netns, address):
+def connect(netns, address, program=CONNECT):
     """What a program says that connects."""
-    inside = ("nsenter", f"--net={network.NAMESPACES / netns}", "python3", "-c", CONNECT.format(address))
+    inside = ("nsenter", f"--net={network.NAMESPACES / netns}", "python3", "-c", program.format(address))
     return subprocess.run(inside, capture_output=True, text=True, check=False).stderr
 
 
@@ -35,6 +47,14 @@ def test_a_connection_to_a_service_that_nothing_rewrites_is_refused_and_does_not
     assert "ConnectionRefusedError" in connect(pod(spec), SERVICE)
     rules(spec, "--flush", "FORWARD")
     assert "TimeoutError" in connect(pod(spec), SERVICE)  # what it was like
+
+
+def test_each_of_many_connections_in_a_row_is_refused(spec):
+    asking = pod(spec)
+    assert connect(asking, SERVICE, CONNECT_OFTEN) == "20 refused\n"
+    node = network.NAMESPACES / spec.workers[0].netns
+    subprocess.run(["nsenter", f"--net={node}", "sysctl", "-qw", "net.ipv4.icmp_ratelimit=1000"], check=True)
+    assert connect(asking, SERVICE, CONNECT_OFTEN) != "20 refused\n"  # what it was like
 
 
 def test_who_connects_to_a_pod_that_has_gone_is_told_before_it_gives_up(spec):
