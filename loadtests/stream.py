@@ -221,7 +221,7 @@ def telling(share: float, rate: float) -> float:
     """Seconds without a request of a kind from which on they tell of something.
 
     Requests draw their kind by lot, so n of them in a row are of other kinds with a chance of (1 - share)^n: at 25 a
-    second and 37 % of writes there is a hole of half a second three times in two minutes, though all go well.
+    second and 37 % of writes there is a hole of half a second more than once a minute, though all go well.
 
     Args:
         share: of the requests that are of the kind, from 0 to 1.

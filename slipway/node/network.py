@@ -80,7 +80,7 @@ def _refuse_lost(spec: ClusterSpec, machine: Machine) -> None:
 
 
 def set_link(machine: Machine, *, up: bool) -> None:
-    """Plug or unplug a machine's cable."""
+    """Plug or unplug a machine's cable, at our end: down at the machine's own, it would lose the machine's routes."""
     run("ip", "link", "set", machine.link, "up" if up else "down")
 
 

@@ -1,5 +1,6 @@
 """Drills of what stands behind who leads: replicas, Sentinels, the operator, and all members at once."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -12,6 +13,7 @@ from slipway.proof.surroundings import (
     ENOUGH,
     LOST_FOR,
     Database,
+    Nodes,
     NothingToBreakError,
     Place,
     Replicated,
@@ -190,42 +192,44 @@ def _data_rolled(surroundings: Surroundings) -> Drill:
     )
 
 
-def _node_cut_off(surroundings: Surroundings) -> Drill:
-    """Everything on the node runs on and reaches nobody: nobody has told the primary that another one leads."""
-    kube, nodes, (place, postgres) = surroundings.kube, surroundings.nodes, _postgres(surroundings)
-    node = leading_pod(kube, place, postgres.leader()).node
-    fault = Switch(f"cut {node} off", lambda: nodes.cut_off(node), lambda: nodes.join(node))
-    back = all_back(surroundings)
+def _primarys_node(
+    surroundings: Surroundings, name: str, hold: float, fault_of: Callable[[Nodes, str], Fault]
+) -> Drill:
+    """A drill of the node of the Postgres primary: what `fault_of` makes of it lasts `hold` seconds."""
+    place, postgres = _postgres(surroundings)
+    node = leading_pod(surroundings.kube, place, postgres.leader()).node
+    fault, back = fault_of(surroundings.nodes, node), all_back(surroundings)
     return Drill(
-        name="node-cut-off",
+        name=name,
         plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, LOST_FOR), unkeyed_apart=True),
         limits=Limits(requests=1, failed=None, unkeyed_failed=None, reads_stall=15.0, writes_stall=30.0, lost=0),
-        shape=Shape(hold=60.0, recovered_within=_ALL_WITHIN),
+        shape=Shape(hold=hold, recovered_within=_ALL_WITHIN),
         next_fault=lambda _number: fault,
         ready=lambda: back() and all_lead(surroundings),
         connect=surroundings.connect,
     )
+
+
+def _node_cut_off(surroundings: Surroundings) -> Drill:
+    """Everything on the node runs on and reaches nobody: nobody has told the primary that another one leads."""
+
+    def fault(nodes: Nodes, node: str) -> Fault:
+        return Switch(f"cut {node} off", lambda: nodes.cut_off(node), lambda: nodes.join(node))
+
+    return _primarys_node(surroundings, "node-cut-off", 60.0, fault)
 
 
 def _node_removed(surroundings: Surroundings) -> Drill:
-    """The node of the Postgres primary never comes back, nor does its disk; another takes its name."""
-    kube, nodes, (place, postgres) = surroundings.kube, surroundings.nodes, _postgres(surroundings)
-    node = leading_pod(kube, place, postgres.leader()).node
+    """The node never comes back, nor does its disk; another takes its name."""
 
-    def remove() -> None:
-        nodes.stop(node)
-        nodes.remove(node)
+    def fault(nodes: Nodes, node: str) -> Fault:
+        def remove() -> None:
+            nodes.stop(node)
+            nodes.remove(node)
 
-    fault, back = Switch(f"remove {node} with its disk", remove, lambda: nodes.start(node)), all_back(surroundings)
-    return Drill(
-        name="node-removed",
-        plan=replace(surroundings.plan, stall=max(surroundings.plan.bears, LOST_FOR), unkeyed_apart=True),
-        limits=Limits(requests=1, failed=None, unkeyed_failed=None, reads_stall=15.0, writes_stall=30.0, lost=0),
-        shape=Shape(hold=30.0, recovered_within=_ALL_WITHIN),
-        next_fault=lambda _number: fault,
-        ready=lambda: back() and all_lead(surroundings),
-        connect=surroundings.connect,
-    )
+        return Switch(f"remove {node} with its disk", remove, lambda: nodes.start(node))
+
+    return _primarys_node(surroundings, "node-removed", 30.0, fault)
 
 
 def listed() -> tuple[DrillInfo, ...]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rollout_control_plane import CONTROLLER
 from rollout_played import Load, Played, furnish, played
@@ -24,6 +24,7 @@ from slipway.rollout.routers import HAProxyRouter, Statistics, StatisticsReader
 from slipway.rollout.status import Phase
 from slipway.rollout.telemetry import Telemetry
 
+T = TypeVar("T")
 PATH = path_of(ROLLOUTS, "dev", "rollouts")
 SWITCH = path_of(CORE, "dev", "configmaps", "payload-consumers")
 
@@ -95,10 +96,16 @@ class Stage:
         return resource.parse(manifest)
 
     async def until(self, what: Callable[[Rollout], bool], seconds: float = 60) -> Rollout:
+        return await self._soon(self.rollout, what, seconds, lambda it: f"{it.status.phase}: {it.status.message}")
+
+    async def _soon(
+        self, ask: Callable[[], Awaitable[T]], what: Callable[[T], bool], seconds: float, say: Callable[[T], object]
+    ) -> T:
+        """What `ask` finds, once it is as wanted; else fails after so long, with what `say` makes of the last."""
         end = time.monotonic() + seconds
-        while not what(found := await self.rollout()):
+        while not what(found := await ask()):
             self.played.check()
-            assert time.monotonic() < end, f"{found.status.phase}: {found.status.message}"
+            assert time.monotonic() < end, say(found)
             await asyncio.sleep(0.05)
         return found
 
@@ -123,17 +130,18 @@ class Stage:
 
     async def told(self, colour: str, seconds: float = 20) -> None:
         """Wait until every worker was told of a colour; the switch is turned after the phase has changed."""
-        end = time.monotonic() + seconds
-        while {said for _, said in (await self.workers()).values()} != {colour} or await self.consuming() != colour:
-            assert time.monotonic() < end, (await self.consuming(), await self.workers())
-            await asyncio.sleep(0.05)
+
+        async def ask() -> tuple[str, dict[str, tuple[str, str]]]:
+            return await self.consuming(), await self.workers()
+
+        def all_know(it: tuple[str, dict[str, tuple[str, str]]]) -> bool:
+            return it[0] == colour and {said for _, said in it[1].values()} == {colour}
+
+        await self._soon(ask, all_know, seconds, str)
 
     async def event(self, reason: str, seconds: float = 20) -> None:
         """Wait until an Event of this name tells the reason; it is written after the status."""
-        end = time.monotonic() + seconds
-        while reason not in (told := await self._events()):
-            assert time.monotonic() < end, told
-            await asyncio.sleep(0.05)
+        await self._soon(self._events, lambda told: reason in told, seconds, str)
 
     async def _events(self) -> set[str]:
         events = await self.api.list(path_of(CORE, "dev", "events"))
