@@ -262,7 +262,7 @@ class Database:
         )
         unit: _Unit[T] = _Unit(work, was_done)
         while True:
-            # Only one request at a time finds out whether commits are acknowledged again: a COMMIT that hangs keeps its
+            # One request or two find out whether commits are acknowledged again: a COMMIT that hangs keeps its
             # turn, and a few of them would keep all, and reads with them.
             if self._waiting.away and not self._waiting.for_primary(patience):
                 raise unit.failed(Unavailable("the primary database cannot be written to"))

@@ -12,7 +12,10 @@ from app.core.turns import Turns
 from app.core.watchdog import Watchdog, driver_of
 
 _PAUSE_SECONDS = 0.2
-_LOOK_SECONDS = 2.0
+# A look is answered when a replica follows the new primary, and would be begun anew just before; but a server that has
+# gone answers none, so another one looks meanwhile.
+_LOOK_SECONDS = 4.0
+_ANOTHER_SECONDS = 2.0
 #: A change of the primary is over by then (at its bar, within 15 s); who waits longer waits for a repair.
 _CHANGE_SECONDS = 20.0
 # A commit that changes nothing. It is answered when a replica has it, as every other one is: a server that was just
@@ -23,7 +26,7 @@ ACKNOWLEDGES = text(
 
 
 class Waiting:
-    """Where requests wait. One at a time looks for a primary, so that they are no load for a server that starts.
+    """Where requests wait. One looks for a primary, and a second one if that takes long; each keeps its turn meanwhile.
 
     Args:
         engine: of the primary, each statement a transaction.
@@ -35,7 +38,8 @@ class Waiting:
         self._engine = engine
         self._turns = turns
         self._watchdog = watchdog
-        self._looking = threading.Lock()
+        self._lock = threading.Lock()
+        self._next_look = 0.0
         self._away_since: float | None = None
 
     @property
@@ -65,16 +69,24 @@ class Waiting:
             asked, since = True, self._away_since
             if since is None:
                 since = self._away_since = time.monotonic()
-            if self._looking.acquire(blocking=False):
+            if self._may_look():
                 try:
                     if self._is_there(deadline):
                         self._away_since = None
                         return True
                 finally:
-                    self._looking.release()
+                    self._next_look = 0.0
             if time.monotonic() - since > _CHANGE_SECONDS:
                 return False
         return False
+
+    def _may_look(self) -> bool:
+        with self._lock:
+            now = time.monotonic()
+            if now < self._next_look:
+                return False
+            self._next_look = now + _ANOTHER_SECONDS
+            return True
 
     def _is_there(self, deadline: float) -> bool:
         deadline = min(deadline, time.monotonic() + _LOOK_SECONDS)
