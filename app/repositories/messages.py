@@ -9,7 +9,6 @@ from sqlalchemy import Connection, Insert, delete, func, insert, select, update
 
 from app.core import trace
 from app.models import Message, table_of
-from app.repositories.audit import Act
 from app.repositories.bound import bound, given
 
 #: Columns of a message and their values.
@@ -43,16 +42,23 @@ class Due:
     traceparent: str | None = None
 
 
-def announcement(topic: str, payload: dict[str, Any], act: Act) -> Announcement:
-    """Return what is written to announce something; `tables.add` makes it part of its own statement."""
+def announcement(topic: str, payload: dict[str, Any], at: datetime, request_id: str | None) -> Announcement:
+    """Return what is written to announce something; `tables.add` makes it part of its own statement.
+
+    Args:
+        topic: what happened, as `user.created`.
+        payload: to what.
+        at: when; it is due at once.
+        request_id: in which request, None for commands.
+    """
     here = trace.current()
     return {
         "topic": topic,
         "payload": payload,
-        "trace": act.request_id,
+        "trace": request_id,
         "traceparent": None if here is None else here.header,
         "attempts": 0,
-        "due_at": act.at,
+        "due_at": at,
     }
 
 

@@ -17,7 +17,7 @@ from app.core.tokens import Keyring
 from app.models import ApiKey, Credential, RefreshToken, User, table_of
 from app.repositories.audit import audited, entry
 from app.repositories.tables import Record
-from app.services.kinds import Refusal
+from app.services.kinds import NO_SUCH_USER
 from app.services.resources import Caller, MissingError, RefusedError, refusing
 
 _CREDENTIALS, _REFRESH, _KEYS, _USERS = (table_of(model) for model in (Credential, RefreshToken, ApiKey, User))
@@ -65,7 +65,7 @@ def set_password(database: Database, caller: Caller, user_id: UUID, password: st
 
     try:
         refusing(
-            {"credentials_user_id_fkey": Refusal("no_such_user", "There is no such user.")},
+            {"credentials_user_id_fkey": NO_SUCH_USER},
             lambda: database.write(work),
         )
     except RefusedError as error:
@@ -80,7 +80,7 @@ def login(database: Database, keyring: Keyring, caller: Caller, email: str, pass
     """
     query = (
         select(_CREDENTIALS.c.user_id, _CREDENTIALS.c.password_hash, _CREDENTIALS.c.role)
-        .join(_USERS, _USERS.c.id == _CREDENTIALS.c.user_id)
+        .join(_USERS)
         .where(func.lower(_USERS.c.email) == email.lower())
     )
     found = database.read(lambda connection: connection.execute(query).mappings().one_or_none(), prefer=Source.PRIMARY)
@@ -193,8 +193,6 @@ def principal_of_key(database: Database, text: str) -> Principal:
 def _new_refresh_token(connection: Connection, user_id: UUID, family: UUID, now: datetime) -> str:
     token = secrets.token_urlsafe(32)
     connection.execute(
-        insert(_REFRESH).values(
-            hash=digest(token), family=family, user_id=user_id, expires_at=now + _REFRESH_LIFETIME, used_at=None
-        )
+        insert(_REFRESH).values(hash=digest(token), family=family, user_id=user_id, expires_at=now + _REFRESH_LIFETIME)
     )
     return token

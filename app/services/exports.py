@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Update, select, update
 from app.core.database import Database, Source
 from app.models import Export, table_of
 from app.repositories import tables
-from app.repositories.audit import Act, was_done
+from app.repositories.audit import was_done
 from app.repositories.messages import announce, announcement
 from app.repositories.tables import Record, Slice
 from app.services.kinds import COURSES, NEWEST_FIRST, USERS, Kind
@@ -63,7 +63,7 @@ def order(database: Database, caller: Caller, kind: Exported, form: FileForm) ->
         "expires_at": act.at + _LIVES,
         "done_at": None,
     }
-    message = announcement(TOPIC, {"id": act.subject}, act)
+    message = announcement(TOPIC, {"id": act.subject}, act.at, act.request_id)
     database.write(lambda connection: tables.add(connection, _EXPORTS, record, act, message), was_done=was_done(act))
     return record
 
@@ -126,9 +126,9 @@ def build(database: Database, export_id: UUID, request_id: str | None) -> None:
         after = [found[-1][name] for name in NEWEST_FIRST.keys]
         _note(database, export_id, rows=len(rows))
     file = written(FileForm(wanted["form"]), kind.fields, rows)
-    act = Act(datetime.now(UTC), "worker", "export.finish", str(export_id), None, request_id)
-    done = _step(export_id, rows=len(rows), content=file, done_at=act.at).where(_EXPORTS.c.done_at.is_(None))
-    finished = announcement(FINISHED, {"id": act.subject, "rows": len(rows)}, act)
+    now = datetime.now(UTC)
+    done = _step(export_id, rows=len(rows), content=file, done_at=now).where(_EXPORTS.c.done_at.is_(None))
+    finished = announcement(FINISHED, {"id": str(export_id), "rows": len(rows)}, now, request_id)
 
     def finish(connection: Connection) -> None:
         if connection.execute(done).rowcount == 1:

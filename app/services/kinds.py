@@ -24,6 +24,10 @@ class Refusal:
     detail: str
 
 
+#: Of rows that belong to a user, where the path names the user.
+NO_SUCH_USER = Refusal("no_such_user", "There is no such user.")
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of resource.

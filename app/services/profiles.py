@@ -9,11 +9,10 @@ from app.core.database import Database
 from app.models import Profile, table_of
 from app.repositories.audit import audited, was_done
 from app.repositories.tables import Record
-from app.services.kinds import Refusal
+from app.services.kinds import NO_SUCH_USER
 from app.services.resources import Caller, MissingError, RefusedError, refusing
 
 _TABLE = table_of(Profile)
-_NO_USER = Refusal("no_such_user", "There is no user with this id.")
 
 
 def get_profile(database: Database, user_id: UUID) -> Record:
@@ -51,7 +50,7 @@ def put_profile(database: Database, caller: Caller, user_id: UUID, values: Recor
     )
     try:
         return refusing(
-            {"profiles_user_id_fkey": _NO_USER},
+            {"profiles_user_id_fkey": NO_SUCH_USER},
             lambda: database.write(
                 lambda connection: dict(connection.execute(statement).mappings().one()), was_done=was_done(act)
             ),

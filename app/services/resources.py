@@ -111,7 +111,7 @@ class Resources:
         message = None
         if self._kind.announced:
             shown = {name: value for name, value in _as_json(record).items() if name in self._kind.fields}
-            message = announcement(f"{self._kind.name}.created", shown, act)
+            message = announcement(f"{self._kind.name}.created", shown, act.at, act.request_id)
 
         def work(connection: Connection) -> Created:
             if claim is not None:
