@@ -56,7 +56,10 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
     database = Database(settings, turns)
     # Counts of requests may be lost as what is cached may: they are beside it, not among what must be kept.
     cache_url_file = settings.cache_url_file or settings.redis_url_file
-    redis = None if cache_url_file is None else connect(cache_url_file, settings.threads, settings.redis_ca_file)
+    redis = told = None
+    if cache_url_file is not None:
+        redis = connect(cache_url_file, settings.threads, settings.redis_ca_file)
+        told = connect(cache_url_file, 1, settings.redis_ca_file, protocol=2)
     attach(
         app,
         Parts(
@@ -64,7 +67,7 @@ def create_app(settings: Settings, registry: CollectorRegistry = REGISTRY) -> Fl
             turns=turns,
             database=database,
             cursors=CursorSigner.from_secret(read_secret(settings.cursor_key_file or settings.database_url_file)),
-            cache=Cache(redis, settings.environment, registry),
+            cache=Cache(redis, settings.environment, registry, told),
             limiter=RateLimiter(redis, settings.environment, registry),
             drain=Drain(),
             flags=Flags(settings.flags_file),

@@ -53,7 +53,9 @@ class PayloadWorker(ThreadWorker):
     @override
     def load_wsgi(self) -> None:
         super().load_wsgi()
-        self._turns = parts_of(cast("Flask", self.wsgi)).turns
+        parts = parts_of(cast("Flask", self.wsgi))
+        parts.cache.near.follow()
+        self._turns = parts.turns
         self._turns.serve(lambda conn: self.tpool.submit(self._turns.run, conn, self._answer))
         self._doors = ThreadPoolExecutor(_DOORS, "door")
 

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 import orjson
@@ -89,6 +90,8 @@ def read_query(model: type[M]) -> M:
     Raises:
         Problem: 422, a parameter is unknown, repeated or breaks a rule.
     """
+    if not request.query_string:
+        return _nothing_asked(model)
     repeated = [name for name, values in request.args.lists() if len(values) > 1]
     if repeated:
         errors = [FieldError(field=name, code="repeated", message="Give this parameter once") for name in repeated]
@@ -97,6 +100,11 @@ def read_query(model: type[M]) -> M:
         return model.model_validate_strings(request.args.to_dict())
     except ValidationError as error:
         raise invalid("validation", "The query breaks the rules listed in errors.", _field_errors(error)) from None
+
+
+@lru_cache
+def _nothing_asked(model: type[M]) -> M:
+    return model()
 
 
 def _field_errors(error: ValidationError) -> list[FieldError]:
@@ -144,7 +152,8 @@ def entity_tag(version: int) -> str:
 
 def not_modified(version: int) -> bool:
     """True if the client's If-None-Match already names this version."""
-    return request.if_none_match.contains_weak(entity_tag(version)[1:-1])
+    named = "If-None-Match" in request.headers  # without it there is nothing to parse
+    return named and request.if_none_match.contains_weak(entity_tag(version)[1:-1])
 
 
 def allowed_versions() -> list[int] | None:

@@ -27,3 +27,11 @@ class BoundedCache(Generic[K, V]):
             if len(self._entries) >= self._most:
                 self._entries.clear()
             self._entries[key] = (time.monotonic() + seconds, value)
+
+    def drop(self, key: K) -> None:
+        """Forget a value, if there is one."""
+        self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()

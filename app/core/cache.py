@@ -3,6 +3,7 @@
 - A key names environment, format and resource; a new `_FORMAT` forgets everything that older code wrote.
 - After a change the key is *blocked* for a moment instead of deleted: a reader that has just loaded the old row from a
   replica that is behind cannot put it back.
+- What is asked often is kept in the process too, for as long as Redis tells of every write (`app.core.near`).
 - On a miss one request loads while the others wait for it briefly (stampede); lifetimes differ by chance, so that
   what was filled together does not end together.
 """
@@ -20,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app.core import redis_places
+from app.core.near import Near
 from app.core.redis_calls import RedisCalls
 from app.core.secret_files import read_redis_url
 
@@ -34,8 +36,15 @@ _POLLS, _POLL_SECONDS = 10, 0.01
 Value = dict[str, Any]
 
 
-def connect(url_file: Path, connections: int, authority: Path | None = None) -> Redis:
-    """Return a client that gives up at once instead of retrying: what waits for a cache needs no cache."""
+def connect(url_file: Path, connections: int, authority: Path | None = None, **options: Any) -> Redis:
+    """Return a client that gives up at once instead of retrying: what waits for a cache needs no cache.
+
+    Args:
+        url_file: holds the address.
+        connections: at most.
+        authority: as `redis_places.connect` has it, like the options.
+        options: besides.
+    """
     return redis_places.connect(
         read_redis_url(url_file),
         authority,
@@ -43,16 +52,31 @@ def connect(url_file: Path, connections: int, authority: Path | None = None) -> 
         socket_timeout=_TIMEOUT_SECONDS,
         socket_connect_timeout=_TIMEOUT_SECONDS,
         max_connections=connections,
+        **options,
     )
 
 
 class Cache:
-    """Values by name. Without a client everything is a miss, so callers need not know whether there is a Redis."""
+    """Values by name. Without a client everything is a miss, so callers need not know whether there is a Redis.
 
-    def __init__(self, client: Redis | None, environment: str, registry: CollectorRegistry) -> None:
+    Args:
+        client: what is asked.
+        environment: part of each key.
+        registry: where look-ups are counted.
+        told: a client for `near`; None: nothing is kept in the process.
+
+    Attributes:
+        breaker: opens when Redis does not answer.
+        near: what the process keeps itself.
+    """
+
+    def __init__(
+        self, client: Redis | None, environment: str, registry: CollectorRegistry, told: Redis | None = None
+    ) -> None:
         self._redis = RedisCalls(client, "cache")
         self.breaker = self._redis.breaker
         self._prefix = f"payload:{environment}:{_FORMAT}:"
+        self.near = Near(told, self._prefix)
         self._outcomes = Counter("payload_cache_requests_total", "Look-ups by outcome", ["outcome"], registry=registry)
 
     def get_or_load(self, name: str, load: Callable[[], Value | None]) -> Value | None:
@@ -88,11 +112,21 @@ class Cache:
 
     def forget(self, name: str) -> None:
         """Call after the commit of a change: what was cached ends, and nobody fills it again for a moment."""
-        self._redis.make(lambda client: client.set(self._prefix + name, _BLOCKED, ex=_BLOCK_SECONDS))
+        key = self._prefix + name
+        self._redis.make(lambda client: client.set(key, _BLOCKED, ex=_BLOCK_SECONDS))
+        self.near.forget(key)
 
     def _look(self, key: str) -> tuple[str, Value | None]:
+        if (kept := self.near.get(key)) is not None:
+            return "near", orjson.loads(kept)
+        writes = self.near.writes
         found = self._redis.make(lambda client: (client.get(key),))
-        return ("away", None) if found is None else _read(found[0])
+        if found is None:
+            return "away", None
+        outcome, value = _read(found[0])
+        if value is not None:
+            self.near.put(key, found[0], writes)
+        return outcome, value
 
     def _lock(self, key: str) -> tuple[str, Value | None]:
         """Become the one who loads ("miss"), or learn that another one is at it, or has just been ("hit")."""

@@ -4,8 +4,7 @@ Two fixed windows stand for a sliding one: of the window before, that share coun
 overlap. Refused requests do not count, so that who asks too often is held to the limit and not shut out.
 
 Who is far from a limit is not asked after in Redis each time: a process counts some requests of a caller there ahead,
-never more than it has let pass in this window, and never when few are left (docs/adr/0081). So no request slips
-through, and what was counted ahead and never came is at most as much as what came.
+and never when few are left (docs/adr/0081). So no request slips through, and little is counted that never comes.
 """
 
 import math
@@ -24,7 +23,7 @@ _MILLISECONDS = 1000
 
 # `taken` in Lua: atomic, and one way to Redis and back.
 _SCRIPT = """
-local now, window, requests, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local now, window, requests, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 0
 local kept = redis.call('HMGET', KEYS[1], 'window', 'count', 'before')
 local index, count, before = tonumber(kept[1] or -1), tonumber(kept[2] or 0), tonumber(kept[3] or 0)
 local current = math.floor(now / window)
@@ -36,7 +35,7 @@ local left = window - math.max(now - index * window, 0)
 local allowed = before * left + (count + 1) * window <= requests * window
 if allowed then
   local remaining = math.floor((requests * window - before * left) / window) - count - 1
-  ahead = math.max(math.min(ahead, math.floor((remaining - tonumber(ARGV[5])) / tonumber(ARGV[6]))), 0)
+  ahead = math.max(math.floor((remaining - tonumber(ARGV[4])) / tonumber(ARGV[5])), 0)
   count = count + 1 + ahead
   redis.call('HSET', KEYS[1], 'window', index, 'count', count, 'before', before)
   redis.call('PEXPIRE', KEYS[1], 2 * window)
@@ -89,12 +88,10 @@ class _Ahead:
     Attributes:
         counted: what Redis said then.
         left: how many of it have not come yet.
-        passed: how many this process has let pass in that window.
     """
 
     counted: Count
     left: int
-    passed: int
 
 
 @dataclass(frozen=True)
@@ -196,27 +193,21 @@ class RateLimiter:
             if held is None or not held.left or held.counted.window != now // policy.window:
                 return None
             held.left -= 1
-            held.passed += 1
             return replace(held.counted, count=held.counted.count - held.left), True
 
     def _hold(self, policy: Policy, name: str, counted: Count, ahead: int) -> None:
-        """Keep what was counted ahead, and how many have passed."""
+        """Keep what was counted ahead."""
         with self._lock:
             held = self._ahead.get(name)
-            if held is None or held.counted.window != counted.window:
-                held = _Ahead(counted, 0, 0)
             # Another thread may have counted some ahead meanwhile; they are all good.
-            self._ahead.put(name, _Ahead(counted, held.left + ahead, held.passed + 1), 2 * policy.seconds)
-
-    def _passed(self, policy: Policy, name: str, now: int) -> int:
-        held = self._ahead.get(name)
-        return 0 if held is None or held.counted.window != now // policy.window else held.passed
+            more = held.left if held is not None and held.counted.window == counted.window else 0
+            self._ahead.put(name, _Ahead(counted, more + ahead), 2 * policy.seconds)
 
     def _take_from_redis(self, policy: Policy, name: str, now: int) -> tuple[Count, bool] | None:
         script = self._script
         if script is None:
             return None
-        asked = [now, policy.window, policy.requests, self._passed(policy, name, now), _ONE_BY_ONE, _SHARE]
+        asked = [now, policy.window, policy.requests, _ONE_BY_ONE, _SHARE]
         answer = self._redis.make(lambda _: script(keys=[self._prefix + name], args=asked))
         if answer is None:
             return None

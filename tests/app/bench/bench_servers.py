@@ -20,6 +20,8 @@ from app.seed import same_id
 from infra.settings import ServiceSettings
 
 USERS, READ_ROWS = 400, 1000
+#: What is cached is what many ask for.
+HOT_ROWS = 100
 #: As a service's stack has them when it says nothing (infra/settings/service.py).
 WORKERS, THREADS = ServiceSettings().workers, ServiceSettings().threads
 # Nobody listens there: an SDK that is switched on, and has nothing to tell.
