@@ -11,8 +11,9 @@ from app.core.parts import parts_of
 from app.core.principals import Role
 from app.factory import create_app
 from app.repositories.idempotency import Claim
+from app.repositories.tables import Slice
 from app.services import access, enrolments, exports, statistics
-from app.services.kinds import NO_SUCH_USER, USERS
+from app.services.kinds import NEWEST_FIRST, NO_SUCH_USER, USERS
 from app.services.profiles import put_profile
 from app.services.resources import Caller, MissingError, RefusedError, Resources
 
@@ -168,6 +169,23 @@ def test_a_row_that_a_replica_does_not_have_is_looked_for_on_the_primary(client,
     with pytest.raises(MissingError, match="user"):
         resources.get(uuid4())
     assert asked == [{}, {"prefer": Source.PRIMARY}]
+
+
+def test_a_creation_says_whether_it_was_one(client, database):
+    resources = Resources(database, parts_of(client.application).cache, USERS, ME)
+    claim = Claim("key:test POST /v1/users", "k", b"digest")
+    assert [resources.create(ANN, claim).replayed for _ in range(2)] == [False, True]
+
+
+def test_a_page_reads_one_row_more_than_it_shows_and_there_is_more_only_if_that_is_there(client, database, monkeypatch):
+    resources = Resources(database, parts_of(client.application).cache, USERS, ME)
+    asked, page = [], exports.tables.page
+    monkeypatch.setattr(exports.tables, "page", lambda *given: asked.append(given[-1].limit) or page(*given))
+    for _ in range(3):
+        user(client)
+    pages = [resources.page(Slice(("id", "created_at"), NEWEST_FIRST, limit)) for limit in (2, 3, 4)]
+    assert [(len(it.records), it.more) for it in pages] == [(2, True), (3, False), (3, False)]
+    assert asked == [3, 4, 5]
 
 
 def test_a_refusal_is_named_by_its_code():
