@@ -23,7 +23,7 @@ from slipway.reports import write
 
 #: Rounds in the long form, which `make bench-app` asks for; 0 is the short one.
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "0"))
-SECONDS, LEAD_IN_SECONDS = 3, 1
+SECONDS, LEAD_IN_SECONDS = 3, 2
 CONNECTIONS = 32
 HERE = Path(__file__).parent
 
