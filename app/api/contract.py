@@ -40,6 +40,7 @@ LIMITED = ("RateLimit-Policy", "RateLimit")
 
 #: Header of a request -> what it asks for, and its schema.
 REQUEST_HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "Cache-Control": ("`no-cache`: the answer comes from a database, and was not kept.", _TEXT),
     "Idempotency-Key": (
         "Makes a repeated request the same request: it is done once, and answered the same.",
         {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},

@@ -194,7 +194,7 @@ def _contracts(surface: Surface) -> dict[str, Contract]:
             },
             query=ItemQuery,
             choices=fields,
-            headers=("If-None-Match", token),
+            headers=(*(("Cache-Control",) if surface.kind.cached else ()), "If-None-Match", token),
         ),
         "replace": Contract(changed, surface.replacement, headers=("If-Match",), refuses=(409,)),
         "change": Contract(changed, surface.patch, headers=("If-Match",), refuses=(409,)),

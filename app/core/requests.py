@@ -53,7 +53,9 @@ def install(app: Flask, settings: Settings) -> None:
         given = environ.get("HTTP_X_REQUEST_ID", "")
         here.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
         here.started = time.perf_counter_ns()
-        here.consistency = consistency.begin(environ.get("HTTP_X_CONSISTENCY_TOKEN"))
+        here.consistency = consistency.begin(
+            environ.get("HTTP_X_CONSISTENCY_TOKEN"), environ.get("HTTP_CACHE_CONTROL", "")
+        )
         here.span = here.fault = None
         if asked.path in PROBES:
             trace.enter(None)  # asked for ever by the platform: no trace of anybody's

@@ -139,7 +139,8 @@ class Resources:
             return None if record is None else _as_json(record)
 
         # Whoever names a position in the log wants no older value, and the cache knows no positions.
-        use_cache = self._kind.cached and current().seen is None
+        asked = current()
+        use_cache = self._kind.cached and asked.seen is None and not asked.uncached
         record = self._cache.get_or_load(cache_name(self._kind, row_id), load) if use_cache else load()
         if record is None:
             raise MissingError(self._kind.name)

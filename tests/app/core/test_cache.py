@@ -93,13 +93,22 @@ def test_posts_are_not_cached_because_they_go_with_their_author(cached):
     assert cached.get(post).status_code == 404
 
 
-def test_a_client_with_a_token_is_not_answered_from_the_cache(cached, redis_server):
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [
+        ({"X-Consistency-Token": "0/0"}, "Ann"),
+        ({"Cache-Control": "max-age=0, No-Cache"}, "Ann"),
+        ({"Cache-Control": "max-age=0"}, "poisoned"),
+        ({}, "poisoned"),
+    ],
+)
+def test_a_client_that_asks_for_what_is_fresh_is_not_answered_from_the_cache(cached, redis_server, headers, name):
     location = user(cached)
     cached.get(location)
     with Redis.from_url(redis_server.url) as client:
         (key,) = client.keys("*user*")
-        client.set(key, b'{"name": "poisoned"}')
-    assert cached.get(location, headers={"X-Consistency-Token": "0/0"}).json["data"]["name"] == "Ann"
+        client.set(key, client.get(key).replace(b'"Ann"', b'"poisoned"'))
+    assert cached.get(location, headers=headers).json["data"]["name"] == name
 
 
 def test_many_misses_at_once_load_once(cache, monkeypatch):

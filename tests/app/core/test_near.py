@@ -168,6 +168,20 @@ def test_without_redis_nothing_is_believed_and_with_it_again(cache_of, redis_ser
     kept(cache, {"n": 2} if how == "stopped" else {"n": 1})
 
 
+def test_where_nothing_may_be_told_nothing_is_kept(cache_of, redis_file, redis_server):
+    with Redis.from_url(redis_server.url) as admin:
+        admin.execute_command("ACL", "SETUSER", "strict", "on", "nopass", "~*", "&*", "+@all", "-client|tracking")
+        try:
+            redis_file.write_text(redis_server.url.replace("//", "//strict:none@"))
+            cache = cache_of()
+            cache.near.follow()
+            until(lambda: "client|tracking" in str(admin.acl_log()))
+            assert [cache.get_or_load("x", lambda: {"n": 1}) for _ in range(5)] == [{"n": 1}] * 5
+            assert cache.near.get(cache._prefix + "x") is None
+        finally:
+            admin.execute_command("ACL", "DELUSER", "strict")
+
+
 def test_a_process_that_serves_follows(serve_with, settings, redis_file):
     with serve_with(settings, SLIPWAY_REDIS_URL_FILE=str(redis_file)) as service:
         place = httpx.post(
