@@ -18,7 +18,7 @@ def of_courses(database: Database, cache: Cache) -> dict[str, Any]:
     """Return how many courses and seats there are, how many are taken, and which courses most students take."""
     shown = (_COURSES.c.id, _COURSES.c.title, _COURSES.c.seats_taken)
     order = (_COURSES.c.seats_taken.desc(), _COURSES.c.title, _COURSES.c.id)
-    wanted = select(*shown).where(_COURSES.c.seats_taken > 0).order_by(*order).limit(MOST_WANTED).subquery("wanted")
+    wanted = select(*shown).where(_COURSES.c.seats_taken > 0).order_by(*order).limit(MOST_WANTED).subquery()
     row = func.json_build_object("id", wanted.c.id, "title", wanted.c.title, "seats_taken", wanted.c.seats_taken)
     query = select(
         func.count().label("courses"),

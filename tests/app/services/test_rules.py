@@ -1,6 +1,6 @@
 """What the services keep, order and refuse, beside what an answer shows."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -256,6 +256,15 @@ def test_an_export_is_one_of_several_and_tells_how_far_it_is(client, database, m
     shown = exports.get(database, "key:bootstrap", mine)
     assert (shown["id"], shown["rows"], shown["version"]) == (mine, 5, 4)
     assert exports.get(database, "key:bootstrap", other)["rows"] == 0
+
+
+def test_a_file_has_times_as_iso_8601_and_no_cell_that_a_spreadsheet_would_run():
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    rows = [{"name": name, "at": at} for name in ("Ann", "=1+1", "+1", "-1", "@x", "\tx")]
+    head, *lines = exports.written(exports.FileForm.CSV, ("name", "at"), rows).decode().splitlines()
+    assert head == "name,at"
+    time = "2026-01-02T03:04:05+00:00"
+    assert lines == [f"{name},{time}" for name in ("Ann", "'=1+1", "'+1", "'-1", "'@x", "'\tx")]
 
 
 def test_an_export_is_gone_after_its_hour(client, database, ask):
