@@ -260,6 +260,11 @@ def test_an_export_is_one_of_several_and_tells_how_far_it_is(client, database, m
     assert exports.get(database, "key:bootstrap", other)["rows"] == 0
 
 
+def test_the_order_of_an_export_is_told_with_its_request(database, ask):
+    exports.order(database, ME, exports.Exported.USERS, exports.FileForm.CSV)
+    assert ask("SELECT trace FROM messages WHERE topic = 'export.ordered'") == [("r-7",)]
+
+
 def test_a_file_has_times_as_iso_8601_and_no_cell_that_a_spreadsheet_would_run():
     at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     rows = [{"name": name, "at": at} for name in ("Ann", "=1+1", "+1", "-1", "@x", "\tx")]
