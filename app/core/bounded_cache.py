@@ -25,7 +25,7 @@ class BoundedCache(Generic[K, V]):
         """Keep a value for that long."""
         with self._lock:
             if len(self._entries) >= self._most:
-                self._entries.clear()
+                self.clear()
             self._entries[key] = (time.monotonic() + seconds, value)
 
     def drop(self, key: K) -> None:

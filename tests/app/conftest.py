@@ -14,6 +14,7 @@ import sentry_sdk
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client import CollectorRegistry
+from redis import Redis
 from sentry_sdk.transport import Transport
 
 from app.core import reports
@@ -59,6 +60,16 @@ def redis_server() -> Iterator[RedisServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def redis_file(redis_server: RedisServer, tmp_path: Path) -> Path:
+    """A file with the address of a Redis that is empty."""
+    path = tmp_path / "redis-url"
+    path.write_text(redis_server.url)
+    with Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    return path
 
 
 @pytest.fixture(autouse=True)

@@ -17,15 +17,6 @@ from app.factory import create_app
 
 
 @pytest.fixture
-def redis_file(redis_server, tmp_path):
-    path = tmp_path / "redis-url"
-    path.write_text(redis_server.url)
-    with Redis.from_url(redis_server.url) as client:
-        client.flushall()
-    return path
-
-
-@pytest.fixture
 def cached(settings, redis_file):
     app = create_app(settings.model_copy(update={"redis_url_file": redis_file}), CollectorRegistry())
     yield app.test_client()

@@ -15,15 +15,6 @@ from app.core.cache import Cache, connect
 
 
 @pytest.fixture
-def redis_file(redis_server, tmp_path):
-    path = tmp_path / "redis-url"
-    path.write_text(redis_server.url)
-    with Redis.from_url(redis_server.url) as client:
-        client.flushall()
-    return path
-
-
-@pytest.fixture
 def cache_of(redis_file, redis_server, monkeypatch):
     """Caches as processes have them: what they ask by, and what they are told by."""
     monkeypatch.setattr(connections, "_TIMEOUT_SECONDS", 5)  # a busy machine is not what these tests are about

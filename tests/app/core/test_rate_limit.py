@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
-from redis import Redis
 
 from app.core import cache as connections
 from app.core.cache import connect
@@ -59,15 +58,6 @@ def test_as_many_may_follow_at_once_as_is_told_and_no_more(policy, steps):
             at_once, again = taken(at_once, policy, now)
             assert again
         assert not taken(at_once, policy, now)[1]
-
-
-@pytest.fixture
-def redis_file(redis_server, tmp_path):
-    path = tmp_path / "redis-url"
-    path.write_text(redis_server.url)
-    with Redis.from_url(redis_server.url) as client:
-        client.flushall()
-    return path
 
 
 @pytest.fixture

@@ -3,22 +3,13 @@
 from uuid import UUID
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from app.core.parts import parts_of
-from app.factory import create_app
 from app.services import exports
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 PASSWORD = "correct horse battery"
 ANN = {"name": "Ann", "email": "ann@example.test"}
-
-
-@pytest.fixture
-def client(settings, key_file):
-    app = create_app(settings.model_copy(update={"signing_key_file": key_file}), CollectorRegistry())
-    yield app.test_client()
-    parts_of(app).database.close()
 
 
 @pytest.fixture

@@ -4,12 +4,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from app.core.database import Source
 from app.core.parts import parts_of
 from app.core.principals import Role
-from app.factory import create_app
 from app.repositories.idempotency import Claim
 from app.repositories.tables import Slice
 from app.services import access, enrolments, exports, statistics
@@ -20,13 +18,6 @@ from app.services.resources import Caller, MissingError, RefusedError, Resources
 PASSWORD = "correct horse battery"
 ANN = {"name": "Ann", "email": "ann@example.test"}
 ME = Caller("key:test", "192.0.2.7", "r-7")
-
-
-@pytest.fixture
-def client(settings, key_file):
-    app = create_app(settings.model_copy(update={"signing_key_file": key_file}), CollectorRegistry())
-    yield app.test_client()
-    parts_of(app).database.close()
 
 
 @pytest.fixture
