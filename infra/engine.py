@@ -9,6 +9,7 @@ import secrets
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ KUBERNETES_PLUGIN_VERSION = "4.25.0"
 MOST_LINES = 25
 MOST_CHARACTERS = 2000
 _LEFT_BEHIND = 24 * 3600.0  # seconds: no run is that long
+# The library warns of a stream of events that was cut off. Who interrupted a run knows; a run that failed is an error.
+warnings.filterwarnings("ignore", "Error in event stream", module=r"pulumi\.automation\.")
 
 OnEvent = Callable[[automation.EngineEvent], None]
 

@@ -491,7 +491,7 @@ KUBERNETES: Final = Dashboard(
                     "Memory that is free",
                     "Of each machine.",
                     Unit.BYTES,
-                    (Query("min by (instance) (node_memory_MemAvailable_bytes)", "{{instance}}"),),
+                    (Query("min by (node) (node_memory_MemAvailable_bytes)", "{{node}}"),),
                     _ROLLOUT,
                 ),
                 Panel(

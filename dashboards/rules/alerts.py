@@ -335,11 +335,11 @@ CLUSTER: Final = (
     ),
     Alert(
         "NodeDiskLow",
-        'min by (instance, mountpoint) (node_filesystem_avail_bytes{fstype!~"tmpfs|overlay"} '
+        'min by (node, mountpoint) (node_filesystem_avail_bytes{fstype!~"tmpfs|overlay"} '
         "/ node_filesystem_size_bytes) < 0.1",
         10 * _MINUTE,
         _TICKET,
-        "Less than 10 % of {{ $labels.mountpoint }} is free",
+        "Less than 10 % of {{ $labels.mountpoint }} of node {{ $labels.node }} is free",
         "Pods are evicted, and databases stop, when it is full.",
     ),
     Alert(
@@ -361,10 +361,10 @@ CLUSTER: Final = (
     ),
     Alert(
         "NodeMemoryLow",
-        "min by (instance) (node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes) < 0.08",
+        "min by (node) (node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes) < 0.08",
         10 * _MINUTE,
         _TICKET,
-        "Less than 8 % of the memory is free",
+        "Less than 8 % of the memory of node {{ $labels.node }} is free",
         "The kernel ends processes when it is used up.",
     ),
     Alert(

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -45,6 +47,26 @@ def test_kubeconfigs_that_the_provider_leaves_are_kept_apart_and_removed_a_day_l
     os.utime(old, (two_days_ago, two_days_ago))
     place.prepare(None)
     assert (old.exists(), fresh.exists()) == (False, True)
+
+
+#: What the library does when its program dies in mid-run, as it does when somebody interrupts both.
+CUT_OFF = """
+{engine}
+from pulumi.automation._stack import _EventsServicer
+
+def events():
+    raise ConnectionError("cut off")
+    yield
+
+_EventsServicer(print).StreamEvents(events(), None)
+"""
+
+
+@pytest.mark.parametrize(("engine", "told"), [("import infra.engine", False), ("", True)])
+def test_who_interrupts_a_run_reads_no_warning_of_the_library(engine, told):
+    program = (sys.executable, "-c", CUT_OFF.format(engine=engine))
+    done = subprocess.run(program, check=True, capture_output=True, text=True)
+    assert ("Error in event stream: cut off" in done.stderr) == told
 
 
 @pytest.mark.parametrize(

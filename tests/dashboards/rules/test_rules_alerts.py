@@ -210,10 +210,10 @@ CASES = {
         | steady('kube_node_status_condition{node="n", condition="Ready", status="false"}', 0),
     ),
     "NodeDiskLow": Case(
-        steady('node_filesystem_avail_bytes{instance="i", mountpoint="/", fstype="ext4"}', 5)
-        | steady('node_filesystem_size_bytes{instance="i", mountpoint="/", fstype="ext4"}', 100),
-        steady('node_filesystem_avail_bytes{instance="i", mountpoint="/", fstype="tmpfs"}', 5)
-        | steady('node_filesystem_size_bytes{instance="i", mountpoint="/", fstype="tmpfs"}', 100),
+        steady('node_filesystem_avail_bytes{node="n", mountpoint="/", fstype="ext4"}', 5)
+        | steady('node_filesystem_size_bytes{node="n", mountpoint="/", fstype="ext4"}', 100),
+        steady('node_filesystem_avail_bytes{node="n", mountpoint="/", fstype="tmpfs"}', 5)
+        | steady('node_filesystem_size_bytes{node="n", mountpoint="/", fstype="tmpfs"}', 100),
     ),
     "VolumeFilling": Case(
         {FREE_BYTES: "3600-8x300"} | steady(ALL_BYTES, 24000),
@@ -221,10 +221,10 @@ CASES = {
     ),
     "VolumeFull": Case(steady(FREE_BYTES, 2) | steady(ALL_BYTES, 100), steady(FREE_BYTES, 4) | steady(ALL_BYTES, 100)),
     "NodeMemoryLow": Case(
-        steady('node_memory_MemAvailable_bytes{instance="i"}', 5)
-        | steady('node_memory_MemTotal_bytes{instance="i"}', 100),
-        steady('node_memory_MemAvailable_bytes{instance="i"}', 50)
-        | steady('node_memory_MemTotal_bytes{instance="i"}', 100),
+        steady('node_memory_MemAvailable_bytes{node="n"}', 5)
+        | steady('node_memory_MemTotal_bytes{node="n"}', 100),
+        steady('node_memory_MemAvailable_bytes{node="n"}', 50)
+        | steady('node_memory_MemTotal_bytes{node="n"}', 100),
     ),
     "ContainerMemoryHigh": Case(
         steady(f"container_memory_working_set_bytes{{{MEMORY}}}", 97)
