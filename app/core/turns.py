@@ -5,7 +5,8 @@ enough wait already: work that piles up is done for clients that have gone. Whoe
 waits longest, in the same thread. One that can only wait, because Postgres changes its primary, stands aside and lets
 another one have its turn. Else a few writes would hold all threads, and reads, for which replicas are there, would wait
 with them. Of those that come back the one whose time ends first goes on first: when there is a primary again dozens do,
-and who has waited longest has least left. Probes need no turn.
+and who has waited longest has least left. One whose time ends meanwhile answers so, by a turn more than there are.
+Probes need no turn.
 
 A request must begin to be answered a while after it came, however much of that it waited for its turn.
 """
@@ -165,41 +166,59 @@ class Turns:
         return admitting
 
     def stand_aside(self, seconds: float) -> bool:
-        """Sleep while another request has this one's turn; False, at once, if too many do so already.
+        """Sleep while another request has this one's turn; False if too many do so already, or if its time ends first.
 
         Where no turn was taken, as in a command, it only sleeps.
         """
         if not self._aside.acquire(blocking=False):
             return False
-        ends = self._ends()
+        ends, in_time = self._ends(), True
         try:
             if ends is not None:
                 self._pass_on()
             time.sleep(seconds)
         finally:
             if ends is not None:
-                self._take_again(ends)
+                in_time = self._take_again(ends)
             self._aside.release()
-        return True
+        return in_time
 
     def counts(self) -> dict[str, int]:
         """How many requests work, and how many wait for their turn."""
         return {"working": self._turns - self._free, "waiting": len(self._waiting)}
 
-    def _take_again(self, ends: float) -> None:
-        """Wait for a turn before all those that have not begun, and those that end later."""
+    def _take_again(self, ends: float) -> bool:
+        """Wait for a turn before all those that have not begun, and those that end later; False if there was none.
+
+        It is taken all the same then: what is left to do is to say so, and that must not wait.
+        """
         with self._lock:
-            if self._free:
+            if self._free > 0:
                 self._free -= 1
-                return
+                return True
             back = threading.Event()
-            heapq.heappush(self._returning, (ends, next(self._numbers), back))
-        back.wait()
+            me = (ends, next(self._numbers), back)
+            heapq.heappush(self._returning, me)
+        if back.wait(min(max(0.0, ends - time.monotonic()), threading.TIMEOUT_MAX)):
+            return True
+        with self._lock:
+            if back.is_set():
+                return True
+            self._returning.remove(me)
+            heapq.heapify(self._returning)
+            self._free -= 1
+        self._refused.labels("waited too long").inc()
+        return False
 
     def _give(self) -> Asked | None:
-        """Give the turn back; if a request waits for it, it is that one's, and the caller must see to it."""
+        """Give the turn back; if a request waits for it, it is that one's, and the caller must see to it.
+
+        It is nobody's while there are more than there should be.
+        """
         with self._lock:
-            if self._returning:
+            if self._free < 0:
+                self._free += 1
+            elif self._returning:
                 heapq.heappop(self._returning)[-1].set()
             elif self._waiting:
                 return self._waiting.popleft()

@@ -127,6 +127,31 @@ def test_of_those_that_come_back_the_one_whose_time_ends_first_goes_on_first(poo
     assert seen == ["has the turn", *naps]
 
 
+def test_whose_time_ends_before_there_is_a_turn_answers_so_and_its_turn_is_nobodys(pool):
+    turns, end, seen, after = make(1, 1, patience=0.3), threading.Event(), [], []
+
+    def work(request):
+        if request == "waits":
+            seen.append((request, turns.stand_aside(0.05), turns.counts()))
+        elif request == "has the turn":
+            assert end.wait(20)
+            seen.append(request)
+        else:
+            after.append(turns.counts())
+
+    turns.serve(lambda request: pool.submit(turns.run, request, work))
+    assert all(turns.ask(request) for request in ("waits", "has the turn", "comes later"))
+    until(lambda: turns.counts()["working"] == 1 and seen)
+    assert not after, "there was a turn too many: who waits must not have it"
+    end.set()
+    until(lambda: turns.counts() == {"working": 0, "waiting": 0})
+    assert seen == [("waits", False, {"working": 2, "waiting": 1}), "has the turn"]
+    assert after == [{"working": 1, "waiting": 0}]
+    assert refused(turns) == {"waited too long": 1}
+    assert turns.ask("comes later"), "no turn was lost"
+    until(lambda: len(after) == 2)
+
+
 def get(application, path):
     return Client(application).get(path).data
 
