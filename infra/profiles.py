@@ -59,8 +59,9 @@ class Profile:
         operator_replicas: Pods of the operator; one leads, the others wait.
         postgres: Each Postgres instance. One that is promoted asks the archive again and again, each time by a program.
         postgres_storage: Volume of each Postgres instance.
-        postgres_wal_storage: Volume of its write-ahead log, which Postgres lets grow to 1 GiB between checkpoints, and
-            further while a replica is away or the archive takes nothing.
+        postgres_wal: Size of the write-ahead log between two checkpoints, and of what is kept before (ADR 134).
+        postgres_wal_storage: Volume of the log, which grows further while a replica is away or the archive takes
+            nothing.
         postgres_connections: Connections that an instance accepts.
         postgres_shared_buffers: Postgres's own cache.
         pooler: Each PgBouncer, where there are any; it has one thread.
@@ -115,6 +116,7 @@ class Profile:
     operator_replicas: int
     postgres: Size
     postgres_storage: str
+    postgres_wal: str
     postgres_wal_storage: str
     postgres_connections: int
     postgres_shared_buffers: str
@@ -175,6 +177,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             operator_replicas=2,
             postgres=Size("50m", "256Mi", "2", "768Mi"),
             postgres_storage="2Gi",
+            postgres_wal="256MB",
             postgres_wal_storage="2Gi",
             postgres_connections=200,
             postgres_shared_buffers="128MB",
@@ -228,6 +231,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             operator_replicas=2,
             postgres=Size("500m", "1Gi", "2", "2Gi"),
             postgres_storage="20Gi",
+            postgres_wal="512MB",
             postgres_wal_storage="10Gi",
             postgres_connections=300,
             postgres_shared_buffers="512MB",
@@ -281,6 +285,7 @@ PROFILES: Final[Mapping[ProfileName, Profile]] = MappingProxyType(
             operator_replicas=2,
             postgres=Size("1", "4Gi", "4", "8Gi"),
             postgres_storage="100Gi",
+            postgres_wal="1GB",
             postgres_wal_storage="30Gi",
             postgres_connections=400,
             postgres_shared_buffers="2GB",

@@ -177,6 +177,10 @@ def cluster_spec(config: PostgresConfig) -> dict[str, Any]:
                 # A replica that has lost its primary asks the new one so often. With Postgres' own 5 s every write
                 # would wait so long after a switchover, since none is acknowledged before a replica has it.
                 "wal_retrieve_retry_interval": "500ms",
+                # A member that is rewound copies the whole log of its primary, and needs it from the last checkpoint
+                # before they parted (ADR 134).
+                "max_wal_size": config.profile.postgres_wal,
+                "wal_keep_size": config.profile.postgres_wal,
                 # What is not archived is lost with all instances at once: at most so much time of it.
                 **({"archive_timeout": ARCHIVED_WITHIN} if archived else {}),
             },

@@ -221,10 +221,8 @@ CASES = {
     ),
     "VolumeFull": Case(steady(FREE_BYTES, 2) | steady(ALL_BYTES, 100), steady(FREE_BYTES, 4) | steady(ALL_BYTES, 100)),
     "NodeMemoryLow": Case(
-        steady('node_memory_MemAvailable_bytes{node="n"}', 5)
-        | steady('node_memory_MemTotal_bytes{node="n"}', 100),
-        steady('node_memory_MemAvailable_bytes{node="n"}', 50)
-        | steady('node_memory_MemTotal_bytes{node="n"}', 100),
+        steady('node_memory_MemAvailable_bytes{node="n"}', 5) | steady('node_memory_MemTotal_bytes{node="n"}', 100),
+        steady('node_memory_MemAvailable_bytes{node="n"}', 50) | steady('node_memory_MemTotal_bytes{node="n"}', 100),
     ),
     "ContainerMemoryHigh": Case(
         steady(f"container_memory_working_set_bytes{{{MEMORY}}}", 97)

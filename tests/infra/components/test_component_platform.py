@@ -314,6 +314,11 @@ def test_postgres_loses_no_acknowledged_write(platform):
     assert spec["enableSuperuserAccess"] is False
 
 
+def test_postgres_keeps_the_log_since_the_checkpoint_that_a_rewound_member_needs(platform):
+    parameters = platform().one("kubernetes:postgresql.cnpg.io/v1:Cluster").inputs["spec"]["postgresql"]["parameters"]
+    assert parameters["wal_keep_size"] == parameters["max_wal_size"] == PROFILES[ProfileName.SMALL].postgres_wal
+
+
 def test_postgres_shows_a_certificate_for_what_services_call_it(platform):
     run = platform()
     spec = run.one("kubernetes:postgresql.cnpg.io/v1:Cluster").inputs["spec"]
