@@ -41,6 +41,9 @@ class Problem(Exception):  # noqa: N818 - the name of the media type says what i
     errors: Sequence[FieldError] = ()
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    def __str__(self) -> str:
+        return self.detail
+
     def body(self, request_id: str) -> dict[str, object]:
         """Return the problem document."""
         document: dict[str, object] = {
