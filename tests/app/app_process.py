@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from app_servers import free_port
+from app_servers import free_ports
 
 from app.core.settings import Settings
 
@@ -59,7 +59,7 @@ def key_of(settings: Settings) -> dict[str, str]:
 
 @contextmanager
 def running_service(settings: Settings, **values: str) -> Iterator[Service]:
-    api, metrics = free_port(), free_port()
+    api, metrics = free_ports(2)
     env = process_environment(settings, SLIPWAY_PORT=str(api), SLIPWAY_METRICS_PORT=str(metrics), **values)
     log = settings.database_url_file.parent / f"log-{api}"  # a pipe that nobody reads would be full soon
     with log.open("wb") as out:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,13 @@ def programs() -> Mapping[str, Path]:
     return found
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    """TCP ports that nobody listens on right now, all different."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 @dataclass
@@ -116,7 +119,7 @@ def _answers(url: str, **more: Any) -> bool:
 @contextmanager
 def control_plane(folder: Path) -> Iterator[ControlPlane]:
     binaries = programs()
-    client, peer, port = free_port(), free_port(), free_port()
+    client, peer, port = free_ports(3)
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     secret = folder / "sa.key"
     secret.write_bytes(

@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
-from rollout_control_plane import free_port
+from rollout_control_plane import free_ports
 
 from slipway.rollout import objects
 from slipway.rollout.api import APPS, CORE, Api, path_of
@@ -95,7 +95,7 @@ class HAProxy:
         if program is None:
             pytest.fail("haproxy is not installed: apt-get install haproxy")
         self.folder = folder
-        self.live, self.statistics, self.application = free_port(), free_port(), free_port()
+        self.live, self.statistics, self.application = free_ports(3)
         self.slots: dict[tuple[str, str], str] = {}
         slots = "\n".join(
             f"    server srv{number:03} 127.0.0.1:1023 disabled weight 1" for number in range(1, SLOTS + 1)

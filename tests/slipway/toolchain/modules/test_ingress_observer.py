@@ -32,10 +32,13 @@ IDENTIFIER = "4518942e31224218b9bc93edbe87e3f8"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
-def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(*kinds: int) -> list[int]:
+    """Ports that nobody listens on right now, all different."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket(socket.AF_INET, kind)) for kind in kinds]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -247,7 +250,7 @@ def program() -> Path:
 def world(tmp_path, program, api_server, pods_port) -> Iterator[World]:
     haproxy = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin")
     assert haproxy, "haproxy is not installed: run `slipway setup test`"
-    web, logs, observer = free_port(), free_port(socket.SOCK_DGRAM), free_port()
+    web, logs, observer = free_ports(socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_STREAM)
     ensure_ca(tmp_path, "ca", "test")
     ensure_leaf(tmp_path, Leaf("observer", "observer", hosts=("localhost",)))
     (tmp_path / "token").write_text(TOKEN + "\n")
@@ -468,7 +471,7 @@ def test_no_path_breaks_a_line(world, path):
 
 def test_who_does_not_read_what_is_printed_does_not_stop_the_numbers(world):
     """The same observer with an output that nobody empties: counted is everything, printed what there is room for."""
-    lines, observer = free_port(socket.SOCK_DGRAM), free_port()
+    lines, observer = free_ports(socket.SOCK_DGRAM, socket.SOCK_STREAM)
     arguments = [it for it in world.processes[0].args if not it.startswith(("--logs=", "--listen="))]
     stuck = subprocess.Popen(
         [*arguments, f"--logs=127.0.0.1:{lines}", f"--listen=127.0.0.1:{observer}"],
