@@ -33,18 +33,18 @@ def install(app: Flask) -> None:
                 reports.report(error, route=route, request_id=request_id())
         elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:
             # No traceback: to write one takes longer than to answer, and in an outage there are dozens a second.
-            _LOG.warning(problem.detail, extra={"error.code": problem.code, "error.message": reasons(error)})
+            _LOG.warning(problem.detail, extra={"error.code": problem.code, "error.message": _reasons(error)})
         return problem_response(problem)
 
     app.register_error_handler(Exception, handle)
 
 
-def reasons(error: BaseException) -> str:
+def _reasons(error: BaseException) -> str:
     """Return the first line of what an exception says, and of what each of its causes says."""
     said = (str(error).splitlines() or [type(error).__name__])[0]
     if error.__cause__ is None or isinstance(error, DBAPIError):  # that one says what its cause does
         return said
-    return f"{said}: {reasons(error.__cause__)}"
+    return f"{said}: {_reasons(error.__cause__)}"
 
 
 def to_problem(error: Exception) -> Problem:
