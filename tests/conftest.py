@@ -1,11 +1,16 @@
 """What holds for every test."""
 
+import sys
 import threading
 from contextlib import ExitStack, contextmanager
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Plain modules that all rooms share.
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 # A busy machine is slow; how long an example takes is no property of what is tested.
 settings.register_profile("slipway", deadline=None)

@@ -13,7 +13,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from app_servers import APP, PASSWORD, ROLES, PostgresServer, free_port
+from app_servers import APP, PASSWORD, ROLES, PostgresServer
+from ports import free_port
 
 from infra.components.poolers import parameters
 from infra.timeouts import PoolerTimeouts

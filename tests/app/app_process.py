@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from app_servers import free_ports
+from ports import free_ports
 
 from app.core.settings import Settings
 

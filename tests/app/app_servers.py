@@ -8,13 +8,14 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from ports import free_port
 
 MISSING = (
     "tests/app needs a real Postgres: no `initdb` and `postgres` in /usr/lib/postgresql/*/bin, /usr/local/bin or PATH. "
@@ -38,20 +39,6 @@ def postgres_binaries() -> Path:
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder
     pytest.fail(MISSING, pytrace=False)
-
-
-def free_ports(count: int) -> list[int]:
-    """TCP ports that nobody listens on right now, all different."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-
-
-def free_port() -> int:
-    """One of them."""
-    return free_ports(1)[0]
 
 
 @dataclass

@@ -30,12 +30,12 @@ from app_servers import (
     PostgresServer,
     RedisServer,
     copy_of_template,
-    free_port,
     postgres_server,
     replica_of,
     session_server,
 )
 from app_settings import make_settings, make_signing_key, migrate
+from ports import free_port
 
 from app.core.database import Database
 from app.core.parts import parts_of

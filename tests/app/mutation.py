@@ -18,6 +18,7 @@ from itertools import chain
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from app_servers import TEMPLATE, postgres_server, told_of
 from app_settings import migrate

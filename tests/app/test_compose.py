@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import yaml
-from app_servers import PostgresServer, free_port
+from app_servers import PostgresServer
+from ports import free_port
 
 from app.core.settings import Settings
 

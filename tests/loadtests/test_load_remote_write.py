@@ -3,7 +3,6 @@
 import contextlib
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -11,6 +10,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
+from ports import free_port
 
 from loadtests import k6
 from loadtests.plan import LoadPlan, PlanError
@@ -22,9 +22,7 @@ def prometheus(tmp_path_factory):
     """Address of a Prometheus that takes what is written to it."""
     folder = tmp_path_factory.mktemp("prometheus")
     (folder / "prometheus.yml").write_text("global: {scrape_interval: 1h}\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     program = shutil.which("prometheus")
     assert program, "apt-get install prometheus, or `make setup-test`"
     command = [program, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 from app_process import ROOT, Service, ask_until, running_service
-from app_servers import free_port
+from ports import free_port
 
 from app.core.principals import Role
 from app.core.settings import Settings

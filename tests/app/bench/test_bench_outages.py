@@ -17,9 +17,10 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 from app_process import ROOT, process_environment, running_service
-from app_servers import RedisServer, free_port, postgres_server, replica_of
+from app_servers import RedisServer, postgres_server, replica_of
 from app_settings import make_settings, migrate
 from bench_servers import production, tokens
+from ports import free_port
 
 from app.core.database import Database
 from app.seed import same_id, seed

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import json
-import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +12,7 @@ from threading import Event
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ports import free_port
 from prometheus_client import CollectorRegistry
 from redis import Redis
 
@@ -139,9 +139,7 @@ def test_retries_have_a_budget_and_a_sick_receiver_is_left_alone_for_a_while(hoo
 
 
 def test_nobody_there_is_an_error_that_is_told(key_file):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/"
+    url = f"http://127.0.0.1:{free_port()}/"
     with pytest.raises(WebhookError, match="NewConnectionError"):
         Webhook(url, key_file).send("a", {})
 

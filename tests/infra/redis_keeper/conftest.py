@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from ports import free_ports
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -25,26 +25,17 @@ DOWN_AFTER = 1500
 ROOT = Path(__file__).parents[3]
 
 
-def free_ports(count):
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 class RedisSet:
     """Three members; each has a Redis, a Sentinel and a keeper, any of which can be killed.
 
-    `inside` stands before each program; `host` is the address by which members name each other.
+    `inside` stands before each program; `host` is the address by which members name each other; `down_after` says after
+    how many milliseconds of silence a member counts as down.
     """
 
     KINDS = ("redis", "sentinel", "keeper")
 
     def __init__(self, folder, inside=(), host="127.0.0.1"):
-        self.folder, self.inside, self.host = folder, inside, host
+        self.folder, self.inside, self.host, self.down_after = folder, inside, host, DOWN_AFTER
         self.bound = " ".join(sorted({"127.0.0.1", host}))
         ports = free_ports(3 * SIZE)
         self.redis, self.sentinels, self.health = ports[:SIZE], ports[SIZE : 2 * SIZE], ports[2 * SIZE :]
@@ -109,7 +100,7 @@ class RedisSet:
                 return [
                     *(sys.executable, "-m", "infra.redis_keeper", "--name", "state", "--ordinal", f"redis-{n}"),
                     *("--redis", redis, "--sentinels", sentinels, "--password-file", str(place / "auth/keeper")),
-                    *("--down-after", str(DOWN_AFTER), "--failover-timeout", "4000"),
+                    *("--down-after", str(self.down_after), "--failover-timeout", "4000"),
                     *("--tls", str(self.tls(n)), "--health-port", str(self.health[n])),
                 ]
 

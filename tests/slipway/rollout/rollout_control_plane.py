@@ -2,11 +2,10 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from lightkube import KubeConfig
+from ports import free_ports
 
 from slipway.rollout.manifests import Installation, admission, people, rights, worker_rules
 from slipway.rollout.resource import crd
@@ -41,15 +41,6 @@ def programs() -> Mapping[str, Path]:
             pytest.fail(f"{name} is not in the toolchain's cache: build it once, or set SLIPWAY_PROGRAMS to a folder")
         found[name] = entry.files / name
     return found
-
-
-def free_ports(count: int) -> list[int]:
-    """TCP ports that nobody listens on right now, all different."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 @dataclass

@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
-from rollout_control_plane import free_ports
+from ports import free_ports
 
 from slipway.rollout import objects
 from slipway.rollout.api import APPS, CORE, Api, path_of

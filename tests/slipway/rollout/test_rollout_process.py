@@ -8,7 +8,8 @@ import time
 
 import httpx
 import pytest
-from rollout_control_plane import CONTROLLER, free_ports
+from ports import free_port
+from rollout_control_plane import CONTROLLER
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/slipway-system/leases/slipway-rollout"
 
@@ -20,7 +21,7 @@ def holder(control_plane) -> str:
 
 @pytest.mark.timeout(120)
 def test_it_leads_shows_itself_and_gives_the_lease_up_on_sigterm(control_plane, tmp_path):
-    [port] = free_ports(1)
+    port = free_port()
     command = [sys.executable, "-m", "slipway.rollout", f"--metrics-port={port}", "--reader=statistics"]
     command += [f"--kubeconfig={control_plane.kubeconfig(CONTROLLER)}", "--identity=this-process"]
     log = tmp_path / "log"

@@ -1,7 +1,6 @@
 """A folder with a Dockerfile is built and pushed by the real buildah, to a real registry over mutual TLS."""
 
 import json
-import socket
 import ssl
 import subprocess
 import time
@@ -12,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from ports import free_port
 
 from slipway import cli
 from slipway.node import pki
@@ -35,9 +35,7 @@ def registry(tmp_path_factory):
     trusted.mkdir()
     for name in ("ca.crt", "client.cert", "client.key"):
         (trusted / name).write_bytes((folder / name).read_bytes())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     tls = {"certificate": str(folder / "server.crt"), "key": str(folder / "server.key"),
            "clientcas": [str(folder / "ca.crt")]}  # fmt: skip
     storage = {"filesystem": {"rootdirectory": str(folder / "storage")}}

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from ports import free_port, free_ports
 
 from infra.components import ingress_requests
 from infra.components.ingress_observer import LOG_FORMAT
@@ -30,15 +31,6 @@ TOKEN = "reader-token"
 SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
 IDENTIFIER = "4518942e31224218b9bc93edbe87e3f8"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
-
-
-def free_ports(*kinds: int) -> list[int]:
-    """Ports that nobody listens on right now, all different."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket(socket.AF_INET, kind)) for kind in kinds]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -250,7 +242,8 @@ def program() -> Path:
 def world(tmp_path, program, api_server, pods_port) -> Iterator[World]:
     haproxy = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin")
     assert haproxy, "haproxy is not installed: run `slipway setup test`"
-    web, logs, observer = free_ports(socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_STREAM)
+    web, observer = free_ports(2)
+    [logs] = free_ports(1, socket.SOCK_DGRAM)
     ensure_ca(tmp_path, "ca", "test")
     ensure_leaf(tmp_path, Leaf("observer", "observer", hosts=("localhost",)))
     (tmp_path / "token").write_text(TOKEN + "\n")
@@ -471,7 +464,8 @@ def test_no_path_breaks_a_line(world, path):
 
 def test_who_does_not_read_what_is_printed_does_not_stop_the_numbers(world):
     """The same observer with an output that nobody empties: counted is everything, printed what there is room for."""
-    lines, observer = free_ports(socket.SOCK_DGRAM, socket.SOCK_STREAM)
+    [lines] = free_ports(1, socket.SOCK_DGRAM)
+    observer = free_port()
     arguments = [it for it in world.processes[0].args if not it.startswith(("--logs=", "--listen="))]
     stuck = subprocess.Popen(
         [*arguments, f"--logs=127.0.0.1:{lines}", f"--listen=127.0.0.1:{observer}"],
