@@ -10,6 +10,7 @@ from typing import Any, Final, final
 from infra import naming
 from infra.components.postgres import API, restored_spec
 from infra.naming import BACKUP_PLUGIN, Environment, Namespace
+from slipway.cli import base_backups
 from slipway.cli.stores import NAMESPACE, PostgresStore
 from slipway.node.errors import NodeError
 
@@ -81,20 +82,6 @@ def passed(moment: datetime) -> dict[str, Any]:
     }
 
 
-def _backup(**named: str) -> dict[str, Any]:
-    """The object that asks for a base backup."""
-    return {
-        "apiVersion": API,
-        "kind": "Backup",
-        "metadata": {**named, "namespace": Namespace.DATA.value},
-        "spec": {
-            "cluster": {"name": naming.POSTGRES},
-            "method": "plugin",
-            "pluginConfiguration": {"name": BACKUP_PLUGIN},
-        },
-    }
-
-
 def _limits(parameters: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in parameters.items() if key in {"max_connections", "shared_buffers"}}
 
@@ -119,11 +106,11 @@ class PostgresDatabases:
         archive_name(self._postgres.running())
         deadline, asked = time.monotonic() + _WITHIN, False
         while True:
-            phases = [it.get("status", {}).get("phase", "") for it in self._items("backups.postgresql.cnpg.io")]
+            phases = base_backups.phases(self._items("backups.postgresql.cnpg.io"))
             if "completed" in phases:
                 return
-            if not asked and not {"", "pending", "started", "running"} & set(phases):
-                self._apply(_backup(generateName=f"{_PREFIX}-"))
+            if not asked and base_backups.lacking(phases):
+                self._apply(base_backups.asked(generateName=f"{_PREFIX}-"))
                 asked = True
             if time.monotonic() > deadline:
                 raise NoBackupError(f"no base backup was complete within {_WITHIN:g} s; their phases are {phases}")
@@ -137,7 +124,7 @@ class PostgresDatabases:
         """
         archive_name(self._postgres.running())
         name, deadline = f"rebuild-drill-{datetime.now(UTC):%Y%m%d%H%M%S}", time.monotonic() + _WITHIN
-        self._apply(_backup(name=name))
+        self._apply(base_backups.asked(name=name))
         while True:
             found = [it for it in self._items("backups.postgresql.cnpg.io") if it["metadata"]["name"] == name]
             status = found[0].get("status", {}) if found else {}

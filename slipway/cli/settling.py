@@ -1,8 +1,9 @@
 """What `up` still has to see when Pulumi is through: pods that are being replaced, and a version that waits.
 
 Pulumi takes a changed StatefulSet for done as soon as it reads it, before the cluster has begun: its provider compares
-the revisions of a status that is about the object as it was. And a change of the service's pods is only handed to the
-rollout controller, which may need a person.
+the revisions of a status that is about the object as it was. It takes Postgres for done while its members are started
+anew, and what is asked of them meanwhile can fail: the first base backup, of a member that cannot make one yet. And a
+change of the service's pods is only handed to the rollout controller, which may need a person.
 """
 
 import asyncio
@@ -13,8 +14,10 @@ from typing import Any, Final, TypeVar
 import yaml
 from lightkube import KubeConfig
 
+from infra.components.postgres import API
 from infra.engine import EngineError
-from infra.naming import SERVICE, Environment, Namespace
+from infra.naming import POSTGRES, SERVICE, Environment, Namespace
+from slipway.cli import base_backups
 from slipway.rollout import resource
 from slipway.rollout.api import APPS, ROLLOUTS, Api, Refused, path_of
 from slipway.rollout.loop import Unavailable
@@ -23,6 +26,9 @@ from slipway.rollout.status import UNDER_TEST, Phase
 
 PATIENCE: Final = 600.0
 _OURS: Final = frozenset(it.value for it in Namespace)
+_DATABASES: Final = f"/apis/{API}"
+#: How the operator of Postgres calls a database of which every member is as wanted.
+_HEALTHY: Final = "Cluster in healthy state"
 
 Result = TypeVar("Result")
 
@@ -51,6 +57,21 @@ def unsettled(stateful_sets: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted(found)
 
 
+def unsettled_postgres(postgres: Mapping[str, Any] | None) -> list[str]:
+    """The platform's Postgres, with how many members are ready, if not all of them are as wanted.
+
+    Args:
+        postgres: Its `Cluster`; None where it is somebody else's.
+    """
+    if postgres is None:
+        return []
+    status, wanted = postgres.get("status", {}), postgres["spec"]["instances"]
+    ready = status.get("readyInstances", 0)
+    if status.get("phase") == _HEALTHY and ready >= wanted:
+        return []
+    return [f"{Namespace.DATA.value}/{POSTGRES} ({ready} of {wanted})"]
+
+
 def see(kubeconfig: str, work: Callable[[Api], Coroutine[None, None, Result]]) -> Result:
     """Look into a cluster whose kubeconfig is only a text; kubectl is not needed, which not every target has built.
 
@@ -69,7 +90,7 @@ def see(kubeconfig: str, work: Callable[[Api], Coroutine[None, None, Result]]) -
 
 
 async def settle(api: Api, tell: Callable[[str], None], patience: float = PATIENCE, poll: float = 2.0) -> None:
-    """Wait until the pods of every StatefulSet of the platform are as wanted, and ready.
+    """Wait until the pods of every StatefulSet of the platform, and of Postgres, are as wanted, and ready.
 
     Args:
         api: A connection that may read them everywhere.
@@ -81,7 +102,7 @@ async def settle(api: Api, tell: Callable[[str], None], patience: float = PATIEN
         EngineError: They are not in time; names them.
     """
     deadline, said = time.monotonic() + patience, ""
-    while missing := unsettled(await api.list(f"{APPS}/statefulsets")):
+    while missing := [*unsettled(await api.list(f"{APPS}/statefulsets")), *unsettled_postgres(await _postgres(api))]:
         if time.monotonic() > deadline:
             raise EngineError(
                 f"waited {patience:g} s for pods to be replaced: {', '.join(missing)}; `slipway status` shows what is "
@@ -91,6 +112,26 @@ async def settle(api: Api, tell: Callable[[str], None], patience: float = PATIEN
             tell(text)
             said = text
         await asyncio.sleep(poll)
+
+
+async def first_backup(api: Api, tell: Callable[[str], None]) -> None:
+    """Ask for a base backup where all that were tried have failed; the schedule would do so in the night only.
+
+    Args:
+        api: A connection that may read and make them.
+        tell: Shows that it was done.
+    """
+    postgres, path = await _postgres(api), path_of(_DATABASES, Namespace.DATA.value, "backups")
+    if postgres is None or not base_backups.archives(postgres):
+        return
+    tried = base_backups.phases(await api.list(path))
+    if tried and base_backups.lacking(tried):
+        await api.create(path, base_backups.asked(generateName=f"{POSTGRES}-"))
+        tell("a base backup of Postgres is asked for again, as there is none (`kubectl -n data get backups`)")
+
+
+async def _postgres(api: Api) -> dict[str, Any] | None:
+    return await api.get(path_of(_DATABASES, Namespace.DATA.value, "clusters", POSTGRES))
 
 
 async def news(api: Api, environment: Environment) -> list[str]:

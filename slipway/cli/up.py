@@ -188,6 +188,7 @@ def bring_up(
     if ahead:
         ahead.wait()
     settling.see(made["kubeconfig"], lambda api: settling.settle(api, progress.step))
+    settling.see(made["kubeconfig"], lambda api: settling.first_backup(api, progress.step))
     return made, outputs, service
 
 

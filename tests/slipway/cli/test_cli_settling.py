@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from infra.engine import EngineError
-from infra.naming import Environment
+from infra.naming import BACKUP_PLUGIN, Environment
 from slipway.cli import settling
 from slipway.rollout.observation import Rollout
 from slipway.rollout.spec import RolloutSpec
@@ -56,14 +56,65 @@ def test_what_others_run_on_the_same_cluster_is_not_waited_for():
     assert settling.unsettled([theirs]) == []
 
 
-class Api:
-    """Gives a list after the other."""
+def database(*, ready=3, phase="Cluster in healthy state", plugins=(BACKUP_PLUGIN,)):
+    spec = {"instances": 3, "plugins": [{"name": name, "isWALArchiver": True} for name in plugins]}
+    return {"spec": spec, "status": {"readyInstances": ready, "phase": phase}}
 
-    def __init__(self, *answers):
-        self.answers = list(answers)
+
+@pytest.mark.parametrize(
+    ("it", "missing"),
+    [
+        (None, []),
+        (database(), []),
+        # Two are ready, the third is being started anew; then all are, and the primary hands over.
+        (database(ready=2, phase="Waiting for the instances to become active"), ["data/postgres (2 of 3)"]),
+        (database(phase="Switchover in progress"), ["data/postgres (3 of 3)"]),
+        (database(ready=2), ["data/postgres (2 of 3)"]),
+        ({"spec": {"instances": 3}}, ["data/postgres (0 of 3)"]),
+    ],
+)
+def test_postgres_is_done_when_its_operator_says_so_of_every_member(it, missing):
+    assert settling.unsettled_postgres(it) == missing
+
+
+class Api:
+    """Gives a list after the other, and one Postgres; notes what it is given."""
+
+    def __init__(self, *answers, postgres=None):
+        self.answers, self.postgres, self.made = list(answers), postgres, []
 
     async def list(self, _path):
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    async def get(self, path):
+        assert path == "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters/postgres"
+        return self.postgres
+
+    async def create(self, path, body):
+        assert path == "/apis/postgresql.cnpg.io/v1/namespaces/data/backups"
+        self.made.append(body)
+
+
+@pytest.mark.parametrize(
+    ("phases", "postgres", "wanted"),
+    [
+        (["failed"], database(), True),
+        (["failed", "failed"], database(), True),
+        (["failed", "completed"], database(), False),
+        (["failed", "running"], database(), False),
+        # The operator has made the first one, and said nothing yet; or has not made it yet.
+        ([""], database(), False),
+        ([], database(), False),
+        # What is left of backups that were turned off.
+        (["failed"], database(plugins=()), False),
+        (["failed"], None, False),
+    ],
+)
+def test_a_base_backup_is_asked_for_where_all_have_failed(phases, postgres, wanted):
+    api, told = Api([{"status": {"phase": phase}} for phase in phases], postgres=postgres), []
+    asyncio.run(settling.first_backup(api, told.append))
+    assert [it["metadata"] for it in api.made] == [{"generateName": "postgres-", "namespace": "data"}] * wanted
+    assert len(told) == wanted
 
 
 def test_up_waits_until_the_pod_is_replaced_and_tells_for_which():
@@ -72,6 +123,18 @@ def test_up_waits_until_the_pod_is_replaced_and_tells_for_which():
     asyncio.run(settling.settle(api, told.append, poll=0))
     assert told == ["pods that are replaced: logs/elasticsearch (0 of 1)"]
     assert len(api.answers) == 1
+
+
+def test_up_waits_until_postgres_has_changed_its_members():
+    told = []
+    api = Api([], postgres=database(ready=2))
+
+    def tell(text):
+        told.append(text)
+        api.postgres = database()
+
+    asyncio.run(settling.settle(api, tell, poll=0))
+    assert told == ["pods that are replaced: data/postgres (2 of 3)"]
 
 
 def test_one_that_never_comes_is_named():
@@ -112,7 +175,8 @@ def server():
         def do_GET(self):
             asked.append(self.path)
             body = json.dumps({"items": [stateful_set()] if "statefulsets" in self.path else []}).encode()
-            self.send_response(403 if "forbidden" in self.headers.get("Authorization", "") else 200)
+            known = 404 if self.path.endswith("/clusters/postgres") else 200
+            self.send_response(403 if "forbidden" in self.headers.get("Authorization", "") else known)
             self.end_headers()
             self.wfile.write(body)
 
@@ -143,7 +207,13 @@ def test_the_cluster_is_asked_by_the_kubeconfig_that_pulumi_hands_over(server):
     port, asked = server
     settling.see(kubeconfig(port), lambda api: settling.settle(api, lambda _: None))
     assert settling.see(kubeconfig(port), lambda api: settling.news(api, Environment.DEV)) == []
-    assert asked == ["/apis/apps/v1/statefulsets", "/apis/slipway.dev/v1alpha1/namespaces/dev/rollouts"]
+    settling.see(kubeconfig(port), lambda api: settling.first_backup(api, lambda _: None))
+    assert asked == [
+        "/apis/apps/v1/statefulsets",
+        "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters/postgres",
+        "/apis/slipway.dev/v1alpha1/namespaces/dev/rollouts",
+        "/apis/postgresql.cnpg.io/v1/namespaces/data/clusters/postgres",
+    ]
 
 
 def test_a_cluster_that_refuses_is_an_error_that_says_so(server):

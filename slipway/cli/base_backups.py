@@ -1,0 +1,44 @@
+"""Base backups of Postgres as objects of its operator: whether there is one, and how one is asked for."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from infra import naming
+from infra.components.postgres import API
+from infra.naming import BACKUP_PLUGIN, Namespace
+
+_UNDER_WAY: Final = frozenset({"", "pending", "started", "running"})
+
+
+def phases(backups: Iterable[Mapping[str, Any]]) -> list[str]:
+    """How far each `Backup` is, as the operator says; empty if it says nothing yet."""
+    return [it.get("status", {}).get("phase", "") for it in backups]
+
+
+def lacking(found: Iterable[str]) -> bool:
+    """Whether of backups in these phases none is complete or under way."""
+    return not (_UNDER_WAY | {"completed"}) & set(found)
+
+
+def archives(postgres: Mapping[str, Any]) -> bool:
+    """Whether a `Cluster` is backed up."""
+    return any(it["name"] == BACKUP_PLUGIN for it in postgres["spec"].get("plugins") or ())
+
+
+def asked(**named: str) -> dict[str, Any]:
+    """The object that asks for one, made from a replica if one is ready: users wait for the primary.
+
+    Args:
+        named: `name` or `generateName`.
+    """
+    return {
+        "apiVersion": API,
+        "kind": "Backup",
+        "metadata": {**named, "namespace": Namespace.DATA.value},
+        "spec": {
+            "cluster": {"name": naming.POSTGRES},
+            "method": "plugin",
+            "pluginConfiguration": {"name": BACKUP_PLUGIN},
+            "target": "prefer-standby",
+        },
+    }
