@@ -20,9 +20,10 @@ def lacking(found: Iterable[str]) -> bool:
     return not (_UNDER_WAY | {"completed"}) & set(found)
 
 
-def archives(postgres: Mapping[str, Any]) -> bool:
-    """Whether a `Cluster` is backed up."""
-    return any(it["name"] == BACKUP_PLUGIN for it in postgres["spec"].get("plugins") or ())
+def archiver(postgres: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What of a `Cluster` archives its log and makes its base backups; None if nothing does."""
+    plugins = postgres["spec"].get("plugins") or ()
+    return next((it for it in plugins if it["name"] == BACKUP_PLUGIN and it.get("isWALArchiver")), None)
 
 
 def asked(**named: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Final, final
 
 from infra import naming
 from infra.components.postgres import API, restored_spec
-from infra.naming import BACKUP_PLUGIN, Environment, Namespace
+from infra.naming import Environment, Namespace
 from slipway.cli import base_backups
 from slipway.cli.stores import NAMESPACE, PostgresStore
 from slipway.node.errors import NodeError
@@ -63,13 +63,12 @@ def archive_name(running: dict[str, Any]) -> str:
     Raises:
         NoBackupError: It archives nothing.
     """
-    for plugin in running["spec"].get("plugins") or ():
-        if plugin["name"] == BACKUP_PLUGIN and plugin.get("isWALArchiver"):
-            return str(plugin["parameters"].get("serverName") or running["metadata"]["name"])
-    raise NoBackupError(
-        "Postgres of this cluster is not backed up; `pulumi config set slipway-platform:backups managed` and "
-        "`slipway up` change that (docs/how-to/backups.md)"
-    )
+    if (archiver := base_backups.archiver(running)) is None:
+        raise NoBackupError(
+            "Postgres of this cluster is not backed up; `pulumi config set slipway-platform:backups managed` and "
+            "`slipway up` change that (docs/how-to/backups.md)"
+        )
+    return str(archiver["parameters"].get("serverName") or running["metadata"]["name"])
 
 
 def passed(moment: datetime) -> dict[str, Any]:

@@ -122,7 +122,7 @@ async def first_backup(api: Api, tell: Callable[[str], None]) -> None:
         tell: Shows that it was done.
     """
     postgres, path = await _postgres(api), path_of(_DATABASES, Namespace.DATA.value, "backups")
-    if postgres is None or not base_backups.archives(postgres):
+    if postgres is None or base_backups.archiver(postgres) is None:
         return
     tried = base_backups.phases(await api.list(path))
     if tried and base_backups.lacking(tried):
