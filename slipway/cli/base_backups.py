@@ -1,13 +1,11 @@
 """Base backups of Postgres as objects of its operator: whether there is one, and how one is asked for."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from infra import naming
 from infra.components.postgres import API
 from infra.naming import BACKUP_PLUGIN, Namespace
-
-_UNDER_WAY: Final = frozenset({"", "pending", "started", "running"})
 
 
 def phases(backups: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -17,7 +15,7 @@ def phases(backups: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def lacking(found: Iterable[str]) -> bool:
     """Whether of backups in these phases none is complete or under way."""
-    return not (_UNDER_WAY | {"completed"}) & set(found)
+    return all(it == "failed" for it in found)
 
 
 def archiver(postgres: Mapping[str, Any]) -> Mapping[str, Any] | None:

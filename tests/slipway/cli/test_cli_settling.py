@@ -102,6 +102,8 @@ class Api:
         (["failed", "failed"], database(), True),
         (["failed", "completed"], database(), False),
         (["failed", "running"], database(), False),
+        # It goes on by itself as soon as the archive takes the log again.
+        (["walArchivingFailing"], database(), False),
         # The operator has made the first one, and said nothing yet; or has not made it yet.
         ([""], database(), False),
         ([], database(), False),
