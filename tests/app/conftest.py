@@ -197,11 +197,6 @@ def new_signing_key() -> Any:
 
 
 @pytest.fixture(scope="session")
-def unused_port() -> Any:
-    return free_port
-
-
-@pytest.fixture(scope="session")
 def environment() -> Any:
     return process_environment
 

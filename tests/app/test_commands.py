@@ -4,6 +4,7 @@ import json
 
 import pytest
 from app_statements import counted
+from ports import free_port
 from prometheus_client import CollectorRegistry
 from redis import Redis
 
@@ -57,8 +58,8 @@ def test_an_administrator_needs_both_address_and_password(capsys):
 
 
 @pytest.mark.parametrize("command", [lambda: seed.main([]), maintain.main], ids=["seed", "maintain"])
-def test_without_a_database_a_command_says_why(command, environment, unused_port, capsys):
-    address = f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{unused_port()}/payload"
+def test_without_a_database_a_command_says_why(command, environment, capsys):
+    address = f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{free_port()}/payload"
     environment.database_url_file.write_text(address)
     assert command() == 1
     report = last_line(capsys)
@@ -120,10 +121,10 @@ def test_warming_does_not_undo_a_change_that_was_made_meanwhile(cached, capsys):
     assert len(statements) == 1, "nobody fills it for a moment"
 
 
-def test_without_a_cache_or_a_redis_that_answers_warming_says_so(cached, capsys, monkeypatch, unused_port, environment):
+def test_without_a_cache_or_a_redis_that_answers_warming_says_so(cached, capsys, monkeypatch, environment):
     cached.post("/v1/users", json={"name": "Ann", "email": "a@example.test"})
     url = environment.database_url_file.parent / "cache-url"
-    url.write_text(f"redis://127.0.0.1:{unused_port()}/0")
+    url.write_text(f"redis://127.0.0.1:{free_port()}/0")
     assert warm.main([]) == 1
     assert last_line(capsys) == {"outcome": "error", "reason": "the cache does not answer"}
     monkeypatch.delenv("SLIPWAY_CACHE_URL_FILE")

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from app_servers import OWNER
+from ports import free_port
 
 from app.core.database import Database
 from app.core.database_errors import TookTooLong
@@ -54,8 +55,8 @@ def test_an_image_older_than_a_contraction_is_told_so(empty, postgres, capsys):
         assert "9999" in report["reason"]
 
 
-def test_without_a_database_it_is_an_error_with_a_reason(empty, unused_port, capsys):
-    empty.database_url_file.write_text(f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{unused_port()}/payload")
+def test_without_a_database_it_is_an_error_with_a_reason(empty, capsys):
+    empty.database_url_file.write_text(f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{free_port()}/payload")
     code, report = call(capsys, "check")
     assert (code, report["outcome"]) == (1, "error")
     assert "refused" in report["reason"]

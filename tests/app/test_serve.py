@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 
@@ -191,14 +192,15 @@ def test_wrong_settings_end_the_process_at_once_with_a_reason(settings, environm
     assert named in done.stderr
 
 
-def test_a_version_that_crashes_ends_with_70(settings, environment, unused_port):
+def test_a_version_that_crashes_ends_with_70(settings, environment):
+    api, metrics = free_ports(2)
     done = subprocess.run(
         [sys.executable, "-m", "app.serve"],
         cwd=ROOT,
         env=environment(
             settings,
-            SLIPWAY_PORT=str(unused_port()),
-            SLIPWAY_METRICS_PORT=str(unused_port()),
+            SLIPWAY_PORT=str(api),
+            SLIPWAY_METRICS_PORT=str(metrics),
             SLIPWAY_FAULTS_ALLOWED="true",
             SLIPWAY_FAULTS='{"crash_after_seconds": 0}',
         ),

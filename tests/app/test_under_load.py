@@ -11,6 +11,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from ports import free_port, free_ports
 
 from loadtests import k6
 from loadtests.plan import LoadPlan
@@ -18,12 +19,12 @@ from loadtests.verdict import ExitClass
 
 
 @pytest.fixture
-def address(settings, unused_port, tmp_path) -> Iterator[str]:
+def address(settings, tmp_path) -> Iterator[str]:
     """The service as a process, with a key to sign tokens with."""
     key = tmp_path / "signing.pem"
     made = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     key.write_bytes(made)
-    port = unused_port()
+    port, metrics = free_ports(2)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": "/nonexistent",
@@ -32,7 +33,7 @@ def address(settings, unused_port, tmp_path) -> Iterator[str]:
         "SLIPWAY_BOOTSTRAP_KEY_FILE": str(settings.bootstrap_key_file),
         "SLIPWAY_SIGNING_KEY_FILE": str(key),
         "SLIPWAY_PORT": str(port),
-        "SLIPWAY_METRICS_PORT": str(unused_port()),
+        "SLIPWAY_METRICS_PORT": str(metrics),
         "SLIPWAY_DRAIN_SECONDS": "0",
         # k6's users log in from one address to few accounts; what is measured is the service, not its limits.
         "SLIPWAY_RATE_LIMITS": '{"requests": 0, "logins": 0}',
@@ -54,7 +55,7 @@ def address(settings, unused_port, tmp_path) -> Iterator[str]:
 
 
 @pytest.fixture
-def worker(settings, unused_port, tmp_path, redis_server) -> Iterator[None]:
+def worker(settings, tmp_path, redis_server) -> Iterator[None]:
     """The worker as a process of its own, with a real Redis between."""
     redis_url = tmp_path / "redis-url"
     redis_url.write_text(redis_server.url)
@@ -64,7 +65,7 @@ def worker(settings, unused_port, tmp_path, redis_server) -> Iterator[None]:
         "SLIPWAY_DATABASE_URL_FILE": str(settings.database_url_file),
         "SLIPWAY_BOOTSTRAP_KEY_FILE": str(settings.bootstrap_key_file),
         "SLIPWAY_REDIS_URL_FILE": str(redis_url),
-        "SLIPWAY_METRICS_PORT": str(unused_port()),
+        "SLIPWAY_METRICS_PORT": str(free_port()),
     }
     process = subprocess.Popen([sys.executable, "-m", "app.work"], env=environment, stdout=subprocess.DEVNULL)
     yield

@@ -12,6 +12,7 @@ from contextvars import Context
 import httpx
 import pytest
 from flask.testing import FlaskClient
+from ports import free_port
 from prometheus_client import CollectorRegistry
 
 from app.core.parts import parts_of
@@ -354,8 +355,8 @@ def test_a_write_to_a_primary_that_hangs_is_503_in_time(pair, settings_for, tmp_
     parts_of(app).database.close()
 
 
-def test_with_no_server_at_all_reads_are_503_and_only_liveness_holds(settings_for, tmp_path, unused_port):
-    url = f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{unused_port()}/payload"
+def test_with_no_server_at_all_reads_are_503_and_only_liveness_holds(settings_for, tmp_path):
+    url = f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{free_port()}/payload"
     app = create_app(settings_for(tmp_path, url, replica_url=url), CollectorRegistry())
     client = app.test_client()
     assert client.get("/v1/users").json["code"] == "database_unavailable"
@@ -363,8 +364,8 @@ def test_with_no_server_at_all_reads_are_503_and_only_liveness_holds(settings_fo
     assert client.get("/livez").status_code == 200
 
 
-def test_a_rotated_password_is_used_by_the_next_connection(postgres, migrated, settings_for, tmp_path, unused_port):
-    dead = f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{unused_port()}/payload"
+def test_a_rotated_password_is_used_by_the_next_connection(postgres, migrated, settings_for, tmp_path):
+    dead = f"postgresql+psycopg://payload:only-in-tests@127.0.0.1:{free_port()}/payload"
     settings = settings_for(tmp_path, dead)
     app = create_app(settings, CollectorRegistry())
     assert app.test_client().get("/v1/users").status_code == 503

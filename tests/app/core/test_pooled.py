@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from app_servers import APP
 from flask.testing import FlaskClient
+from ports import free_port
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
@@ -213,7 +214,7 @@ def test_a_server_that_stops_and_comes_back_costs_no_answer(tools, tmp_path):
         serves_while(primary.start, client, location)
 
 
-def test_another_server_becomes_the_primary_behind_the_same_address(tools, tmp_path, unused_port):
+def test_another_server_becomes_the_primary_behind_the_same_address(tools, tmp_path):
     """The address of the primary is a Service: it stays, and leads to another server."""
     with tools.server() as primary:
         tools.migrate(primary, "payload", tmp_path)
@@ -240,7 +241,7 @@ def test_another_server_becomes_the_primary_behind_the_same_address(tools, tmp_p
             with next_one.admin("payload") as admin:
                 assert admin.execute("SELECT name, pg_is_in_recovery() FROM users").fetchone() == ("Anna", False)
             parts_of(app).database.close()
-            primary.port = unused_port()
+            primary.port = free_port()
             primary.start()  # whoever made it stops it
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from threading import Event
 
 import pytest
+from ports import free_port, free_ports
 from prometheus_client import CollectorRegistry
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -67,10 +68,10 @@ def test_the_plain_form_stays_what_it_was(redis_server):
 class Watched:
     """A master and a replica, and three Sentinels that watch them."""
 
-    def __init__(self, folder, unused_port, signed=None):
+    def __init__(self, folder, signed=None):
         self.folder, self.processes, self.signed = folder, {}, signed
-        self.redis = [unused_port() for _ in range(2)]
-        self.sentinels = [unused_port() for _ in range(3)]
+        ports = free_ports(5)
+        self.redis, self.sentinels = ports[:2], ports[2:]
         self.start_redis(0)
         self.start_redis(1, "--replicaof", "127.0.0.1", str(self.redis[0]))
         for port in self.sentinels:
@@ -145,10 +146,10 @@ def signed(tmp_path):
 
 
 @contextlib.contextmanager
-def watching(folder, unused_port, signed=None):
+def watching(folder, signed=None):
     if shutil.which("redis-server") is None:
         pytest.fail("needs a real Redis: no `redis-server` in PATH (Debian: apt-get install redis-server)")
-    made = Watched(folder, unused_port, signed)
+    made = Watched(folder, signed)
     try:
         made.wait_until_watched()
         yield made
@@ -157,14 +158,14 @@ def watching(folder, unused_port, signed=None):
 
 
 @pytest.fixture
-def watched(tmp_path, unused_port):
-    with watching(tmp_path, unused_port) as made:
+def watched(tmp_path):
+    with watching(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-def watched_by_tls(tmp_path, unused_port, signed):
-    with watching(tmp_path, unused_port, signed) as made:
+def watched_by_tls(tmp_path, signed):
+    with watching(tmp_path, signed) as made:
         yield made
 
 
@@ -294,9 +295,9 @@ def test_the_service_believes_whom_its_settings_name(watched_by_tls, signed, set
     parts_of(app).cache._redis.client.close()
 
 
-def test_the_cache_may_be_another_redis(settings, redis_server, tmp_path, unused_port):
+def test_the_cache_may_be_another_redis(settings, redis_server, tmp_path):
     away, near = tmp_path / "away", tmp_path / "near"
-    away.write_text(f"redis://127.0.0.1:{unused_port()}/0")
+    away.write_text(f"redis://127.0.0.1:{free_port()}/0")
     near.write_text(redis_server.url)
     chosen = settings.model_copy(update={"redis_url_file": away, "cache_url_file": near})
     app = create_app(chosen, CollectorRegistry())

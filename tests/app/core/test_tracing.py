@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from ports import free_port
 from prometheus_client import CollectorRegistry
 from redis import Redis
 
@@ -187,8 +188,8 @@ def test_a_receiver_that_behaves_badly_costs_no_request(serve, receiver, behavio
     assert max(found) < _EXPORT_SECONDS  # what one that waited for it would take
 
 
-def test_a_receiver_that_is_not_there_costs_no_request(serve, unused_port):
-    endpoint = f"http://127.0.0.1:{unused_port()}/v1/traces"
+def test_a_receiver_that_is_not_there_costs_no_request(serve):
+    endpoint = f"http://127.0.0.1:{free_port()}/v1/traces"
     with serve(SLIPWAY_TRACES_ENDPOINT=endpoint, SLIPWAY_TRACES_RATIO="1", SLIPWAY_DRAIN_SECONDS="0") as running:
         assert {httpx.get(f"{running.api}/version").status_code for _ in range(50)} == {200}
         running.process.send_signal(signal.SIGTERM)
@@ -196,14 +197,14 @@ def test_a_receiver_that_is_not_there_costs_no_request(serve, unused_port):
 
 
 @pytest.fixture
-def worker_environment(settings, receiver, redis_server, unused_port, tmp_path):
+def worker_environment(settings, receiver, redis_server, tmp_path):
     redis = tmp_path / "redis-url"
     redis.write_text(redis_server.url)
     return {
         "PATH": os.environ["PATH"],
         "SLIPWAY_DATABASE_URL_FILE": str(settings.database_url_file),
         "SLIPWAY_REDIS_URL_FILE": str(redis),
-        "SLIPWAY_METRICS_PORT": str(unused_port()),
+        "SLIPWAY_METRICS_PORT": str(free_port()),
         "SLIPWAY_TRACES_ENDPOINT": receiver.url,
     }
 

@@ -15,6 +15,7 @@ from threading import Event
 import httpx
 import pytest
 from app_process import measured
+from ports import free_port
 from prometheus_client import CollectorRegistry
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -398,7 +399,7 @@ def test_only_the_workers_of_the_named_colour_consume(settings, tmp_path, text, 
 
 
 @pytest.fixture
-def environment(settings, redis_server, unused_port):
+def environment(settings, redis_server):
     """What a worker's container is told."""
     path = settings.database_url_file.parent / "redis-url"
     path.write_text(redis_server.url)
@@ -407,7 +408,7 @@ def environment(settings, redis_server, unused_port):
         "PATH": os.environ["PATH"],
         "SLIPWAY_DATABASE_URL_FILE": str(settings.database_url_file),
         "SLIPWAY_REDIS_URL_FILE": str(path),
-        "SLIPWAY_METRICS_PORT": str(unused_port()),
+        "SLIPWAY_METRICS_PORT": str(free_port()),
     }
 
 
