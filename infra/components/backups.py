@@ -175,6 +175,13 @@ def schedule_spec() -> dict[str, Any]:
         "schedule": SCHEDULE,
         "immediate": True,
         "backupOwnerReference": "self",
+        **backup_spec(),
+    }
+
+
+def backup_spec() -> dict[str, Any]:
+    """The specification of a `Backup` object: how a base backup is made, by the schedule or at once."""
+    return {
         "cluster": {"name": POSTGRES},
         "method": "plugin",
         "pluginConfiguration": {"name": BACKUP_PLUGIN},

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from infra import naming
+from infra.components.backups import backup_spec
 from infra.components.postgres import API
 from infra.naming import BACKUP_PLUGIN, Namespace
 
@@ -25,7 +25,7 @@ def archiver(postgres: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def asked(**named: str) -> dict[str, Any]:
-    """The object that asks for one, made from a replica if one is ready: users wait for the primary.
+    """The object that asks for one.
 
     Args:
         named: `name` or `generateName`.
@@ -34,10 +34,5 @@ def asked(**named: str) -> dict[str, Any]:
         "apiVersion": API,
         "kind": "Backup",
         "metadata": {**named, "namespace": Namespace.DATA.value},
-        "spec": {
-            "cluster": {"name": naming.POSTGRES},
-            "method": "plugin",
-            "pluginConfiguration": {"name": BACKUP_PLUGIN},
-            "target": "prefer-standby",
-        },
+        "spec": backup_spec(),
     }
