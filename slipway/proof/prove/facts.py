@@ -1,6 +1,7 @@
 """What a scenario found, and the bars that follow from it. Pure."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -49,7 +50,7 @@ class Rules:
 
 @dataclass(slots=True)
 class Facts:
-    """What one scenario found.
+    """What one round of a scenario found: a play from a quiet place to the next.
 
     Attributes:
         ended: how it ended, in the words of `Rules.ends`, or where it stood.
@@ -59,9 +60,7 @@ class Facts:
         killed_at: Unix time of each kill.
         approvals: how often a person had to let it go on.
         moments: every state that was seen.
-        reloads: of the ingress, while it ran; None if not counted.
         not_run: why it could not be played; empty if it was.
-        error: what broke the scenario itself; empty if nothing did.
     """
 
     ended: str = ""
@@ -72,48 +71,88 @@ class Facts:
     killed_at: list[float] = field(default_factory=list[float])
     approvals: int = 0
     moments: Sequence[Moment] = ()
-    reloads: float | None = None
     not_run: str = ""
+
+    @property
+    def end(self) -> str:
+        """How it ended, for people."""
+        text = f"{self.ended} ({self.reason})" if self.reason else self.ended
+        return f"{text}, after {self.approvals} approvals by hand" if self.approvals else text
+
+
+@dataclass(slots=True)
+class Findings:
+    """What one scenario found in all its rounds, which are played one after the other under one load.
+
+    Attributes:
+        rounds: what each found.
+        reloads: of the ingress, in all of them; None if not counted.
+        error: what broke the scenario itself; empty if nothing did.
+    """
+
+    rounds: list[Facts] = field(default_factory=list[Facts])
+    reloads: float | None = None
     error: str = ""
 
+    @property
+    def ends(self) -> str:
+        """How the rounds ended, each end once, for people."""
+        counted = Counter(one.end for one in self.rounds)
+        return "; ".join(f"{end}, {times} times" if times > 1 else end for end, times in counted.items())
 
-def bars(rules: Rules, facts: Facts, load: LoadResult | None, *, requests: int, connections: int) -> tuple[Bar, ...]:
+    @property
+    def not_run(self) -> str:
+        """Why it could not be played; empty if it was."""
+        return "; ".join({one.not_run: None for one in self.rounds if one.not_run})
+
+    @property
+    def reverted(self) -> list[float]:
+        """Seconds from each accepted wish, or verdict, until every router had the old weights; ascending."""
+        return sorted(seconds for one in self.rounds for seconds in one.reverted)
+
+    @property
+    def moments(self) -> list[Moment]:
+        """Every state that was seen."""
+        return [moment for one in self.rounds for moment in one.moments]
+
+
+def bars(rules: Rules, found: Findings, load: LoadResult | None, *, requests: int, connections: int) -> tuple[Bar, ...]:
     """The bars of a scenario; what has no answer says so.
 
     Args:
         rules: which bars there are.
-        facts: what was found.
+        found: what was found.
         load: what k6 found; None if it never ran.
         requests: at least so many under load.
         connections: how many the load held open; on each at most one request can be in flight.
     """
-    why = facts.not_run or facts.error
+    why = found.not_run or found.error
     judged = load if load is not None and load.exit_class in {ExitClass.PASS, ExitClass.FAIL} else None
     if why or judged is None:
-        return (_broken(facts, why or "; ".join(load.reasons if load else ("no load",))),)
+        return (_broken(found, why or "; ".join(load.reasons if load else ("no load",))),)
     if rules.control:
         failed = judged.failed + judged.unkeyed_failed
         return (control_bar("failures show", f"{failed} failed", failed_as_it_must=failed > 0),)
-    found = [
-        _end(rules, facts),
+    answers = [
+        _end(rules, found),
         Bar.at_least("requests", judged.requests, requests),
-        *_failed(rules, facts, judged, connections),
+        *_failed(rules, found.rounds, judged, connections),
     ]
     if not rules.unkeyed_apart and not rules.in_flight and not rules.bad:
-        found.append(Bar.at_most("failed without a key", judged.unkeyed_failed, 0))
+        answers.append(Bar.at_most("failed without a key", judged.unkeyed_failed, 0))
     if rules.reloads:
-        found.append(
+        answers.append(
             Bar.not_run("reloads of the ingress", "0", "a router did not answer")
-            if facts.reloads is None
-            else Bar.at_most("reloads of the ingress", facts.reloads, 0)
+            if found.reloads is None
+            else Bar.at_most("reloads of the ingress", found.reloads, 0)
         )
-    if facts.reverted:
-        worst = percentile(sorted(facts.reverted), 0.99) or 0.0
-        what = f"old weights everywhere, p99 of {len(facts.reverted)}"
-        found.append(Bar.at_most(what, round(worst, 2), REVERT, "s"))
+    if reverted := found.reverted:
+        worst = percentile(reverted, 0.99) or 0.0
+        what = f"old weights everywhere, p99 of {len(reverted)}"
+        answers.append(Bar.at_most(what, round(worst, 2), REVERT, "s"))
     if rules.split:
-        found.append(_split(facts, judged))
-    return tuple(found)
+        answers.append(_split(found.rounds, judged))
+    return tuple(answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,64 +201,71 @@ def _share(observed: Observed, colour: str) -> float:
     return (observed.blue if colour == "blue" else observed.green) / 100
 
 
-def _broken(facts: Facts, why: str) -> Bar:
-    if facts.error:
-        return Bar(what="ends as it must", measured=facts.error, bar="an end", holds=False)
+def _broken(found: Findings, why: str) -> Bar:
+    if found.error:
+        return Bar(what="ends as it must", measured=found.error, bar="an end", holds=False)
     return Bar.not_run("ends as it must", "an end", why)
 
 
-def _end(rules: Rules, facts: Facts) -> Bar:
-    measured = f"{facts.ended} ({facts.reason})" if facts.reason else facts.ended
-    if facts.approvals:
-        measured += f", after {facts.approvals} approvals by hand"
+def _end(rules: Rules, found: Findings) -> Bar:
     allowed = {"promoted", "rolled back"} if rules.ends == "either" else {rules.ends}
     wanted = "promoted or rolled back" if rules.ends == "either" else rules.ends
-    return Bar(what="ends as it must", measured=measured, bar=wanted, holds=facts.ended in allowed)
+    holds = all(one.ended in allowed for one in found.rounds)
+    return Bar(what="ends as it must", measured=found.ends, bar=wanted, holds=holds)
 
 
-def _failed(rules: Rules, facts: Facts, load: LoadResult, connections: int) -> list[Bar]:
+def _failed(rules: Rules, rounds: Sequence[Facts], load: LoadResult, connections: int) -> list[Bar]:
     if rules.bad:
-        return _bad(facts, load)
+        return _bad(rounds, load)
     if not rules.in_flight:
         return [Bar.at_most("failed", load.failed, 0)]
-    late = sum(1 for one in load.failures if not any(at <= one.at <= at + IN_FLIGHT for at in facts.killed_at))
+    kills = [at for one in rounds for at in one.killed_at]
+    late = sum(1 for one in load.failures if not any(at <= one.at <= at + IN_FLIGHT for at in kills))
+    allowed = connections * len(kills)
     return [
         Bar.at_most(f"failed later than {IN_FLIGHT:g} s after the kill", late, 0),
-        Bar.at_most("failed, against open connections", load.failed + load.unkeyed_failed, connections),
+        Bar.at_most("failed, against open connections", load.failed + load.unkeyed_failed, allowed),
     ]
 
 
-def _bad(facts: Facts, load: LoadResult) -> list[Bar]:
+def _bad(rounds: Sequence[Facts], load: LoadResult) -> list[Bar]:
     all_failed = load.failed + load.unkeyed_failed
-    bad = load.colours.get(facts.new, Answered(0, 0))
-    expected = exposure(facts.moments, facts.new, load.rate_achieved or 0.0)
+    answered = [load.colours.get(colour, Answered(0, 0)) for colour in sorted({one.new for one in rounds})]
+    requests, failed = sum(one.requests for one in answered), sum(one.failed for one in answered)
+    expected = sum(exposure(one.moments, one.new, load.rate_achieved or 0.0) for one in rounds)
     return [
-        Bar.at_most("failed, not answered by the bad version", all_failed - bad.failed, 0),
-        Bar.at_most("failed", all_failed, bad.requests),
+        Bar.at_most("failed, not answered by the bad version", all_failed - failed, 0),
+        Bar.at_most("failed", all_failed, requests),
         Bar.at_most(
             "answered by the bad version, against weight x time",
-            bad.requests,
+            requests,
             math.ceil(expected + SIGMAS * math.sqrt(expected) + 1),
         ),
     ]
 
 
-def _split(facts: Facts, load: LoadResult) -> Bar:
+def _split(rounds: Sequence[Facts], load: LoadResult) -> Bar:
     what = "split against the weights read back"
     wanted = "inside the 99 % binomial bound"
-    parts: list[str] = []
-    holds = True
-    for stretch in stretches(facts.moments, facts.new):
-        counted = [s.colours for s in load.timeline if stretch.start + _EDGE < s.at < stretch.end - _EDGE - 1]
-        total = sum(sum(one.values()) for one in counted)
-        if total == 0 or not 0 < stretch.share < 1:
-            continue
-        hits = sum(one.get(facts.new, 0) for one in counted)
-        holds = holds and within_bound(hits, total, stretch.share)
-        parts.append(f"{100 * hits / total:.2f} % at {100 * stretch.share:.2f} %, n {total}")
-    if not parts:
+    counted: dict[float, tuple[int, int]] = {}  # share of the new version -> its requests, all requests
+    for one in rounds:
+        for stretch in stretches(one.moments, one.new):
+            hits, total = _counted(stretch, one.new, load)
+            share = round(stretch.share, 6)  # that of blue and that of green come from different divisions
+            before = counted.get(share, (0, 0))
+            counted[share] = before[0] + hits, before[1] + total
+    judged = {share: (hits, total) for share, (hits, total) in counted.items() if total > 0 and 0 < share < 1}
+    if not judged:
         return Bar.not_run(what, wanted, "no step lasted long enough")
+    parts = [f"{100 * hits / total:.2f} % at {100 * share:.2f} %, n {total}" for share, (hits, total) in judged.items()]
+    holds = all(within_bound(hits, total, share) for share, (hits, total) in judged.items())
     return Bar(what=what, measured="; ".join(parts), bar=wanted, holds=holds)
+
+
+def _counted(stretch: Stretch, colour: str, load: LoadResult) -> tuple[int, int]:
+    """Requests of a colour and of both, in the seconds that lie wholly inside a stretch."""
+    counted = [s.colours for s in load.timeline if stretch.start + _EDGE < s.at < stretch.end - _EDGE - 1]
+    return sum(one.get(colour, 0) for one in counted), sum(sum(one.values()) for one in counted)
 
 
 def within_bound(hits: int, total: int, share: float) -> bool:
@@ -227,13 +273,15 @@ def within_bound(hits: int, total: int, share: float) -> bool:
     return abs(hits - total * share) <= SIGMAS * math.sqrt(total * share * (1 - share)) + 1
 
 
-def figures(facts: Facts, load: LoadResult | None) -> dict[str, JsonValue]:
+def figures(found: Findings, load: LoadResult | None) -> dict[str, JsonValue]:
     """What a scenario found, for its row."""
+    reverted = found.reverted
     return {
+        "rounds": len(found.rounds),
         "requests": load.requests if load else 0,
         "failed": load.failed if load else None,
         "failed without a key": load.unkeyed_failed if load else None,
         "p99 ms": round(load.p99, 1) if load and load.p99 is not None else None,
-        "ended": facts.ended or facts.not_run or facts.error or "-",
-        "slowest return of the weights, s": round(max(facts.reverted), 2) if facts.reverted else None,
+        "ended": found.error or found.not_run or found.ends or "-",
+        "slowest return of the weights, s": round(reverted[-1], 2) if reverted else None,
     }

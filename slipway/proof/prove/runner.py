@@ -13,7 +13,7 @@ from slipway.proof.clock import wait_until
 from slipway.proof.drill import Account, BeginLoad, sections
 from slipway.proof.faults import UnhealedError
 from slipway.proof.load import Load
-from slipway.proof.prove.facts import Facts, bars, figures
+from slipway.proof.prove.facts import Facts, Findings, bars, figures
 from slipway.proof.prove.journal import Entry, Journal
 from slipway.proof.prove.scenarios import Form, Scenario
 from slipway.proof.prove.stage import Setting
@@ -73,22 +73,21 @@ class Proof:
     def _play(self, scenario: Scenario) -> Entry:
         clock, requests = self.setting.clock, scenario.requests(self.form)
         timeline = Timeline(clock, lambda label: self.account.detail(f"{scenario.name}: {label}"))
-        facts, started, begin = Facts(), clock.now(), clock.steady()
-        facts.moments = self.setting.stage.record()
-        load = self._under_load(scenario, timeline, facts)
-        found = bars(scenario.rules, facts, load, requests=requests, connections=self.plan.vus)
-        numbers = figures(facts, load)
+        found, started, begin = Findings(), clock.now(), clock.steady()
+        load = self._under_load(scenario, timeline, found)
+        answers = bars(scenario.rules, found, load, requests=requests, connections=self.plan.vus)
+        numbers = figures(found, load)
         page = Report(
             name=f"prove-{scenario.name}",
             started=started,
             seconds=clock.steady() - begin,
             figures=numbers,
-            bars=found,
-            verdict=derive(found),
+            bars=answers,
+            verdict=derive(answers),
         )
         drawn = list(sections(timeline, Taken(0, load=load)))
-        if facts.moments:
-            drawn += story.sections(story.Recording(list(facts.moments)))
+        if moments := found.moments:
+            drawn += story.sections(story.Recording(moments))
         path = reports.write(page, folder=self.folder, sections=drawn)
         entry = Entry(
             scenario=scenario.name,
@@ -97,13 +96,13 @@ class Proof:
             started=started,
             seconds=round(page.seconds, 1),
             figures=numbers,
-            bars=found,
+            bars=answers,
             page=path.with_suffix(".html").name,
         )
         self.journal.write(entry)
         return entry
 
-    def _under_load(self, scenario: Scenario, timeline: Timeline, facts: Facts) -> LoadResult | None:
+    def _under_load(self, scenario: Scenario, timeline: Timeline, found: Findings) -> LoadResult | None:
         requests = scenario.requests(self.form)
         plan = replace(
             self.plan,
@@ -116,19 +115,32 @@ class Proof:
             self._whole()
             with Load(plan, timeline, clock, longest=_LONGEST, begin=self.begin) as load:
                 before = stage.reloads()
-                scenario.play[self.form](self.setting, timeline, facts)
+                self._rounds(scenario, timeline, found, load)
                 after: Mapping[str, float] = {}
                 if scenario.rules.reloads:  # one that was killed has forgotten how often it did
                     self._whole()
                     after = stage.reloads()
                 if before.keys() == after.keys():
-                    facts.reloads = sum(after.values()) - sum(before.values())
+                    found.reloads = sum(after.values()) - sum(before.values())
                 return load.finish()
         except UnhealedError:
             raise
         except Exception as error:  # noqa: BLE001 -- a scenario that breaks is a row that says so
-            facts.error = f"{type(error).__name__}: {error}"
+            found.error = f"{type(error).__name__}: {error}"
             return None
+
+    def _rounds(self, scenario: Scenario, timeline: Timeline, found: Findings, load: Load) -> None:
+        """Play it as often as fits into the requests: what they are judged on must have gone on around them."""
+        requests = scenario.requests(self.form)
+        fits = True
+        while fits:
+            self._whole()
+            one = Facts(moments=self.setting.stage.record())
+            found.rounds.append(one)
+            scenario.play[self.form](self.setting, timeline, one)
+            sent = load.totals().requests
+            fits = not one.not_run and sent + sent / len(found.rounds) <= requests
+            self.account.detail(f"{scenario.name}: {one.end}; {sent:,} of {requests:,} requests")
 
     def _whole(self) -> None:
         what = "what was killed to be ready again"

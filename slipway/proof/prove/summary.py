@@ -86,6 +86,7 @@ def _named(found: Sequence[Row]) -> str:
         "",
         "scenario",
         "what happens",
+        "times",
         "requests",
         "failed",
         "without a key",
@@ -93,7 +94,15 @@ def _named(found: Sequence[Row]) -> str:
         "weights back, s",
         "ended",
     )
-    names = ("requests", "failed", "failed without a key", "p99 ms", "slowest return of the weights, s", "ended")
+    names = (
+        "rounds",
+        "requests",
+        "failed",
+        "failed without a key",
+        "p99 ms",
+        "slowest return of the weights, s",
+        "ended",
+    )
     values = [
         (
             _SIGNS[row.holds] if row.entry else "",

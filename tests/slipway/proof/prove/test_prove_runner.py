@@ -31,8 +31,11 @@ def scenario(name, play, *, cell=None, **rules):
     return Scenario(name, "about it", Form.SHORT, dict.fromkeys(Form, play), Rules(**rules), cell)
 
 
-def ends(how):
-    def play(_setting, _timeline, facts):
+def ends(how, seconds=20.0):
+    """A play that ends so, after a time in which the load sends nearly all that the short form asks for."""
+
+    def play(setting, _timeline, facts):
+        setting.clock.wait(seconds)
         facts.ended = how
 
     return play
@@ -60,12 +63,31 @@ def test_a_proof_passes_with_a_control_that_fails(proof, runs, good, tmp_path, s
 
 
 def test_what_happens_in_a_scenario_is_told_as_it_happens(proof, said):
-    def play(_setting, timeline, facts):
+    def play(setting, timeline, facts):
         timeline.mark("abort at 5 %, 3 of 100")
-        facts.ended = "rolled back"
+        ends("rolled back")(setting, timeline, facts)
 
     proof.run([scenario("many-aborts", play, ends="rolled back")])
     assert "many-aborts: abort at 5 %, 3 of 100" in said
+
+
+def test_a_scenario_is_played_as_often_as_fits_into_its_requests(proof):
+    proof.run([scenario("canary", ends("promoted", seconds=4.0))])
+    entry = found(proof, "canary")
+    assert entry.figures["rounds"] == 3  # 900, 1,300 and 1,700 of 2,000; a fourth of them would not fit
+    assert entry.figures["requests"] >= 2_000
+    assert entry.bars[0].measured == "promoted, 3 times"
+
+
+def test_one_that_this_cluster_cannot_play_is_tried_once(proof):
+    tried = []
+
+    def play(_setting, _timeline, facts):
+        tried.append(1)
+        facts.not_run = "no way"
+
+    assert proof.run([scenario("canary", play)]).bars[0].holds is None
+    assert len(tried) == 1
 
 
 def test_without_a_failing_control_nothing_is_proven(proof):
@@ -76,9 +98,9 @@ def test_without_a_failing_control_nothing_is_proven(proof):
 def test_what_was_proven_is_not_played_again_and_a_failure_is(proof, runs, good, said):
     played = []
 
-    def play(_setting, _timeline, facts):
+    def play(setting, timeline, facts):
         played.append(1)
-        facts.ended = "promoted"
+        ends("promoted")(setting, timeline, facts)
 
     runs.outcomes[:] = [good, replace(good, failed=1), good]
     first, second = scenario("canary", play), scenario("rollback", play)
@@ -124,21 +146,21 @@ def test_what_cannot_be_healed_ends_the_proof(proof):
 
 
 def test_reloads_are_counted_only_over_routers_that_stayed(proof, stage):
-    def reload(_setting, _timeline, facts):
+    def reload(setting, timeline, facts):
         stage.reloaded += 1
-        facts.ended = "promoted"
+        ends("promoted")(setting, timeline, facts)
 
     report = proof.run([scenario("canary", reload)])
     assert "reloads of the ingress: 1" in {bar.what: str(bar.measured) for bar in report.bars}["canary"]
 
 
 def test_a_killed_router_that_is_not_back_breaks_no_scenario(proof, stage):
-    def kill(_setting, _timeline, facts):
+    def kill(setting, timeline, facts):
         def away():
             raise OSError("connection refused")
 
         stage.reloads = away
-        facts.ended = "promoted"
+        ends("promoted")(setting, timeline, facts)
 
     report = proof.run([scenario("canary", kill, reloads=False)])
     assert report.bars[0].holds is True
@@ -147,17 +169,22 @@ def test_a_killed_router_that_is_not_back_breaks_no_scenario(proof, stage):
 def test_a_scenario_begins_when_what_was_killed_before_is_back(proof, stage, clock):
     stage.whole_from = clock.steady() + 200
     begun = []
-    proof.run([scenario("canary", lambda *_: begun.append(clock.steady()))])
+
+    def play(setting, timeline, facts):
+        begun.append(clock.steady())
+        ends("promoted")(setting, timeline, facts)
+
+    proof.run([scenario("canary", play)])
     assert begun[0] >= stage.whole_from
 
 
 def test_reloads_are_asked_for_when_an_api_server_that_was_killed_last_answers_again(proof, stage, clock):
     count, back = stage.reloads, clock.steady() + 30
 
-    def kill(_setting, _timeline, facts):
+    def kill(setting, timeline, facts):
         stage.whole_from = back
         stage.reloads = asked
-        facts.ended = "promoted"
+        ends("promoted")(setting, timeline, facts)
 
     def asked():
         assert clock.steady() >= back, "connection refused"
