@@ -4,9 +4,10 @@
 run against one in tests/e2e/workflows.
 """
 
+import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 from workflow_act import ROOT, SECRET, Repository, Run, real, write_leak
@@ -34,6 +35,10 @@ case "$*" in
   "audit verify "*) echo "verifies $SLIPWAY_ATTESTATION with $SLIPWAY_SIGNING_PUBLIC_KEY" >> "$RECORD" ;;
   "image check "*) {real} "$@" ;;
   "logs "*) echo '{{}}' ;;
+  "preview --plan "*) echo "stacks=$PLANNED" >> "$3" ;;
+  "preview --stack "*)
+    mkdir -p build/reports && echo '{{}}' > build/reports/preview.json
+    printf '| stack | would change |\\n|---|---|\\n| `%s` | no change |\\n' "$3" > build/reports/preview.md ;;
   "rollout start "* | "rollout rollback "* | "loadtest "* | "drill "* | "preflight "* | "preview "*)
     mkdir -p build/reports build/load
     echo '{{}}' > build/load/plan.json
@@ -72,6 +77,7 @@ class Recorded(Repository):
         fails: Mapping[str, int] | None = None,
         unmade: str = "",
         pushed: str = IMAGE,
+        planned: Sequence[str] = (),
     ) -> Run:
         """Run a workflow.
 
@@ -83,6 +89,7 @@ class Recorded(Repository):
             fails: start of a call of `slipway` -> exit code.
             unmade: target of `make` that fails.
             pushed: what the build says it has pushed.
+            planned: the stacks that a change touches.
         """
         cases = " ".join(f'"{start}"*) exit {code} ;;' for start, code in (fails or {}).items())
         self.slipway(SLIPWAY.format(real=real(), fails=f'case "$*" in {cases} esac' if cases else ""))
@@ -90,7 +97,7 @@ class Recorded(Repository):
         done = subprocess.run(
             self.command(workflow, event, inputs=inputs, payload=payload, secrets=SECRETS, variables=VARIABLES),
             cwd=self.folder,
-            env=self.environment(PUSHED=pushed),
+            env=self.environment(PUSHED=pushed, PLANNED=json.dumps(planned)),
             capture_output=True,
             text=True,
             check=False,
@@ -387,18 +394,65 @@ def test_a_restore_that_does_not_hold_is_red_and_its_report_is_kept(run, failed)
     assert result.called("upload") == ["upload reports-restore told.json "]
 
 
-@pytest.mark.parametrize(("owner", "previews"), [("team/ours", 1), ("stranger/ours", 0)])
-def test_only_our_own_branches_are_previewed(run, owner, previews):
+STACKS = ("slipway-platform/c", "slipway-service/c-dev")
+LISTED = "gh api --paginate repos/team/ours/pulls/12/files --jq .[] | .filename, (.previous_filename // empty)"
+COMMENTED = "gh pr comment 12 --edit-last --create-if-none --body-file comment.md"
+
+
+def pull_request(owner="team/ours"):
     repository = {"full_name": "team/ours"}
-    payload = {"pull_request": {"number": 12, "head": {"repo": {"full_name": owner}}}, "repository": repository}
-    result = run("preview", "pull_request", payload=payload)
+    return {"pull_request": {"number": 12, "head": {"repo": {"full_name": owner}}}, "repository": repository}
+
+
+def comment(repository):
+    """What the pull request is told."""
+    return (repository.kept / "comment.md").read_text()
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_each_stack_that_is_touched_is_previewed_by_a_job_of_its_own(repository, run, dies):
+    fails = {f"preview --stack {STACKS[0]}": 1} if dies else {}
+    result = run("preview", "pull_request", payload=pull_request(), planned=STACKS, fails=fails)
+    assert (result.code != 0) == dies, result.log[-2000:]
+    # act numbers the runs of a matrix, and gives all of them the end of the first that failed.
+    end = "failure" if dies else "success"
+    assert result.jobs == {
+        "preview/plan": "success",
+        "preview/stack-1": end,
+        "preview/stack-2": end,
+        "preview/comment": "success",
+    }
+    assert result.called("gh api") == [LISTED]
+    assert result.called("slipway preview --plan")[0].endswith(" --changed changed")
+    assert sorted(result.called("slipway preview --stack")) == [
+        f"slipway preview --stack {stack} --summary build/reports/preview.md" for stack in STACKS
+    ]
+    assert result.called("gh pr comment") == [COMMENTED]
+    rows = "".join(f"| `{stack}` | no change |\n" for stack in STACKS)
+    assert comment(repository) == f"| stack | would change |\n|---|---|\n{rows}", "one table, with one head"
+
+
+def test_a_change_that_touches_no_stack_is_told_without_a_preview(repository, run):
+    result = run("preview", "pull_request", payload=pull_request())
     assert result.code == 0, result.log[-2000:]
-    previewed = "slipway preview --changed changed --summary build/preview.md"
-    assert result.called("slipway preview") == [previewed] * previews
-    listed = "gh api --paginate repos/team/ours/pulls/12/files --jq .[] | .filename, (.previous_filename // empty)"
-    assert result.called("gh api") == [listed] * previews
-    assert len(result.called("gh pr comment 12")) == previews
-    assert result.jobs == ({"preview/preview": "success"} if previews else {})
+    assert result.jobs == {"preview/plan": "success", "preview/comment": "success"}
+    assert not result.called("slipway preview --stack")
+    assert result.called("gh pr comment") == [COMMENTED]
+    assert comment(repository) == "No stack is touched: nothing to preview.\n"
+
+
+def test_a_plan_that_dies_is_red_and_told(repository, run):
+    result = run("preview", "pull_request", payload=pull_request(), fails={"preview --plan": 1})
+    assert result.code != 0
+    assert not result.called("slipway preview --stack")
+    assert result.called("gh pr comment") == [COMMENTED]
+    assert comment(repository).startswith("Nobody could tell which stacks are touched")
+
+
+def test_a_branch_of_somebody_else_is_not_previewed(run):
+    result = run("preview", "pull_request", payload=pull_request("stranger/ours"))
+    assert result.code == 0, result.log[-2000:]
+    assert (result.jobs, result.calls) == ({}, [])
 
 
 def test_a_load_test_keeps_its_report_when_it_fails(run):

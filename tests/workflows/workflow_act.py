@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,7 +43,14 @@ CURL = f"""{NOTE}case "$*" in
 esac
 """
 SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
-GH = '#!/bin/sh\necho "gh $*" >> "$RECORD"\n'
+# Gives back what jobs have kept, where it is asked for by a pattern; keeps the last comment.
+GH = """#!/bin/sh
+echo "gh $*" >> "$RECORD"
+told="$*"
+case "$told" in
+  "run download "*" --pattern "*) mkdir -p "$7" && cp -R "$KEPT"/$5 "$7" ;;
+  *" --body-file "*) mkdir -p "$KEPT" && cp "${told##* --body-file }" "$KEPT/comment.md" ;; esac
+"""
 NOTHING = "runs:\n  using: composite\n  steps:\n    - run: 'true'\n      shell: sh\n"
 # Keeps what is uploaded, each under its name.
 UPLOAD = """inputs: {name: {}, path: {}, if-no-files-found: {}}
@@ -120,6 +128,12 @@ class Repository:
     def make(self, fails: str = "") -> None:
         """The stand-in of `make`; `fails` is shell."""
         self.program("make", MAKE.format(fails=fails))
+
+    def tell_environments_apart(self, workflow: str) -> None:
+        """Let each job see the variables and secrets of the environment that it names, which act does not know."""
+        path = self.folder / ".github" / "workflows" / f"{workflow}.yml"
+        jobs = re.split(r"^(?=  \w+:$)", path.read_text(), flags=re.MULTILINE)
+        path.write_text("".join(_of_environment(job) for job in jobs))
 
     def environment(self, **more: str) -> dict[str, str]:
         """All that a step has from outside."""
@@ -209,6 +223,13 @@ def pins() -> list[str]:
     lines = (ROOT / ".github" / "actions.lock").read_text().splitlines()
     rows = [line.split() for line in lines if line and not line.startswith("#")]
     return [f"{name}@{commit}" for name, _, commit in rows]
+
+
+def _of_environment(job: str) -> str:
+    named = re.search(r"^    environment: (\w+)$", job, re.MULTILINE)
+    if not named:
+        return job
+    return re.sub(r"(vars\.SLIPWAY_LOAD_(?:URL|CA)|secrets\.SLIPWAY_LOAD_TOKEN)\b", rf"\1_{named[1].upper()}", job)
 
 
 def _executable(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ import re
 import shlex
 import signal
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -49,6 +50,11 @@ _ASKED = [
     "slipway audit verify IMAGE --repository https://github.com/team/ours",
     "slipway rollout start --environment dev --image IMAGE --commit SHA --attach --wait",
 ]
+#: Every job of `release`.
+WHOLE = {f"release/{job}": "success" for job in ("build", "smoke", "load", "verify")} | {
+    f"{environment}/deploy/deploy": "success" for environment in ("dev", "staging", "production")
+}
+_BEFORE = {"production": "staging", "staging": "dev", "dev": ""}
 _RECORDED = "slipway rollout history --environment dev"
 PROMOTED = [*_ASKED, "slipway rollout last-good --environment dev --expect IMAGE", _RECORDED]
 TAKEN_BACK = [*_ASKED, _RECORDED]
@@ -71,7 +77,8 @@ class Account:
         for line in GUIDE.read_text().splitlines():
             if not line.startswith("    kubectl "):
                 continue
-            namespace, *words = shlex.split(line.replace("production", environment))[1:]
+            ours = line.replace("staging", _BEFORE[environment]).replace("production", environment)
+            namespace, *words = shlex.split(ours)[1:]
             if namespace.partition("=")[2] not in there:
                 continue  # the environment before the first one
             told = self._kubectl(namespace, *words)
@@ -111,10 +118,37 @@ class Account:
             self._kubectl(namespace, "delete", kind, name, "--ignore-not-found")
 
 
-class Pipeline:
-    """A repository with our workflows, its secrets and variables, and the accounts of a cluster."""
+@dataclass(frozen=True)
+class Reached:
+    """How users reach the service of an environment.
 
-    def __init__(self, folder, act, accounts):
+    Attributes:
+        host: its name.
+        address: what a name server would say.
+        ca: the authority of its certificate, PEM.
+        token: what is sent as the bearer.
+    """
+
+    host: str
+    address: str
+    ca: str
+    token: str
+
+
+class Pipeline:
+    """A repository with our workflows, its secrets and variables, and the accounts of a cluster.
+
+    Before a run `secrets`, `variables` and `known`, what the runner has in its environment, can be added to; what is
+    added to `secret` may be in no log.
+
+    Args:
+        folder: all of it.
+        act: the program.
+        accounts: by environment.
+        reached: by environment, where the jobs run that ask a service from outside.
+    """
+
+    def __init__(self, folder, act, accounts, reached=None):
         self.repository = Repository(folder, act)
         self.repository.slipway(SLIPWAY)
         key = Ed25519PrivateKey.generate()
@@ -128,8 +162,25 @@ class Pipeline:
             **{f"SLIPWAY_KUBECONFIG_{name.upper()}": it.kubeconfig for name, it in accounts.items()},
         }
         self.variables = {"SLIPWAY_REGISTRY": "registry.test/team", "SLIPWAY_SIGNING_PUBLIC_KEY": public}
+        self.known = {}
         self.log = folder / "log"
         self._process = None
+        self._within = []
+        if reached:
+            self._reach(reached, folder / "hosts")
+
+    def _reach(self, ways, hosts):
+        """Let jobs ask services from outside: by variables of their environments, by names that they can look up."""
+        for environment, it in ways.items():
+            self.variables[f"SLIPWAY_LOAD_URL_{environment.upper()}"] = f"https://{it.host}"
+            self.variables[f"SLIPWAY_LOAD_CA_{environment.upper()}"] = it.ca
+            self.secrets[f"SLIPWAY_LOAD_TOKEN_{environment.upper()}"] = it.token
+            self.secret.append(it.token)
+        self.repository.tell_environments_apart("release")
+        known = ["127.0.0.1 localhost", *(f"{it.address} {it.host}" for it in ways.values())]
+        hosts.write_text("".join(f"{line}\n" for line in known))
+        # Its own view of one file: no name server knows what a cluster of the tests serves.
+        self._within = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts)]
 
     def start(self, workflow, event, *, pushed="", **more):
         """Begin a run."""
@@ -137,9 +188,9 @@ class Pipeline:
         command = self.repository.command(workflow, event, secrets=self.secrets, variables=self.variables, **more)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                command,
+                [*self._within, *command],
                 cwd=self.repository.folder,
-                env=self.repository.environment(PUSHED=pushed),
+                env=self.repository.environment(PUSHED=pushed, **self.known),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -147,7 +198,7 @@ class Pipeline:
 
     def wait(self):
         """The run when it has ended; nothing secret may be in its log or its calls."""
-        code = self._process.wait(timeout=900)
+        code = self._process.wait(timeout=1800)
         result = self.repository.told(code, self.log.read_text())
         for secret in self.secret:
             assert secret not in result.log
@@ -163,9 +214,9 @@ class Pipeline:
         """`release` up to its first environment."""
         return self.run("release", "push", pushed=image, job="dev")
 
-    def report(self, name="reports-dev"):
+    def report(self, environment="dev"):
         """The rollout's report, as it was kept with the run."""
-        return reports.load(self.repository.kept / name / "rollout-dev-payload.json")
+        return reports.load(self.repository.kept / f"reports-{environment}" / f"rollout-{environment}-payload.json")
 
     def kill(self):
         """The runner is gone with all that it ran, at once: exactly the processes that come from it."""

@@ -3,9 +3,9 @@
 import json
 import uuid
 
-from workflow_pipeline import Account
+from workflow_pipeline import Account, Reached
 
-from infra.naming import Environment, Project
+from infra.naming import Environment, Project, live_host, service_stack
 
 
 def version(running, folder, **variables):
@@ -26,3 +26,15 @@ def accounts(running):
     """Of every environment that is there."""
     there = {it["metadata"]["name"] for it in running.kubectl.get("namespaces")}
     return {it.value: Account(running.kubectl, it.value) for it in Environment if it.value in there}
+
+
+def reached(running, environment):
+    """How users reach the service there."""
+    platform = running.outputs(Project.PLATFORM)
+    service = running.engine.outputs(Project.SERVICE, service_stack(running.name, environment))
+    return Reached(
+        host=live_host(environment, platform["domain"]),
+        address=platform["ingressAddress"],
+        ca=platform["caCertificate"],
+        token=service["accessKey"],
+    )

@@ -19,12 +19,14 @@ class Engine:
     def __init__(self, changes):
         self.changes = changes
         self.asked = []
+        self.provided = False
 
     def stacks_of(self, cluster):
         yield Project.SERVICE, f"{cluster}-dev"
         yield Project.CLUSTER, cluster
 
     def preview(self, project, stack, *, refresh):
+        assert self.provided, "the plug-in is there first"
         self.asked.append((project, stack, refresh))
         return self.changes
 
@@ -39,17 +41,12 @@ def run(monkeypatch, tmp_path):
         if not stacks:
             engine.stacks_of = lambda _cluster: iter(())
 
-        class Toolchain:
-            def ensure(self, names):
-                return dict.fromkeys(names, Path("plugin"))
-
-        class Place:
-            def prepare(self, plugin):
-                assert plugin == Path("plugin")
-
         class Tools:
             def __init__(self, _progress):
-                self.engine, self.toolchain, self.place = engine, Toolchain(), Place()
+                self.engine = engine
+
+            def kubernetes_plugin(self):
+                engine.provided = True
 
         monkeypatch.setattr(preview, "Tools", Tools)
         return CliRunner().invoke(cli.cli, ["preview", "--cluster", "c", *arguments]), engine
@@ -106,3 +103,34 @@ def test_a_change_that_touches_no_stack_says_so_and_is_no_failure(run, tmp_path)
     result, engine = run(SAME, "--changed", "changed", "--summary", "preview.md")
     assert (result.exit_code, engine.asked) == (0, [])
     assert Path("preview.md").read_text() == "No stack is touched: nothing to preview.\n"
+
+
+def test_a_plan_names_what_would_be_previewed_and_previews_nothing(run, tmp_path):
+    (tmp_path / "changed").write_text("helm/service/values.yaml\n")
+    (tmp_path / "output").write_text("before=1\n")
+    result, engine = run(SAME, "--changed", "changed", "--plan", "output")
+    assert (result.exit_code, engine.asked) == (0, [])
+    assert not engine.provided, "built only for who previews"
+    assert Path("output").read_text() == 'before=1\nstacks=["slipway-service/c-dev"]\n'
+    (tmp_path / "changed").write_text("docs/a.md\n")
+    run(SAME, "--changed", "changed", "--plan", "output")
+    assert Path("output").read_text().endswith("stacks=[]\n")
+
+
+def test_one_stack_can_be_previewed_alone(run):
+    result, engine = run(DRIFTED, "--stack", "slipway-service/c-dev", "--summary", "preview.md")
+    assert result.exit_code == 0, result.output
+    assert engine.asked == [(Project.SERVICE, "c-dev", False)]
+    assert Path("preview.md").read_text() == f"{preview.HEAD}| `slipway-service/c-dev` | 1 create, 3 update |\n"
+
+
+def test_one_that_dies_leaves_its_row_of_the_table(run):
+    result, _ = run(None, "--stack", "slipway-service/c-dev", "--summary", "preview.md")
+    assert result.exit_code != 0
+    assert Path("preview.md").read_text() == f"{preview.HEAD}| `slipway-service/c-dev` | {preview.UNFINISHED} |\n"
+
+
+def test_a_stack_that_is_not_there_is_named_with_those_that_are(run):
+    result, engine = run(SAME, "--stack", "slipway-service/c-prod")
+    assert (result.exit_code, engine.asked) == (1, [])
+    assert "there are: slipway-cluster/c, slipway-service/c-dev" in result.output

@@ -1,0 +1,87 @@
+"""The workflows `drift` and `preview` by act on the stacks of a cluster: Pulumi, its state and the cluster are real.
+
+Stand-ins are GitHub and `make venv`. As on a runner, nothing is known of the stacks but the backend and the passphrase.
+"""
+
+import json
+
+import pytest
+from workflow_cluster import accounts
+from workflow_pipeline import Pipeline
+
+from infra.naming import SERVICE, Environment, Project, service_stack
+from slipway.toolchain import Toolchain, default_cache_root
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+
+DEV = f"--namespace={Environment.DEV.value}"
+POLICY = ("networkpolicy", SERVICE, DEV)
+#: Answers as `gh api` does when it is asked which files a pull request changes.
+CHANGES = 'case "$1" in api) printf "helm/service/values.yaml\\ndocs/a.md\\n" ;; esac\n'
+
+
+@pytest.fixture
+def pipeline(running, tmp_path):
+    (tmp_path / "pipeline").mkdir()
+    made = accounts(running)
+    it = Pipeline(tmp_path / "pipeline", Toolchain().ensure(["act"])["act"], made)
+    passphrase = (running.state / "pulumi" / "passphrase").read_text()
+    it.secret.append(passphrase)
+    it.secrets |= {
+        "PULUMI_BACKEND_URL": f"file://{running.state / 'pulumi' / 'stacks'}",
+        "PULUMI_CONFIG_PASSPHRASE": passphrase,
+    }
+    it.variables |= {"SLIPWAY_CLUSTER": running.name, "SLIPWAY_DRIFT_ISSUE": "7"}
+    it.known["XDG_CACHE_HOME"] = str(default_cache_root().parent)
+    yield it
+    for account in made.values():
+        account.remove()
+
+
+def table(path):
+    """Stack -> what would change, as a person is told."""
+    rows = [line.strip("| ").split(" | ") for line in path.read_text().splitlines()[2:]]
+    return {stack.strip("`"): told for stack, told in rows}
+
+
+def stacks(running):
+    return [f"{project.value}/{stack}" for project, stack in running.stacks()]
+
+
+def test_nothing_has_drifted_from_the_stacks_and_what_somebody_changes_by_hand_is_found(running, pipeline):
+    run = pipeline.run("drift", "workflow_dispatch")
+    assert run.code == 0, run.log[-3000:]
+    assert run.jobs == {"drift/drift": "success"}
+    summary = pipeline.repository.kept / "comment.md"
+    assert table(summary) == dict.fromkeys(stacks(running), "no change")
+    assert run.called("gh issue")[-1] == "gh issue close 7"
+
+    [policy] = running.kubectl.get(*POLICY)
+    before = json.dumps({"spec": {"ingress": policy["spec"]["ingress"]}})
+    running.kubectl("patch", *POLICY, "--type=merge", '--patch={"spec": {"ingress": [{}]}}')
+    try:
+        run = pipeline.run("drift", "workflow_dispatch")
+    finally:
+        running.kubectl("patch", *POLICY, "--type=merge", f"--patch={before}")
+    assert run.code != 0
+    assert run.jobs == {"drift/drift": "failure"}
+    cluster, platform, service = stacks(running)
+    told = table(summary)
+    assert (told[cluster], told[platform]) == ("no change", "no change")
+    assert "1 update" in told[service], "whoever lets everybody in is found"
+    assert run.called("gh issue")[-1] == "gh issue reopen 7"
+
+
+def test_a_pull_request_is_told_what_would_change_in_the_stacks_that_it_touches(running, pipeline):
+    gh = (pipeline.repository.programs / "gh").read_text()
+    pipeline.repository.program("gh", gh + CHANGES)
+    repository = {"full_name": "team/ours"}
+    request = {"pull_request": {"number": 12, "head": {"repo": repository}}, "repository": repository}
+    run = pipeline.run("preview", "pull_request", payload=request)
+    assert run.code == 0, run.log[-3000:]
+    assert {name.partition("-")[0]: end for name, end in run.jobs.items()} == dict.fromkeys(
+        ("preview/plan", "preview/stack", "preview/comment"), "success"
+    )
+    touched = f"{Project.SERVICE.value}/{service_stack(running.name, Environment.DEV)}"
+    assert table(pipeline.repository.kept / "comment.md") == {touched: "no change"}
+    assert len(run.called("gh pr comment 12")) == 1
