@@ -32,7 +32,7 @@ def pipeline(running, tmp_path):
         "PULUMI_CONFIG_PASSPHRASE": passphrase,
     }
     it.variables |= {"SLIPWAY_CLUSTER": running.name, "SLIPWAY_DRIFT_ISSUE": "7"}
-    it.known["XDG_CACHE_HOME"] = str(default_cache_root().parent)
+    it.known["XDG_CACHE_HOME"] = str(default_cache_root().parents[1])
     yield it
     for account in made.values():
         account.remove()
