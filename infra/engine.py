@@ -79,6 +79,8 @@ class Place:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_PYTHON_CMD": sys.executable,
+            # What a stack says of an object holds, whoever has changed it by hand since (ADR 135).
+            "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
             # The Kubernetes provider leaves a kubeconfig in the folder for temporary files at each run.
             "TMPDIR": str(self.scratch),
         }
@@ -142,6 +144,7 @@ class Engine:
         config: Mapping[str, str],
         on_event: OnEvent,
         *,
+        refresh: bool = False,
         anew: Sequence[str] = (),
     ) -> Mapping[str, Any]:
         """Bring a stack up.
@@ -151,6 +154,7 @@ class Engine:
             stack: its stack, made if there is none.
             config: settings, without the project's name before the key.
             on_event: told of every step.
+            refresh: ask the cluster how things are, instead of trusting the state.
             anew: URNs of resources to replace although nothing about them has changed.
 
         Returns:
@@ -163,7 +167,9 @@ class Engine:
             it = self._stack(project, stack)
             for key, value in config.items():
                 it.set_config(f"{project.value}:{key}", automation.ConfigValue(value))
-            result = it.up(on_event=on_event, on_output=_silent, color="never", replace=list(anew) or None)
+            result = it.up(
+                on_event=on_event, on_output=_silent, color="never", refresh=refresh, replace=list(anew) or None
+            )
         return {key: output.value for key, output in result.outputs.items()}
 
     def settings(self, project: Project, stack: str) -> Mapping[str, str]:

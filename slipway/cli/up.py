@@ -57,6 +57,7 @@ FOLDER = Path("build/up")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File of objects that the platform must find, as the Secret of a store for backups: put on the cluster first.",
 )
+@click.option("--refresh", is_flag=True, help="Look at everything first, and take back what was changed by hand.")
 def command(
     *,
     cluster: str,
@@ -67,6 +68,7 @@ def command(
     profile: str | None,
     settings: tuple[tuple[str, str], ...],
     objects: Path | None,
+    refresh: bool,
 ) -> None:
     """Make the cluster, the platform and the service; prove it by k6; print where things are.
 
@@ -85,6 +87,7 @@ def command(
             embedded,
             profile,
             first_objects.read(objects) if objects else (),
+            refresh=refresh,
         )
         made, outputs, service = bring_up(tools, wanted, steps)
         progress.step("proving it: k6 through HAProxy")
@@ -116,6 +119,7 @@ class Wanted:
         embedded: Settings of an embedded cluster.
         profile: How big everything is; None: as it is set.
         objects: What is put on the cluster before the platform.
+        refresh: Whether things are looked at first, instead of trusting the state.
     """
 
     cluster: str
@@ -125,6 +129,7 @@ class Wanted:
     embedded: Mapping[str, Any] = field(default_factory=dict[str, Any])
     profile: str | None = None
     objects: Sequence[Mapping[str, Any]] = ()
+    refresh: bool = False
 
 
 def by_project(settings: Iterable[tuple[str, str]]) -> dict[Project, dict[str, str]]:
@@ -164,7 +169,7 @@ def bring_up(
     chosen = {} if wanted.target == "auto" else {"target": wanted.target}
     config = {**chosen, **({"embedded": json.dumps(wanted.embedded)} if wanted.embedded else {})}
     config |= wanted.settings[Project.CLUSTER]
-    made = tools.engine.up(Project.CLUSTER, wanted.cluster, config, progress.engine_event)
+    made = tools.engine.up(Project.CLUSTER, wanted.cluster, config, progress.engine_event, refresh=wanted.refresh)
     if not here and made["capabilities"]["local_images"]:
         debian.ensure(requirements.IMAGE_PACKAGES, progress.step)
     if wanted.objects:
@@ -175,7 +180,7 @@ def bring_up(
     tools.kubernetes_plugin()
     progress.step("platform")
     config = {**({"profile": wanted.profile} if wanted.profile else {}), **wanted.settings[Project.PLATFORM]}
-    outputs = tools.engine.up(Project.PLATFORM, wanted.cluster, config, progress.engine_event)
+    outputs = tools.engine.up(Project.PLATFORM, wanted.cluster, config, progress.engine_event, refresh=wanted.refresh)
     steps["platform"] = progress.elapsed
     progress.step(f"service in {wanted.environment.value}")
     service = tools.engine.up(
@@ -183,6 +188,7 @@ def bring_up(
         service_stack(wanted.cluster, wanted.environment),
         wanted.settings[Project.SERVICE],
         progress.engine_event,
+        refresh=wanted.refresh,
     )
     steps["service"] = progress.elapsed
     if ahead:

@@ -272,6 +272,9 @@ def _begin(setting: Setting, timeline: Timeline, facts: Facts) -> str:
     image = other_image(setting, before)
     timeline.mark("start")
     setting.stage.start(image)
+    # The controller may say that it has seen the wish before it acts: the last end would be taken for one of this.
+    until(setting, lambda it: it.status.candidate is not None or serving(it).image == image,
+          what="the new version to be tried", within=_SOON)  # fmt: skip
     return image
 
 

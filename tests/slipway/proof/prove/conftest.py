@@ -17,13 +17,14 @@ STEPS = (5, 50, 100)
 class FakeStage:
     """A rollout as the fake clock goes: every version takes the same time for each phase.
 
-    `refuses` says whether the version that was asked for goes back after its first step; `stuck` lets it stand still.
+    `refuses` says whether the version that was asked for goes back after its first step; `stuck` lets it stand still;
+    `notes` makes the controller say that it has seen the wish before it acts.
     """
 
     def __init__(self, clock):
         self.images = (A, B)
         self.clock = clock
-        self.refuses = self.stuck = self.pauses = False
+        self.refuses = self.stuck = self.pauses = self.notes = False
         self.away = 0
         self.orders = []
         self.plain = {"strategy": {"canary": {"steps": [5, 50]}}, "scaleDownDelay": "30s"}
@@ -94,6 +95,8 @@ class FakeStage:
         stable = self.status.stable
         number = stable.number + 1
         new = Revision(hash=f"{hash_}{self.generation}", image=image, number=number, colour=stable.colour.other)
+        if self.notes:
+            self.script((0.3, {"observed_generation": self.generation}))
         fresh = {"candidate": new, "standby": None, "step": 0, "reason": Reason.NONE}
         self.script(
             (0.5, {"phase": Phase.PREFLIGHT, "observed_generation": self.generation, **fresh}),

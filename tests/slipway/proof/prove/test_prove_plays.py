@@ -24,6 +24,12 @@ def test_a_canary_goes_to_the_other_image_and_back_the_next_time(played, stage):
     assert [order for order in stage.orders if order[0] == "start"] == [("start", second), ("start", first)]
 
 
+def test_the_end_of_the_last_version_is_not_taken_for_that_of_the_next(played, stage):
+    played(plays.aborts(1))
+    stage.notes = True
+    assert played(plays.canary).ended == "promoted"
+
+
 def test_a_rollback_is_timed_from_the_wish_to_the_confirmation_of_every_router(played):
     facts = played(plays.rollback)
     assert (facts.ended, len(facts.reverted)) == ("rolled back", 1)
