@@ -29,6 +29,7 @@ _SALT: Final[dict[Any, Any]] = {
     "font.family": "sans-serif",
 }
 _NAMES_ROOM: Final = 1.45  # of the highest value: the names of what happened stand above the lines
+_MANY: Final = 40  # marks, above which their lines would hide what is drawn
 _HEIGHTS: Final = 3  # at which names may stand
 _STYLES: Final = ("-", "--", ":")
 _NEAR: Final = 0.5  # of a limit: from there on it is drawn
@@ -173,7 +174,8 @@ def _spans(axis: Axes, spans: Sequence[Span], *, named: bool) -> None:
     for span in spans:
         if span.end > span.start:
             axis.axvspan(span.start, span.end, color=span.colour, alpha=0.14, linewidth=0)
-        axis.axvline(span.start, color=span.colour, linewidth=1.0, linestyle="--")
+        faint = 0.25 if len(spans) > _MANY else 1.0
+        axis.axvline(span.start, color=span.colour, linewidth=1.0, linestyle="--", alpha=faint)
         at = (span.start - left) / (right - left)
         height = next((number for number, end in enumerate(taken) if end < at), None)
         if not named or height is None:  # no room: the table below says it too
