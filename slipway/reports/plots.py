@@ -171,11 +171,11 @@ def _panel(axis: Axes, panel: Panel, *, headroom: float) -> None:
 def _spans(axis: Axes, spans: Sequence[Span], *, named: bool) -> None:
     left, right = axis.get_xlim()
     taken = [-1.0] * _HEIGHTS  # up to where, as a share of the axis, a name stands at each height
+    strength = 0.25 if len(spans) > _MANY else 1.0
     for span in spans:
         if span.end > span.start:
             axis.axvspan(span.start, span.end, color=span.colour, alpha=0.14, linewidth=0)
-        faint = 0.25 if len(spans) > _MANY else 1.0
-        axis.axvline(span.start, color=span.colour, linewidth=1.0, linestyle="--", alpha=faint)
+        axis.axvline(span.start, color=span.colour, linewidth=1.0, linestyle="--", alpha=strength)
         at = (span.start - left) / (right - left)
         height = next((number for number, end in enumerate(taken) if end < at), None)
         if not named or height is None:  # no room: the table below says it too

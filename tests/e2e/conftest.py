@@ -76,19 +76,19 @@ class Running:
         place.prepare(None)
         return Engine(place)
 
-    def outputs(self, project):
+    def outputs(self, project, environment=Environment.DEV):
         """The outputs of a project's stack."""
-        return self.engine.outputs(project, dict(self.stacks())[project])
+        return self.engine.outputs(project, dict(self.stacks(environment))[project])
 
     def another_image(self):
         """The service's image once more under another digest."""
         return twin.push(self.spec, self.outputs(Project.SERVICE)["image"])
 
-    def plan(self, tmp_path, rate, seconds):
+    def plan(self, tmp_path, rate, seconds, environment=Environment.DEV):
         """Load on the live host of the service, as users send it."""
-        platform, service = self.outputs(Project.PLATFORM), self.outputs(Project.SERVICE)
+        platform, service = self.outputs(Project.PLATFORM), self.outputs(Project.SERVICE, environment)
         (tmp_path / "ca.pem").write_text(platform["caCertificate"])
-        host = live_host(Environment.DEV, platform["domain"])
+        host = live_host(environment, platform["domain"])
         return LoadPlan(
             scenario="crud",
             base_url=f"https://{host}",
@@ -105,12 +105,12 @@ class Running:
         """Reloads so far, of every HAProxy pod."""
         return dict(reloads(self.kubectl))
 
-    def stacks(self):
+    def stacks(self, environment=Environment.DEV):
         """Every project with its stack, in the order of making."""
         return [
             (Project.CLUSTER, self.name),
             (Project.PLATFORM, self.name),
-            (Project.SERVICE, service_stack(self.name, Environment.DEV)),
+            (Project.SERVICE, service_stack(self.name, environment)),
         ]
 
 

@@ -3,5 +3,14 @@
 import sys
 from pathlib import Path
 
+import pytest
+
+from slipway.toolchain import Toolchain
+
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "workflows")]
+
+
+@pytest.fixture(scope="session")
+def act():
+    return Toolchain().ensure(["act"])["act"]

@@ -7,7 +7,6 @@ environments staging and production are made first, and stay.
 
 import contextlib
 import os
-from dataclasses import replace
 
 import pytest
 from e2e_waiting import at_rest, rollout_state
@@ -18,7 +17,6 @@ from infra.naming import SERVICE, Environment
 from loadtests import k6, page
 from slipway import reports
 from slipway.reports import Verdict
-from slipway.toolchain import Toolchain
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
@@ -32,32 +30,24 @@ def environments(running):
     for environment in (Environment.STAGING, Environment.PRODUCTION):
         done = running.slipway("up", "--environment", environment.value)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    made = accounts(running)
-    yield made
-    for account in made.values():
-        account.remove()
+    with accounts(running) as made:
+        yield made
 
 
 def targets(environment):
     return ("--environment", environment.value)
 
 
-def users_of(running, way, folder):
-    """The load of an environment's users."""
-    plan = running.plan(folder, RATE, LONGEST)
-    return replace(plan, base_url=f"https://{way.host}", host=way.host, secrets={"SLIPWAY_TOKEN": way.token})
-
-
-def test_one_digest_goes_through_every_environment_without_a_failed_request(running, environments, tmp_path):
+def test_one_digest_goes_through_every_environment_without_a_failed_request(running, environments, act, tmp_path):
     (tmp_path / "pipeline").mkdir()
     ways = {it.value: reached(running, it) for it in Environment}
-    pipeline = Pipeline(tmp_path / "pipeline", Toolchain().ensure(["act"])["act"], environments, ways)
+    pipeline = Pipeline(tmp_path / "pipeline", act, environments, ways)
     pipeline.variables["SLIPWAY_LOAD_RATE"] = str(RATE)
     image = version(running, tmp_path / "image")
     for environment in Environment:
         at_rest(running, target=targets(environment))
     with contextlib.ExitStack() as stack:
-        plans = {name: users_of(running, way, tmp_path) for name, way in ways.items()}
+        plans = {it.value: running.plan(tmp_path, RATE, LONGEST, it) for it in Environment}
         loads = {name: stack.enter_context(k6.start(plan)) for name, plan in plans.items()}
         run = pipeline.run("release", "push", pushed=image)
         users = {name: load.finish() for name, load in loads.items()}

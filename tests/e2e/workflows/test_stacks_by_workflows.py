@@ -8,7 +8,7 @@ from workflow_cluster import accounts
 from workflow_pipeline import Pipeline
 
 from infra.naming import SERVICE, Environment, Project, service_stack
-from slipway.toolchain import Toolchain, default_cache_root
+from slipway.toolchain import default_cache_root
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -19,21 +19,19 @@ CHANGES = 'case "$1" in api) printf "helm/service/values.yaml\\ndocs/a.md\\n" ;;
 
 
 @pytest.fixture
-def pipeline(running, tmp_path):
+def pipeline(running, act, tmp_path):
     (tmp_path / "pipeline").mkdir()
-    made = accounts(running)
-    it = Pipeline(tmp_path / "pipeline", Toolchain().ensure(["act"])["act"], made)
-    passphrase = (running.state / "pulumi" / "passphrase").read_text()
-    it.secret.append(passphrase)
-    it.secrets |= {
-        "PULUMI_BACKEND_URL": f"file://{running.state / 'pulumi' / 'stacks'}",
-        "PULUMI_CONFIG_PASSPHRASE": passphrase,
-    }
-    it.variables |= {"SLIPWAY_CLUSTER": running.name, "SLIPWAY_DRIFT_ISSUE": "7"}
-    it.known["XDG_CACHE_HOME"] = str(default_cache_root().parents[1])
-    yield it
-    for account in made.values():
-        account.remove()
+    with accounts(running) as made:
+        it = Pipeline(tmp_path / "pipeline", act, made)
+        passphrase = (running.state / "pulumi" / "passphrase").read_text()
+        it.secret.append(passphrase)
+        it.secrets |= {
+            "PULUMI_BACKEND_URL": f"file://{running.state / 'pulumi' / 'stacks'}",
+            "PULUMI_CONFIG_PASSPHRASE": passphrase,
+        }
+        it.variables |= {"SLIPWAY_CLUSTER": running.name, "SLIPWAY_DRIFT_ISSUE": "7"}
+        it.known["XDG_CACHE_HOME"] = str(default_cache_root().parents[1])
+        yield it
 
 
 def table(path):

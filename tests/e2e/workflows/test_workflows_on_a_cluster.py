@@ -15,7 +15,6 @@ from workflow_pipeline import FORBIDDEN, GREEN, PROMOTED, RED, TAKEN_BACK, Pipel
 
 from infra.naming import SERVICE, Environment
 from slipway.reports import Verdict
-from slipway.toolchain import Toolchain
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -25,16 +24,9 @@ FAULTS = {"SLIPWAY_FAULTS_ALLOWED": "true", "SLIPWAY_FAULTS": json.dumps({"error
 
 
 @pytest.fixture(scope="module")
-def act():
-    return Toolchain().ensure(["act"])["act"]
-
-
-@pytest.fixture(scope="module")
 def made(running):
-    it = accounts(running)
-    yield it
-    for account in it.values():
-        account.remove()
+    with accounts(running) as it:
+        yield it
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """What the workflows' tests need of a cluster: a pipeline's account for each environment, and versions of its own."""
 
+import contextlib
 import json
 import uuid
 
 from workflow_pipeline import Account, Reached
 
-from infra.naming import Environment, Project, live_host, service_stack
+from infra.naming import Environment, Project, live_host
 
 
 def version(running, folder, **variables):
@@ -22,16 +23,22 @@ def version(running, folder, **variables):
     return done.stdout.strip().replace(spec.registry_address, nodes_know, 1)
 
 
+@contextlib.contextmanager
 def accounts(running):
-    """Of every environment that is there."""
+    """Of every environment that is there; they go with the block."""
     there = {it["metadata"]["name"] for it in running.kubectl.get("namespaces")}
-    return {it.value: Account(running.kubectl, it.value) for it in Environment if it.value in there}
+    made = {it.value: Account(running.kubectl, it.value) for it in Environment if it.value in there}
+    try:
+        yield made
+    finally:
+        for account in made.values():
+            account.remove()
 
 
 def reached(running, environment):
     """How users reach the service there."""
     platform = running.outputs(Project.PLATFORM)
-    service = running.engine.outputs(Project.SERVICE, service_stack(running.name, environment))
+    service = running.outputs(Project.SERVICE, environment)
     return Reached(
         host=live_host(environment, platform["domain"]),
         address=platform["ingressAddress"],
