@@ -70,6 +70,8 @@ def command(
     plan: Path | None,
 ) -> None:
     """Preview the stacks of a cluster; changes neither it nor the state; writes the report `preview`."""
+    if plan is not None and (summary is not None or refresh or strict):
+        raise click.UsageError("--plan previews nothing: leave out --summary, --refresh and --expect-no-changes")
     started = dt.datetime.now(dt.UTC)
     _summarise(summary, UNFINISHED if only is None else f"{HEAD}| `{only}` | {UNFINISHED} |")
     with Progress() as progress:

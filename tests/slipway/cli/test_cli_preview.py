@@ -117,6 +117,14 @@ def test_a_plan_names_what_would_be_previewed_and_previews_nothing(run, tmp_path
     assert Path("output").read_text().endswith("stacks=[]\n")
 
 
+@pytest.mark.parametrize("more", [("--summary", "preview.md"), ("--refresh",), ("--expect-no-changes",)])
+def test_a_plan_takes_nothing_that_needs_a_preview(run, tmp_path, more):
+    result, engine = run(SAME, "--plan", "output", *more)
+    assert (result.exit_code, engine.asked) == (2, [])
+    assert "--plan previews nothing" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_stack_can_be_previewed_alone(run):
     result, engine = run(DRIFTED, "--stack", "slipway-service/c-dev", "--summary", "preview.md")
     assert result.exit_code == 0, result.output
