@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,8 @@ from slipway.rollout.story import Moment
 #: A service's plain variables, from which the next version takes its faults.
 _CONFIG: Final = f"{naming.SERVICE}-env"
 _FAULTS: Final = ("SLIPWAY_FAULTS_ALLOWED", "SLIPWAY_FAULTS")
+#: Tells a version from the one before with the same faults, which was refused and is not tried again.
+_ATTEMPT: Final = "PROOF_ATTEMPT"
 _EVERY: Final = 0.2
 _STALE: Final = 5.0
 _RELOADS: Final = 'haproxyingress_updates_total{status="full"}'
@@ -114,9 +117,10 @@ class LiveStage:
         self._patch("rollout", naming.SERVICE, {"spec": dict(spec)})
 
     def misconfigure(self, faults: Mapping[str, object] | None) -> None:
-        """Tell the next version to misbehave; None takes that back."""
-        values = (None, None) if faults is None else ("true", json.dumps(dict(faults)))
-        self._patch("configmap", _CONFIG, {"data": dict(zip(_FAULTS, values, strict=True))})
+        """Tell the next version to misbehave, one that was never tried; None takes that back."""
+        names = (*_FAULTS, _ATTEMPT)
+        values = (None,) * len(names) if faults is None else ("true", json.dumps(dict(faults)), str(uuid.uuid4()))
+        self._patch("configmap", _CONFIG, {"data": dict(zip(names, values, strict=True))})
 
     def restart(self, colour: Colour) -> None:
         """Replace the pods of a colour one by one, and wait for the end."""

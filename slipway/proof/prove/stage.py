@@ -72,7 +72,7 @@ class Stage(Protocol):
         ...
 
     def misconfigure(self, faults: Mapping[str, object] | None) -> None:
-        """Tell the next version to misbehave (`app/core/faults.py`); None takes that back."""
+        """Tell the next version to misbehave (`app/core/faults.py`), a new one each time; None takes that back."""
         ...
 
     def restart(self, colour: Colour) -> None:
