@@ -130,14 +130,17 @@ disabled_plugins = [{unused}]
 
 
 def registry_hosts(spec: ClusterSpec, pki: Path) -> str:
-    """Containerd's hosts.toml: the made-up name is the registry in the control plane, by mutual TLS."""
+    """Containerd's hosts.toml: the made-up name is the registry in the control plane, by mutual TLS.
+
+    The registry stands there twice. What is not on a host is asked of the server as well, and only what that says is
+    told: without certificates to show it would be a refusal instead of "not found". The server alone is not read.
+    """
     url = f"https://{spec.registry_address}"
-    return f"""server = "{url}"
-[host."{url}"]
-  capabilities = ["pull", "resolve"]
-  ca = "{pki}/ca.crt"
-  client = [["{pki}/registry-push.crt", "{pki}/registry-push.key"]]
+    reached = f"""capabilities = ["pull", "resolve"]
+ca = "{pki}/ca.crt"
+client = [["{pki}/registry-push.crt", "{pki}/registry-push.key"]]
 """
+    return f'server = "{url}"\n{reached}[host."{url}"]\n{reached}'
 
 
 def registry(spec: ClusterSpec, pki: Path, storage: Path) -> str:

@@ -47,9 +47,18 @@ def test_containerd_pulls_by_the_made_up_name_only_from_our_registry():
     assert cri["registry"]["config_path"].startswith(str(node.home))
     assert cri["containerd"]["runtimes"]["runc"]["options"]["SystemdCgroup"] is False
     hosts = tomllib.loads(config.registry_hosts(spec, PKI))
-    assert list(hosts["host"]) == [f"https://{spec.registry_address}"]
-    assert hosts["host"][f"https://{spec.registry_address}"]["client"]
+    server, hosts = hosts["server"], hosts["host"]
+    assert list(hosts) == [server] == [f"https://{spec.registry_address}"]
+    assert hosts[server]["client"]
     assert REGISTRY_HOST.split(":")[0].endswith(".test")
+
+
+def test_a_registry_that_has_no_image_is_asked_with_certificates_by_each_name_that_it_has():
+    spec = ClusterSpec()
+    told = tomllib.loads(config.registry_hosts(spec, PKI))
+    [host] = told["host"].values()
+    assert {key: told[key] for key in host} == host
+    assert host.keys() == {"capabilities", "ca", "client"}
 
 
 def test_the_registry_asks_for_a_client_certificate():
