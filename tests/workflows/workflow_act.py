@@ -43,12 +43,13 @@ CURL = f"""{NOTE}case "$*" in
 esac
 """
 SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
-# Gives back what jobs have kept, where it is asked for by a pattern; keeps the last comment.
+# Gives back what jobs have kept, by a name or a pattern of names; keeps the last comment.
 GH = """#!/bin/sh
 echo "gh $*" >> "$RECORD"
 told="$*"
 case "$told" in
   "run download "*" --pattern "*) mkdir -p "$7" && cp -R "$KEPT"/$5 "$7" ;;
+  "run download "*" --name "*) mkdir -p "$7" && cp -R "$KEPT/$5/." "$7" ;;
   *" --body-file "*) mkdir -p "$KEPT" && cp "${told##* --body-file }" "$KEPT/comment.md" ;; esac
 """
 NOTHING = "runs:\n  using: composite\n  steps:\n    - run: 'true'\n      shell: sh\n"
@@ -59,7 +60,9 @@ runs:
   steps:
     - run: |
         echo "upload $NAME $(ls "$FOLDER" 2>/dev/null | tr '\\n' ' ')" >> "$RECORD"
-        if [ -e "$FOLDER" ]; then mkdir -p "$KEPT" && rm -rf "$KEPT/$NAME" && cp -R "$FOLDER" "$KEPT/$NAME"; fi
+        rm -rf "$KEPT/$NAME"
+        if [ -d "$FOLDER" ]; then mkdir -p "$KEPT" && cp -R "$FOLDER" "$KEPT/$NAME"
+        elif [ -e "$FOLDER" ]; then mkdir -p "$KEPT/$NAME" && cp "$FOLDER" "$KEPT/$NAME"; fi
       shell: sh
       env:
         NAME: ${{ inputs.name }}
@@ -158,6 +161,7 @@ class Repository:
         secrets: Mapping[str, str],
         variables: Mapping[str, str],
         job: str = "",
+        matrix: str = "",
     ) -> list[str]:
         """Commit what is there, and say how act is called.
 
@@ -169,6 +173,7 @@ class Repository:
             secrets: of the repository.
             variables: of the repository.
             job: this one and what it needs only.
+            matrix: of a job that has one, `KEY:VALUE` only.
         """
         self._commit()
         self.event.write_text(json.dumps({"inputs": dict(inputs or {}), **(payload or {})}))
@@ -187,6 +192,7 @@ class Repository:
             *(f"--input={key}={value}" for key, value in (inputs or {}).items()),
             *(f"--local-repository={pin}={self.actions / pin.partition('/')[2].partition('@')[0]}" for pin in pins()),
             *([f"--job={job}"] if job else []),
+            *([f"--matrix={matrix}"] if matrix else []),
         ]
 
     def told(self, code: int, log: str) -> Run:

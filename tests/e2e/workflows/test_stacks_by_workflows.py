@@ -4,11 +4,10 @@ Stand-ins are GitHub and `make venv`. As on a runner, nothing is known of the st
 """
 
 import pytest
-from workflow_cluster import accounts
+from workflow_cluster import accounts, know_stacks
 from workflow_pipeline import Pipeline
 
 from infra.naming import SERVICE, Environment, Project, service_stack
-from slipway.toolchain import default_cache_root
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -23,14 +22,8 @@ def pipeline(running, act, tmp_path):
     (tmp_path / "pipeline").mkdir()
     with accounts(running) as made:
         it = Pipeline(tmp_path / "pipeline", act, made)
-        passphrase = (running.state / "pulumi" / "passphrase").read_text()
-        it.secret.append(passphrase)
-        it.secrets |= {
-            "PULUMI_BACKEND_URL": f"file://{running.state / 'pulumi' / 'stacks'}",
-            "PULUMI_CONFIG_PASSPHRASE": passphrase,
-        }
-        it.variables |= {"SLIPWAY_CLUSTER": running.name, "SLIPWAY_DRIFT_ISSUE": "7"}
-        it.known["XDG_CACHE_HOME"] = str(default_cache_root().parents[1])
+        know_stacks(it, running)
+        it.variables["SLIPWAY_DRIFT_ISSUE"] = "7"
         yield it
 
 

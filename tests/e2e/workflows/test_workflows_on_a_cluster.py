@@ -70,6 +70,34 @@ def test_what_serves_is_taken_back_by_the_workflow_without_a_failed_request(runn
     assert after in run.log, "what is good now is said"
 
 
+def test_an_older_version_comes_back_by_what_its_build_signed_without_a_failed_request(
+    running, loaded, pipeline, tmp_path
+):
+    at_rest(running)
+    older, newer = version(running, tmp_path / "older"), version(running, tmp_path / "newer")
+    inputs = {"environment": "dev", "reason": "slow", "image": older, "built-by": "42"}
+    runs = []
+
+    def play():
+        runs.append(pipeline.release(older))
+        done = running.slipway("rollout", "start", "--image", newer, "--wait")
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        runs.append(pipeline.run("rollback", "workflow_dispatch", inputs=inputs))
+        # What a build did not sign is refused before the cluster is asked.
+        runs.append(pipeline.run("rollback", "workflow_dispatch", inputs={**inputs, "image": newer}))
+
+    result = loaded("workflow-rollback-again", play, rate=RATE)
+    release, run, unsigned = runs
+    assert release.code == 0, release.log[-3000:]
+    assert run.code == 0, run.log[-3000:]
+    assert run.jobs == {"rollback/again": "success"}
+    assert run.called("gh") == ["gh run download 42 --name attestation --dir build"]
+    assert (result.failed, result.reasons) == (0, ())
+    assert rollout_state(running)["stable"] == older
+    assert unsigned.jobs == {"rollback/again": "failure"}
+    assert not unsigned.called("slipway rollout")
+
+
 def test_a_good_version_is_released_by_blue_green_without_a_failed_request(running, loaded, pipeline, tmp_path):
     at_rest(running)
     image = version(running, tmp_path / "image")

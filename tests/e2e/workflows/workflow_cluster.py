@@ -4,9 +4,19 @@ import contextlib
 import json
 import uuid
 
+from workflow_act import ROOT
 from workflow_pipeline import Account, Reached
 
 from infra.naming import Environment, Project, live_host
+from slipway.toolchain import default_cache_root
+
+#: `make`, of which only `up` is ours: the repository of the tests holds workflows alone.
+MAKE_UP = f"""#!/bin/sh
+echo "make $*" >> "$RECORD"
+[ "$1" = up ] || exit 0
+unset HTTP_PROXY HTTPS_PROXY
+exec /usr/bin/make --directory={ROOT} CLUSTER="$SLIPWAY_CLUSTER" "$@"
+"""
 
 
 def version(running, folder, **variables):
@@ -45,3 +55,25 @@ def reached(running, environment):
         ca=platform["caCertificate"],
         token=service["accessKey"],
     )
+
+
+def know_stacks(pipeline, running):
+    """Let a run know the cluster's stacks as a runner does: by backend and passphrase alone."""
+    passphrase = (running.state / "pulumi" / "passphrase").read_text()
+    pipeline.secret.append(passphrase)
+    pipeline.secrets |= {
+        "PULUMI_BACKEND_URL": f"file://{running.state / 'pulumi' / 'stacks'}",
+        "PULUMI_CONFIG_PASSPHRASE": passphrase,
+    }
+    pipeline.variables["SLIPWAY_CLUSTER"] = running.name
+    pipeline.known["XDG_CACHE_HOME"] = str(default_cache_root().parents[1])
+
+
+def make_clusters(pipeline, running):
+    """Let a run be on the machine of the cluster, where `make up` is ours; it finds the cluster up."""
+    pipeline.repository.program("make", MAKE_UP)
+    pipeline.known |= {
+        "SLIPWAY_CLUSTER": running.name,
+        "SLIPWAY_STATE": str(running.state),
+        "XDG_CACHE_HOME": str(default_cache_root().parents[1]),
+    }
