@@ -95,6 +95,7 @@ def test_an_older_version_comes_back_by_what_its_build_signed_without_a_failed_r
     assert (result.failed, result.reasons) == (0, ())
     assert rollout_state(running)["stable"] == older
     assert unsigned.jobs == {"rollback/again": "failure"}
+    assert unsigned.called("slipway audit verify")
     assert not unsigned.called("slipway rollout")
 
 
