@@ -35,7 +35,6 @@ def account(control_plane):
 
 @pytest.fixture
 def pipeline(act, account, tmp_path):
-    (tmp_path / "pipeline").mkdir()
     return Pipeline(tmp_path / "pipeline", act, {"dev": account})
 
 

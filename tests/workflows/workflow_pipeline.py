@@ -142,7 +142,7 @@ class Pipeline:
     added to `secret` may be in no log.
 
     Args:
-        folder: all of it.
+        folder: all of it; made here.
         act: the program.
         accounts: by environment.
         reached: by environment, where the jobs run that ask a service from outside.
@@ -216,7 +216,11 @@ class Pipeline:
 
     def report(self, environment="dev"):
         """The rollout's report, as it was kept with the run."""
-        return reports.load(self.repository.kept / f"reports-{environment}" / f"rollout-{environment}-payload.json")
+        return self.uploaded(f"reports-{environment}", f"rollout-{environment}-payload")
+
+    def uploaded(self, artifact, name):
+        """A report in an artifact of the last run that kept it."""
+        return reports.load(self.repository.kept / artifact / f"{name}.json")
 
     def kill(self):
         """The runner is gone with all that it ran, at once: exactly the processes that come from it."""

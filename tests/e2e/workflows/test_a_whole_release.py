@@ -39,7 +39,6 @@ def targets(environment):
 
 
 def test_one_digest_goes_through_every_environment_without_a_failed_request(running, environments, act, tmp_path):
-    (tmp_path / "pipeline").mkdir()
     ways = {it.value: reached(running, it) for it in Environment}
     pipeline = Pipeline(tmp_path / "pipeline", act, environments, ways)
     pipeline.variables["SLIPWAY_LOAD_RATE"] = str(RATE)
@@ -73,5 +72,5 @@ def test_one_digest_goes_through_every_environment_without_a_failed_request(runn
         "reports-verify": "loadtest-page",
     }
     for folder, name in told.items():
-        found = reports.load(pipeline.repository.kept / folder / f"{name}.json")
+        found = pipeline.uploaded(folder, name)
         assert found.verdict is Verdict.PASS, (folder, [bar for bar in found.bars if not bar.holds])

@@ -19,7 +19,6 @@ CHANGES = 'case "$1" in api) printf "helm/service/values.yaml\\ndocs/a.md\\n" ;;
 
 @pytest.fixture
 def pipeline(running, act, tmp_path):
-    (tmp_path / "pipeline").mkdir()
     with accounts(running) as made:
         it = Pipeline(tmp_path / "pipeline", act, made)
         know_stacks(it, running)

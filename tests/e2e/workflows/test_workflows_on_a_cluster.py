@@ -31,7 +31,6 @@ def made(running):
 
 @pytest.fixture
 def pipeline(act, made, tmp_path):
-    (tmp_path / "pipeline").mkdir()
     return Pipeline(tmp_path / "pipeline", act, made)
 
 

@@ -9,7 +9,6 @@ from workflow_cluster import accounts, know_stacks, make_clusters
 from workflow_pipeline import Pipeline
 
 from infra.naming import Environment
-from slipway import reports
 from slipway.reports import Verdict
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
@@ -22,13 +21,8 @@ TOO_MANY = "1500"
 
 @pytest.fixture
 def pipeline(running, act, tmp_path):
-    (tmp_path / "pipeline").mkdir()
     with accounts(running) as made:
         yield Pipeline(tmp_path / "pipeline", act, made)
-
-
-def kept(pipeline, folder, name):
-    return reports.load(pipeline.repository.kept / folder / f"{name}.json")
 
 
 def test_load_is_judged_by_the_workflow_and_its_report_is_kept(running, rate, pipeline):
@@ -38,7 +32,7 @@ def test_load_is_judged_by_the_workflow_and_its_report_is_kept(running, rate, pi
     assert run.jobs == {"loadtest/loadtest": "success"}
     asked = f"slipway loadtest run crud --workload constant --rate {rate} --seconds 60"
     assert [it.strip() for it in run.calls if not it.startswith("upload")] == ["make venv", MADE, asked]
-    assert kept(pipeline, "reports-loadtest", "loadtest-crud").verdict is Verdict.PASS
+    assert pipeline.uploaded("reports-loadtest", "loadtest-crud").verdict is Verdict.PASS
 
 
 def test_more_than_can_be_borne_is_red_and_its_report_is_kept(running, pipeline):
@@ -46,7 +40,7 @@ def test_more_than_can_be_borne_is_red_and_its_report_is_kept(running, pipeline)
     run = pipeline.run("loadtest", "workflow_dispatch", inputs={"rate": TOO_MANY, "seconds": "10"})
     assert run.code != 0
     assert run.jobs == {"loadtest/loadtest": "failure"}
-    assert kept(pipeline, "reports-loadtest", "loadtest-crud").verdict is Verdict.FAIL
+    assert pipeline.uploaded("reports-loadtest", "loadtest-crud").verdict is Verdict.FAIL
 
 
 def test_a_drill_is_run_by_the_workflow(running, rate, pipeline):
@@ -58,7 +52,7 @@ def test_a_drill_is_run_by_the_workflow(running, rate, pipeline):
     assert len(run.jobs) == 1
     told = [it.strip() for it in run.calls if not it.startswith("upload")]
     assert told == ["make venv", f"{MADE} ARGS=", f"slipway drill run {DRILL} --rate {rate}"]
-    assert kept(pipeline, f"reports-drill-{DRILL}", f"drill-{DRILL}").verdict is Verdict.PASS
+    assert pipeline.uploaded(f"reports-drill-{DRILL}", f"drill-{DRILL}").verdict is Verdict.PASS
 
 
 def test_a_restore_is_tried_by_the_workflow_from_backend_and_passphrase_alone(running, pipeline):
@@ -70,4 +64,4 @@ def test_a_restore_is_tried_by_the_workflow_from_backend_and_passphrase_alone(ru
     assert run.code == 0, run.log[-3000:]
     assert run.jobs == {"restore/restore": "success"}
     assert run.called("slipway") == ["slipway drill restore --environment staging"]
-    assert kept(pipeline, "reports-restore", "drill-restore").verdict is Verdict.PASS
+    assert pipeline.uploaded("reports-restore", "drill-restore").verdict is Verdict.PASS

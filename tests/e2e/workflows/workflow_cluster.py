@@ -10,6 +10,8 @@ from workflow_pipeline import Account, Reached
 from infra.naming import Environment, Project, live_host
 from slipway.toolchain import default_cache_root
 
+#: Where built programs lie, which a run with a home of its own would not find.
+CACHES = {"XDG_CACHE_HOME": str(default_cache_root().parents[1])}
 #: `make`, of which only `up` is ours: the repository of the tests holds workflows alone.
 MAKE_UP = f"""#!/bin/sh
 echo "make $*" >> "$RECORD"
@@ -66,14 +68,10 @@ def know_stacks(pipeline, running):
         "PULUMI_CONFIG_PASSPHRASE": passphrase,
     }
     pipeline.variables["SLIPWAY_CLUSTER"] = running.name
-    pipeline.known["XDG_CACHE_HOME"] = str(default_cache_root().parents[1])
+    pipeline.known |= CACHES
 
 
 def make_clusters(pipeline, running):
     """Let a run be on the machine of the cluster, where `make up` is ours; it finds the cluster up."""
     pipeline.repository.program("make", MAKE_UP)
-    pipeline.known |= {
-        "SLIPWAY_CLUSTER": running.name,
-        "SLIPWAY_STATE": str(running.state),
-        "XDG_CACHE_HOME": str(default_cache_root().parents[1]),
-    }
+    pipeline.known |= {"SLIPWAY_CLUSTER": running.name, "SLIPWAY_STATE": str(running.state)} | CACHES
