@@ -19,14 +19,13 @@ from pulumi_kubernetes.rbac.v1 import RoleBinding
 
 from infra import naming
 from infra.components.base import Component
-from infra.components.metadata import metadata
 from infra.components.namespace import Namespace, NamespaceConfig
 from infra.components.platform_values import platform_values
 from infra.components.preview_check import preview_spec
-from infra.components.rollout_controller import ROLLOUT_API, ROLLOUT_KIND, environment_rights
-from infra.components.service import MIGRATES, SERVES, WRITTEN_BY_OTHERS
+from infra.components.rollout_controller import environment_rights
+from infra.components.rollout_object import rollout_object
+from infra.components.service import MIGRATES
 from infra.handover import Platform
-from infra.labels import WAIT_FOR, labels
 from infra.naming import Environment
 
 CHART: Final = Path(__file__).resolve().parents[2] / "helm" / "service"
@@ -93,23 +92,16 @@ class AnyService(Component):
             namespace=where,
             # Relative to the program: an absolute path would differ on every machine and show up as a change.
             chart=os.path.relpath(CHART),
-            # The Rollout is made here: an object inside of a chart cannot leave a field to others.
+            # The Rollout is made beside it (`rollout_object`).
             values=laid_over(values, {"rollout": {"enabled": False}}),
             opts=self.child(depends_on=[namespace]),
         )
         rights = environment_rights(config.environment, self.child(depends_on=[namespace]))
-        rollout = CustomResource(
-            "rollout",
-            api_version=ROLLOUT_API,
-            kind=ROLLOUT_KIND,
-            metadata=metadata(
-                config.name, labels(config.name, "service"), namespace=where, annotations={WAIT_FOR: SERVES}
-            ),
-            spec=rollout_spec(config.name, config.image, values),
-            opts=pulumi.ResourceOptions.merge(
-                self.child(depends_on=[chart, rights], timeout="15m"),
-                pulumi.ResourceOptions(ignore_changes=list(WRITTEN_BY_OTHERS)),
-            ),
+        rollout = rollout_object(
+            config.name,
+            config.environment,
+            rollout_spec(config.name, config.image, values),
+            self.child(depends_on=[chart, rights], timeout="15m"),
         )
         return AnyServiceResources(namespace, rights, chart, rollout)
 

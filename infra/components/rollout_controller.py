@@ -21,12 +21,9 @@ from infra.labels import NEEDS_API, labels
 from infra.naming import Environment, Namespace, Priority
 from infra.parts import Parts, Store
 from slipway.rollout.manifests import LABELS, NAME, Installation, everything
-from slipway.rollout.resource import GROUP, KIND, VERSION
 
 #: Where `/metrics` and `/livez` are.
 PORT: Final = 9090
-ROLLOUT_API: Final = f"{GROUP}/{VERSION}"
-ROLLOUT_KIND: Final = KIND
 _CONTAINER: Final = "controller"
 _ENVIRONMENT_ROLE: Final = f"{NAME}-environment"
 

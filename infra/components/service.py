@@ -25,9 +25,10 @@ from infra.components.metadata import metadata
 from infra.components.namespace import Namespace, NamespaceConfig
 from infra.components.platform_values import platform_values
 from infra.components.preview_check import preview_spec
-from infra.components.rollout_controller import ROLLOUT_API, ROLLOUT_KIND, environment_rights
+from infra.components.rollout_controller import environment_rights
+from infra.components.rollout_object import rollout_object
 from infra.handover import Platform
-from infra.labels import WAIT_FOR, labels
+from infra.labels import labels
 from infra.naming import Environment
 from infra.parts import Parts, Store
 from infra.profiles import PROFILES
@@ -51,10 +52,6 @@ _WAITING: Final = (
 _PATIENCE: Final = 12
 #: Routes of the payload that anybody may read: does it live, can it work, and what says it of itself.
 _CHECKED: Final = ("/livez", "/readyz", "/version")
-#: There is a stable version as soon as the first one has been promoted; then the service serves.
-SERVES: Final = "jsonpath={.status.stable.hash}"
-#: What was asked for by `slipway rollout`: the wish of a person or a pipeline, never one of this program.
-WRITTEN_BY_OTHERS: Final = ("spec.image", "spec.commit", "spec.attempt", "spec.approve", "spec.abort", "spec.paused")
 #: Name of the ConfigMap of the chart with the plain variables.
 _ENVIRONMENT: Final = f"{naming.SERVICE}-env"
 
@@ -151,18 +148,11 @@ class Service(Component):
             ),
         )
         rights = environment_rights(config.environment, self.child(depends_on=[namespace]))
-        rollout = CustomResource(
-            "rollout",
-            api_version=ROLLOUT_API,
-            kind=ROLLOUT_KIND,
-            metadata=metadata(
-                naming.SERVICE, labels(naming.SERVICE, "service"), namespace=where, annotations={WAIT_FOR: SERVES}
-            ),
-            spec=rollout_spec(config),
-            opts=pulumi.ResourceOptions.merge(
-                self.child(depends_on=[chart, rights], timeout="15m"),
-                pulumi.ResourceOptions(ignore_changes=list(WRITTEN_BY_OTHERS)),
-            ),
+        rollout = rollout_object(
+            naming.SERVICE,
+            config.environment,
+            rollout_spec(config),
+            self.child(depends_on=[chart, rights], timeout="15m"),
         )
         return ServiceResources(
             namespace,
@@ -209,7 +199,7 @@ def chart_values(config: ServiceConfig) -> dict[str, Any]:
     migrated = parts.postgres is not Store.OFF
     known = platform_values(config.environment, platform)
     return {
-        # Made here (`rollout_spec`): an object inside of a chart cannot leave a field to others.
+        # Made beside it (`rollout_object`).
         "rollout": {"enabled": False},
         "env": {
             "SLIPWAY_ENVIRONMENT": config.environment.value,
