@@ -98,6 +98,8 @@ class Drawn:
         elif self._said != (status.phase.value, status.message):
             self._said = (status.phase.value, status.message)
             click.echo(f"{status.phase.value}: {status.message}")
+            if wait := view.waits(status):
+                click.echo(wait)
 
 
 async def follow(

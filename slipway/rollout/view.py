@@ -8,7 +8,7 @@ from rich.text import Text
 
 from slipway.rollout.observation import Rollout
 from slipway.rollout.spec import steps_of
-from slipway.rollout.status import Colour, Phase, Revision, Verdict
+from slipway.rollout.status import Colour, Phase, Reason, Revision, RolloutStatus, Verdict
 
 STYLES: Final = {
     Phase.PAUSED: "yellow",
@@ -47,12 +47,22 @@ def _head(rollout: Rollout, now: float) -> Text:
     if status.reason:
         text.append(f" ({status.reason.value}{f' by {status.by}' if status.by else ''})")
     text.append(f"\n{status.message}\n")
-    if status.gate:
-        text.append(f"waits for: slipway rollout approve --gate {status.gate}\n", style="yellow")
+    if wait := waits(status):
+        text.append(f"{wait}\n", style="yellow")
     for name, moment in (("ends", status.until), ("deadline", status.deadline)):
         if moment is not None and moment > now:
             text.append(f"{name} in {left(moment - now)}  ", style="dim")
     return text
+
+
+def waits(status: RolloutStatus) -> str:
+    """Return what a person must do for the rollout to go on; nothing if it goes on by itself."""
+    if not status.gate:
+        return ""
+    approve = f"slipway rollout approve --gate {status.gate}"
+    if status.phase is Phase.PAUSED and status.reason is Reason.INCONCLUSIVE:
+        return f"no verdict; if requests were too few, send more, then: {approve}"
+    return f"waits for: {approve}"
 
 
 def left(seconds: float) -> str:

@@ -52,7 +52,12 @@ BACK = (
     state("Analysing", candidate=IMAGE),
     state("RolledBack", history=[LINE], rejected=[REFUSED], reason="Aborted"),
 )
-PAUSED = (state("Paused", candidate=IMAGE, reason="Inconclusive"),)
+PAUSED = (
+    state("Analysing", candidate=IMAGE),
+    state(
+        "Paused", candidate=IMAGE, reason="Inconclusive", message="errors: 0 samples, 50 are needed", gate="resume-1"
+    ),
+)
 
 
 class Cluster:
@@ -127,6 +132,14 @@ def test_waiting_tells_by_its_exit_code_how_it_ended(slipway, states, code):
     result = slipway(cluster, "start", "--image", IMAGE, "--wait")
     assert result.exit_code == code, result.output
     assert cluster.asked == [("start", IMAGE)]
+
+
+def test_a_pause_says_in_a_log_too_why_and_what_to_do(slipway):
+    told = slipway(Cluster(PAUSED), "start", "--image", IMAGE, "--wait").stdout
+    assert told.splitlines()[-2:] == [
+        "Paused: errors: 0 samples, 50 are needed",
+        "no verdict; if requests were too few, send more, then: slipway rollout approve --gate resume-1",
+    ]
 
 
 def test_a_rollout_that_ended_has_a_report(slipway):

@@ -33,7 +33,7 @@ from slipway.rollout.status import (
     Verdict,
 )
 from slipway.rollout.story import Recording
-from slipway.rollout.view import bar, left, render
+from slipway.rollout.view import bar, left, render, waits
 
 IMAGES = [f"registry.test/app@sha256:{number:064x}" for number in range(4)]
 STABLE = Revision(hash="aaa", image=IMAGES[1], number=1, colour=Colour.BLUE)
@@ -297,6 +297,26 @@ def test_the_view_shows_weights_verdicts_and_what_is_left():
     text = captured.get()
     for expected in ("dev/payload Analysing", "75.1 %", "24.9 %", "errors", "pass", "ends in 1 min 30 s", "candidate"):
         assert expected in text
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ({"phase": Phase.APPROVAL, "gate": "step-1"}, "waits for: slipway rollout approve --gate step-1"),
+        (
+            {"phase": Phase.PAUSED, "gate": "resume-2", "reason": Reason.INCONCLUSIVE},
+            "send more, then: slipway rollout",
+        ),
+        ({"phase": Phase.ANALYSING}, ""),
+    ],
+)
+def test_what_a_person_must_do_is_said(status, told):
+    found = rollout(candidate=CANDIDATE, **status)
+    assert told in waits(found.status)
+    console = Console(width=160)
+    with console.capture() as captured:
+        console.print(render(found, 100.0))
+    assert waits(found.status) in captured.get()
 
 
 def test_unknown_is_not_drawn_as_nothing():
