@@ -6,7 +6,18 @@ from typing import Any
 from slipway.rollout import analysis
 from slipway.rollout.context import Context
 from slipway.rollout.desired import job_name, judged
-from slipway.rollout.moves import accept, condition, emptied, fold_due, longest, revert, told, voting, with_metrics
+from slipway.rollout.moves import (
+    accept,
+    condition,
+    emptied,
+    fold_due,
+    longest,
+    revert,
+    told,
+    voting,
+    with_metrics,
+    withdrawal,
+)
 from slipway.rollout.observation import Write
 from slipway.rollout.status import Phase, Reason, Verdict
 
@@ -94,12 +105,9 @@ def rolling_back(context: Context) -> Write | None:
     status, candidate = context.status, context.status.candidate
     if candidate is None:
         return context.go(Phase.ROLLED_BACK, "rolled back")
-    if status.intent is not None and context.weight() != 0:
-        stable_ready = context.view(status.stable).ready
-        enough = stable_ready >= context.need
+    if context.weight() != 0:
         late = status.deadline is not None and context.now >= status.deadline
-        nothing_better = stable_ready > 0 and (late or context.view(candidate).ready == 0)
-        intent = context.intend(0) if enough or nothing_better else None
+        intent = withdrawal(context, late=late)
         return None if intent is None else context.stay("intends 0 %", intent=intent, observed=None)
     if status.intent is not None and not (context.annotated() and context.routers_agree()):
         return None
