@@ -96,11 +96,22 @@ class ClusterPorts:
         problems: list[str] = []
         wanted = await self._want(rollout, problems)
         label = f"{objects.ROLLOUT}={rollout.name}"
-        deployments = await self._api.list(self._path(APPS, "deployments"), label)
+        # What does not depend on each other is asked at once: where processors are short each answer is waited for.
+        deployments, rollouts = await asyncio.gather(
+            self._api.list(self._path(APPS, "deployments"), label), self._api.list(self._rollouts)
+        )
         pods = await self._api.list(self._path(CORE, "pods"), label)
         colours = {colour: views.colour_view(rollout.name, colour, deployments, pods) for colour in Colour}
         addresses = views.addresses(pods)
+        # Alone: what it counts must be counted in order, also after a look that broke off.
         reading = await self._world.router.read(rollout, addresses)
+        jobs, prometheus, turned, waiting, copies = await asyncio.gather(
+            self._jobs(rollout, pods),
+            self._reachable(),
+            self._switch(rollout),
+            self._waiting(rollout),
+            self._copies(rollout),
+        )
         if reading.annotation is None:
             problems.append(f"there is no Service {rollout.spec.service}")
         seen = Observation(
@@ -109,15 +120,15 @@ class ClusterPorts:
             colours=colours,
             annotation=reading.annotation,
             routers=reading.routers,
-            jobs=await self._jobs(rollout, pods),
-            prometheus=None if self._world.prometheus is None else await self._world.prometheus.answers(),
+            jobs=jobs,
+            prometheus=prometheus,
             free_slots=reading.free_slots,
             problems=tuple(problems),
             preview=reading.preview,
-            switch=await self._switch(rollout),
-            waiting=await self._waiting(rollout),
-            copies=await self._copies(rollout),
-            holder=claims.holder(await self._api.list(self._rollouts), self.name),
+            switch=turned,
+            waiting=waiting,
+            copies=copies,
+            holder=claims.holder(rollouts, self.name),
         )
         self._note()
         return replace(seen, measurements=await self._measure(rollout, seen))
@@ -127,6 +138,9 @@ class ClusterPorts:
         tally = self._world.tallies.get(key)
         if tally is not None:
             self._world.recent.setdefault(key, Recent()).note(tally)
+
+    async def _reachable(self) -> bool | None:
+        return None if self._world.prometheus is None else await self._world.prometheus.answers()
 
     async def _want(self, rollout: Rollout, problems: list[str]) -> Wanted | None:
         spec = rollout.spec
