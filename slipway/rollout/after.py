@@ -6,18 +6,7 @@ from typing import Any
 from slipway.rollout import analysis
 from slipway.rollout.context import Context
 from slipway.rollout.desired import job_name, judged
-from slipway.rollout.moves import (
-    accept,
-    condition,
-    emptied,
-    fold_due,
-    longest,
-    revert,
-    told,
-    voting,
-    with_metrics,
-    withdrawal,
-)
+from slipway.rollout.moves import accept, condition, emptied, fold_due, longest, revert, told, voting, with_metrics
 from slipway.rollout.observation import Write
 from slipway.rollout.status import Phase, Reason, Verdict
 
@@ -105,9 +94,12 @@ def rolling_back(context: Context) -> Write | None:
     status, candidate = context.status, context.status.candidate
     if candidate is None:
         return context.go(Phase.ROLLED_BACK, "rolled back")
-    if context.weight() != 0:
+    if status.intent is not None and context.weight() != 0:
+        stable_ready = context.view(status.stable).ready
+        enough = stable_ready >= context.need
         late = status.deadline is not None and context.now >= status.deadline
-        intent = withdrawal(context, late=late)
+        nothing_better = stable_ready > 0 and (late or context.view(candidate).ready == 0)
+        intent = context.intend(0) if enough or nothing_better else None
         return None if intent is None else context.stay("intends 0 %", intent=intent, observed=None)
     if status.intent is not None and not (context.annotated() and context.routers_agree()):
         return None

@@ -13,7 +13,6 @@ from slipway.rollout.status import (
     Approval,
     Colour,
     Condition,
-    Intent,
     MetricState,
     Phase,
     Reason,
@@ -23,10 +22,7 @@ from slipway.rollout.status import (
 
 
 def back(context: Context, reason: Reason, event: str, *, by: str = "", **changes: Any) -> Write:
-    """Return the write that begins the way back of the candidate. A superseded one is not held against it.
-
-    Where the stable version can carry everything at once, the write also says that it shall: nothing is waited for.
-    """
+    """Return the write that begins the way back of the candidate. A superseded one is not held against it."""
     status, candidate = context.status, context.status.candidate
     if candidate is None:
         raise AssertionError(f"{context.rollout.name} has no candidate to roll back in {status.phase}")
@@ -35,24 +31,7 @@ def back(context: Context, reason: Reason, event: str, *, by: str = "", **change
         update["rejected"] = context.rejection(candidate, reason, by)
     if status.stable is None:
         return context.go(Phase.ROLLED_BACK, event, **(update | {"deadline": None, "candidate": None, "intent": None}))
-    intent = withdrawal(context, late=False)
-    if intent is not None:
-        update |= {"intent": intent, "observed": None}
     return context.go(Phase.ROLLING_BACK, event, **update)
-
-
-def withdrawal(context: Context, *, late: bool) -> Intent | None:
-    """Return the intent that leaves the candidate nothing, or None while the stable version cannot carry it all.
-
-    Args:
-        context: of a candidate that may have a share of the requests.
-        late: whether few pods of the stable version must do, as there has been time enough for more.
-    """
-    if context.weight() == 0:
-        return None
-    ready = context.view(context.status.stable).ready
-    nothing_better = ready > 0 and (late or context.view(context.status.candidate).ready == 0)
-    return context.intend(0) if ready >= context.need or nothing_better else None
 
 
 def revert(context: Context, reason: Reason, event: str, *, by: str = "", **changes: Any) -> Write:

@@ -113,29 +113,6 @@ def test_a_version_that_turns_bad_while_it_waits_for_a_person_goes_back():
     assert (run.world.status.phase, run.world.status.reason) == (Phase.ROLLED_BACK, Reason.ANALYSIS_FAILED)
 
 
-def test_a_verdict_leaves_a_bad_version_nothing_by_the_same_write():
-    run = Quiet()
-    run.want(Nature(errors=0.2))
-    run.until_settled(200)
-    back = [found for found in run.written if found.phase is Phase.ROLLING_BACK]
-    assert [(found.intent.candidate_weight, found.observed) for found in back] == [(0, None)]
-    assert run.world.status.observed is not None
-
-
-def test_a_bad_version_keeps_its_weight_until_the_stable_one_can_carry_it():
-    run = Quiet(strategy=Strategy(canary=Canary(steps=(Step(weight=50, approval=True),))))
-    run.want()
-    waits = run.until(lambda status: status.phase is Phase.APPROVAL)
-    comes_back = run.world.time + 20
-    run.world.pods[waits.stable.colour].ready_at[0] = comes_back
-    run.world.respec(abort=Order(revision=waits.candidate.hash, by="erin"))
-    run.until(lambda status: status.phase is Phase.ROLLING_BACK)
-    run.until(lambda status: status.intent.candidate_weight == 0)
-    assert run.world.time >= comes_back
-    back = [found for found in run.written if found.phase is Phase.ROLLING_BACK]
-    assert [found.intent.candidate_weight for found in back] == [50, 0]
-
-
 def test_blue_green_gives_back_messages_with_the_requests():
     run = Quiet(strategy=Strategy(blue_green=BlueGreen(approval=False)), rollback_window=60)
     before = run.world.switch
