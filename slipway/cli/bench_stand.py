@@ -1,8 +1,7 @@
 """One more pod of the version that serves, with a small CPU limit, and a host of its own through the ingress.
 
 Its Service and Ingress tell HAProxy what those of the living service do, so that what is measured is the way that users
-take; the pod and the HAProxies have a processor for themselves, so that nothing but that way is. No Service of the
-platform selects the pod; all of it is removed at the end.
+take. No Service of the platform selects the pod; all of it is removed at the end.
 """
 
 import ipaddress
@@ -17,8 +16,8 @@ from infra import naming, tls
 from loadtests.k6 import LoadResult
 from loadtests.plan import LoadPlan
 from loadtests.verdict import ExitClass
-from slipway.cli.stage import ROUTERS, reloads
-from slipway.node import cgroups, processors
+from slipway.cli.stage import reloads
+from slipway.node import cgroups
 from slipway.node.errors import NodeError
 from slipway.node.kube import Kubectl
 from slipway.node.spec import FIRST_LOAD_BALANCER_HOST, ClusterSpec
@@ -192,29 +191,19 @@ def stand(
                     "annotate", "service", NAME, where, "--overwrite", f"{CONFIG}={dead_endpoint(found.service, spec)}"
                 )
 
-        routers = kubectl.get("pods", f"--namespace={naming.Namespace.INGRESS}", f"--selector={ROUTERS}")
-        own, *others = (_group(spec, one) for one in (it, *routers))
-
-        def way() -> set[int]:
-            return {pid for group in (own, *others) for pid in cgroups.processes_of(*group)}
-
-        with processors.kept(way, lambda: cgroups.processes(spec.cgroup)):
-            yield Stand(
-                plans={Route.DIRECT: direct, Route.INGRESS: ingress},
-                cpu_limit=CPU_LIMIT,
-                cpu_used=lambda: cgroups.cpu_seconds(*own),
-                unlimited=lambda: _unlimited(kubectl, namespace, it["metadata"]["name"], clock),
-                harm=harm,
-            )
+        yield Stand(
+            plans={Route.DIRECT: direct, Route.INGRESS: ingress},
+            cpu_limit=CPU_LIMIT,
+            cpu_used=lambda: cgroups.cpu_seconds(
+                spec.node(it["spec"]["nodeName"]).cgroup, f"pod{it['metadata']['uid']}"
+            ),
+            unlimited=lambda: _unlimited(kubectl, namespace, it["metadata"]["name"], clock),
+            harm=harm,
+        )
     finally:
         kinds = ",".join(one["kind"].lower() for one in made)
         kubectl("delete", kinds, where, f"--selector=app.kubernetes.io/name={NAME}", "--ignore-not-found", timeout=120)
         ca.unlink()
-
-
-def _group(spec: ClusterSpec, found: Mapping[str, Any]) -> tuple[str, str]:
-    """A pod's control group, as `slipway.node.cgroups` asks for one."""
-    return spec.node(found["spec"]["nodeName"]).cgroup, f"pod{found['metadata']['uid']}"
 
 
 @contextmanager

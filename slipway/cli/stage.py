@@ -26,8 +26,6 @@ from slipway.rollout.status import Colour
 from slipway.rollout.story import Moment
 
 #: A service's plain variables, from which the next version takes its faults.
-#: Selects the pods of HAProxy.
-ROUTERS: Final = f"app.kubernetes.io/name={naming.INGRESS}"
 _CONFIG: Final = f"{naming.SERVICE}-env"
 _FAULTS: Final = ("SLIPWAY_FAULTS_ALLOWED", "SLIPWAY_FAULTS")
 #: Tells a version from the one before with the same faults, which was refused and is not tried again.
@@ -163,7 +161,8 @@ class LiveStage:
 def reloads(kubectl: Callable[..., str]) -> Mapping[str, float]:
     """Configurations that each HAProxy has loaded anew since it started, by pod."""
     namespace = naming.Namespace.INGRESS.value
-    found = json.loads(kubectl("get", "pods", f"--namespace={namespace}", f"--selector={ROUTERS}", "--output=json"))
+    selector = f"--selector=app.kubernetes.io/name={naming.INGRESS}"
+    found = json.loads(kubectl("get", "pods", f"--namespace={namespace}", selector, "--output=json"))
     counts: dict[str, float] = {}
     for pod in found["items"]:
         name = pod["metadata"]["name"]

@@ -72,12 +72,14 @@ def procs_files(group: str) -> list[Path]:
 
 def processes(group: str) -> set[int]:
     """The processes of a group and of all below it, in any hierarchy."""
-    return {pid for root in (version2_root(), *version1_roots()) for pid in _members(root / group)}
-
-
-def processes_of(group: str, name: str) -> set[int]:
-    """The processes of a group, by its own name, somewhere below `group`, and of all below it."""
-    return {pid for path in _named(group, name) for pid in _members(path)}
+    found = set[int]()
+    for root in (version2_root(), *version1_roots()):
+        for path in _tree(root / group):
+            try:
+                found.update(int(line) for line in (path / "cgroup.procs").read_text().split())
+            except OSError:
+                continue
+    return found
 
 
 def kill(group: str) -> None:
@@ -105,12 +107,15 @@ def cpu_seconds(group: str, name: str) -> float:
     Raises:
         NodeError: there is none of that name.
     """
-    for path in _named(group, name):
-        if (path / "cpuacct.usage").is_file():
-            return int((path / "cpuacct.usage").read_text()) / 1e9
-        fields = dict(line.split() for line in _lines(path / "cpu.stat"))
-        if "usage_usec" in fields:
-            return int(fields["usage_usec"]) / 1e6
+    for root in (version2_root(), *version1_roots()):
+        for path in _tree(root / group):
+            if path.name != name:
+                continue
+            if (path / "cpuacct.usage").is_file():
+                return int((path / "cpuacct.usage").read_text()) / 1e9
+            fields = dict(line.split() for line in _lines(path / "cpu.stat"))
+            if "usage_usec" in fields:
+                return int(fields["usage_usec"]) / 1e6
     raise NodeError(f"no control group {name!r} below {group!r} counts CPU time; is the pod still there?")
 
 
@@ -142,19 +147,6 @@ def _kill_one(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def _named(group: str, name: str) -> Iterator[Path]:
-    for root in (version2_root(), *version1_roots()):
-        yield from (path for path in _tree(root / group) if path.name == name)
-
-
-def _members(top: Path) -> Iterator[int]:
-    for path in _tree(top):
-        try:
-            yield from map(int, (path / "cgroup.procs").read_text().split())
-        except OSError:
-            continue
 
 
 def _tree(top: Path) -> Iterator[Path]:

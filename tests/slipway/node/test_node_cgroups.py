@@ -55,12 +55,3 @@ def test_a_cluster_weighs_as_much_as_a_program_on_each_core(tree, tmp_path, root
     tree(root, "slipway-a", name, "1\n")
     cgroups.weigh("slipway-a", 2)
     assert (tmp_path / root / "slipway-a" / name).read_text() == weight
-
-
-def test_the_processes_of_a_pod_are_those_of_its_containers_and_not_of_its_neighbours(tree):
-    tree("cpuacct", "slipway-a/node1/kubepods/burstable/podabc/one", "cgroup.procs", "11\n12\n")
-    tree("unified", "slipway-a/node1/kubepods/burstable/podabc/one", "cgroup.procs", "11\n")
-    tree("cpuacct", "slipway-a/node1/kubepods/burstable/podother/one", "cgroup.procs", "13\n")
-    assert cgroups.processes_of("slipway-a/node1", "podabc") == {11, 12}
-    assert cgroups.processes("slipway-a") == {11, 12, 13}
-    assert cgroups.processes_of("slipway-a/node1", "podgone") == set()
