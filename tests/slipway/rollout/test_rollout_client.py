@@ -313,6 +313,7 @@ def test_the_view_shows_weights_verdicts_and_what_is_left():
 def test_what_a_person_must_do_is_said(status, told):
     found = rollout(candidate=CANDIDATE, **status)
     assert told in waits(found.status)
+    assert bool(told) is bool(waits(found.status))
     console = Console(width=160)
     with console.capture() as captured:
         console.print(render(found, 100.0))
