@@ -240,6 +240,19 @@ def test_what_does_not_bear_its_load_does_not_reach_production(run):
     assert not result.called("upload load-baseline")
 
 
+@pytest.mark.parametrize("wanted", ["--name", "--pattern"])
+def test_the_stand_in_of_gh_makes_no_folder_for_what_nobody_kept(tmp_path, wanted):
+    # A gate takes a folder that is there for the run before, and ends if it holds none.
+    fake, baseline = Repository(tmp_path, tmp_path / "act"), tmp_path / "build" / "baseline"
+    command = [fake.programs / "gh", "run", "download", "7", wanted, "load-baseline", "--dir", baseline]
+    assert subprocess.run(command, env=fake.environment(), check=False, capture_output=True).returncode != 0
+    assert not baseline.exists()
+    (fake.kept / "load-baseline").mkdir(parents=True)
+    (fake.kept / "load-baseline" / "plan.json").write_text("{}")
+    subprocess.run(command, env=fake.environment(), check=True, capture_output=True)
+    assert [it.name for it in baseline.rglob("*.json")] == ["plan.json"]
+
+
 def test_what_is_rolled_out_was_signed_by_the_build_and_is_verified_before(run):
     result = run("release", "push")
     assert result.called("slipway audit sign")[0].startswith(f"slipway audit sign {IMAGE} --output")

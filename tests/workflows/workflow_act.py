@@ -43,13 +43,14 @@ CURL = f"""{NOTE}case "$*" in
 esac
 """
 SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
-# Gives back what jobs have kept, by a name or a pattern of names; keeps the last comment.
+# Gives back what jobs have kept, by a name or a pattern of names; makes no folder for what nobody kept, as the real
+# one. Keeps the last comment.
 GH = """#!/bin/sh
 echo "gh $*" >> "$RECORD"
 told="$*"
 case "$told" in
-  "run download "*" --pattern "*) mkdir -p "$7" && cp -R "$KEPT"/$5 "$7" ;;
-  "run download "*" --name "*) mkdir -p "$7" && cp -R "$KEPT/$5/." "$7" ;;
+  "run download "*" --pattern "*) ls -d "$KEPT"/$5 && mkdir -p "$7" && cp -R "$KEPT"/$5 "$7" ;;
+  "run download "*" --name "*) ls -d "$KEPT/$5" && mkdir -p "$7" && cp -R "$KEPT/$5/." "$7" ;;
   *" --body-file "*) mkdir -p "$KEPT" && cp "${told##* --body-file }" "$KEPT/comment.md" ;; esac
 """
 NOTHING = "runs:\n  using: composite\n  steps:\n    - run: 'true'\n      shell: sh\n"
