@@ -240,6 +240,19 @@ def test_what_does_not_bear_its_load_does_not_reach_production(run):
     assert not result.called("upload load-baseline")
 
 
+def test_the_load_is_compared_with_that_of_the_last_good_run_and_with_no_other(repository, run):
+    keep_a_load(repository)
+    assert run("release", "push").called("gh run download") == [], "there was a run, and it failed after its load"
+    repository.last_good("41")
+    result = run("release", "push")
+    assert result.called("gh run download") == ["gh run download 41 --name load-baseline --dir build/baseline"]
+
+
+def keep_a_load(repository):
+    (repository.kept / "load-baseline").mkdir(parents=True)
+    (repository.kept / "load-baseline" / "plan.json").write_text("{}")
+
+
 @pytest.mark.parametrize("wanted", ["--name", "--pattern"])
 def test_the_stand_in_of_gh_makes_no_folder_for_what_nobody_kept(tmp_path, wanted):
     # A gate takes a folder that is there for the run before, and ends if it holds none.
@@ -247,8 +260,7 @@ def test_the_stand_in_of_gh_makes_no_folder_for_what_nobody_kept(tmp_path, wante
     command = [fake.programs / "gh", "run", "download", "7", wanted, "load-baseline", "--dir", baseline]
     assert subprocess.run(command, env=fake.environment(), check=False, capture_output=True).returncode != 0
     assert not baseline.exists()
-    (fake.kept / "load-baseline").mkdir(parents=True)
-    (fake.kept / "load-baseline" / "plan.json").write_text("{}")
+    keep_a_load(fake)
     subprocess.run(command, env=fake.environment(), check=True, capture_output=True)
     assert [it.name for it in baseline.rglob("*.json")] == ["plan.json"]
 

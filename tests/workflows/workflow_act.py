@@ -44,11 +44,12 @@ esac
 """
 SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
 # Gives back what jobs have kept, by a name or a pattern of names; makes no folder for what nobody kept, as the real
-# one. Keeps the last comment.
+# one. Names the last good run if a test has told it, else none. Keeps the last comment.
 GH = """#!/bin/sh
 echo "gh $*" >> "$RECORD"
 told="$*"
 case "$told" in
+  "run list "*) if [ -e "$KEPT/last-good-run" ]; then cat "$KEPT/last-good-run"; fi ;;
   "run download "*" --pattern "*) ls -d "$KEPT"/$5 && mkdir -p "$7" && cp -R "$KEPT"/$5 "$7" ;;
   "run download "*" --name "*) ls -d "$KEPT/$5" && mkdir -p "$7" && cp -R "$KEPT/$5/." "$7" ;;
   *" --body-file "*) mkdir -p "$KEPT" && cp "${told##* --body-file }" "$KEPT/comment.md" ;; esac
@@ -128,6 +129,11 @@ class Repository:
     def slipway(self, text: str) -> None:
         """What `make venv` would leave."""
         _executable(self.tool / ".venv" / "bin" / "slipway", text)
+
+    def last_good(self, run: str) -> None:
+        """The run of a workflow that ended well, as `gh run list` names it."""
+        self.kept.mkdir(exist_ok=True)
+        (self.kept / "last-good-run").write_text(run)
 
     def make(self, fails: str = "") -> None:
         """The stand-in of `make`; `fails` is shell."""

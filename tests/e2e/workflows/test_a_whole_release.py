@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 #: For each of the three; a canary that gets one of twenty is judged on twenty of its answers.
 RATE = int(os.environ.get("SLIPWAY_E2E_RATE", "25"))
 LONGEST = 2400
+#: The jobs that follow the load gate.
+AFTER_THE_LOAD = {"production/deploy/deploy", "release/verify"}
+COMPARED = "loadtest-compare"
 
 
 @pytest.fixture(scope="module")
@@ -34,30 +37,54 @@ def environments(running):
         yield made
 
 
+@pytest.fixture(scope="module")
+def pipeline(running, environments, act, tmp_path_factory):
+    it = Pipeline(tmp_path_factory.mktemp("release") / "pipeline", act, environments, ways(running))
+    it.variables["SLIPWAY_LOAD_RATE"] = str(RATE)
+    return it
+
+
+def ways(running):
+    return {it.value: reached(running, it) for it in Environment}
+
+
 def targets(environment):
     return ("--environment", environment.value)
 
 
-def test_one_digest_goes_through_every_environment_without_a_failed_request(running, environments, act, tmp_path):
-    ways = {it.value: reached(running, it) for it in Environment}
-    pipeline = Pipeline(tmp_path / "pipeline", act, environments, ways)
-    pipeline.variables["SLIPWAY_LOAD_RATE"] = str(RATE)
+@contextlib.contextmanager
+def users(running, tmp_path, environments, of):
+    """Users of environments all the while; what they met is in the mapping at the end."""
+    met = {}
+    with contextlib.ExitStack() as stack:
+        plans = {it.value: running.plan(tmp_path, RATE, LONGEST, it) for it in environments}
+        loads = {name: stack.enter_context(k6.start(plan)) for name, plan in plans.items()}
+        yield met
+        met |= {name: load.finish() for name, load in loads.items()}
+    for name, result in met.items():
+        made = page.report(plans[name], result, name=f"e2e-{of}-{name}")
+        reports.write(made, sections=page.sections(result))
+
+
+def failures(met):
+    return {name: (it.failed, it.reasons) for name, it in met.items()}
+
+
+def none_of(environments):
+    return {it.value: (0, ()) for it in environments}
+
+
+def test_one_digest_goes_through_every_environment_without_a_failed_request(running, pipeline, tmp_path):
     image = version(running, tmp_path / "image")
     for environment in Environment:
         at_rest(running, target=targets(environment))
-    with contextlib.ExitStack() as stack:
-        plans = {it.value: running.plan(tmp_path, RATE, LONGEST, it) for it in Environment}
-        loads = {name: stack.enter_context(k6.start(plan)) for name, plan in plans.items()}
+    with users(running, tmp_path, Environment, "whole-release") as met:
         run = pipeline.run("release", "push", pushed=image)
-        users = {name: load.finish() for name, load in loads.items()}
-    for name, result in users.items():
-        made = page.report(plans[name], result, name=f"e2e-whole-release-{name}")
-        reports.write(made, sections=page.sections(result))
     assert run.code == 0, run.log[-3000:]
     assert run.jobs == WHOLE
-    assert {name: (it.failed, it.reasons) for name, it in users.items()} == dict.fromkeys(ways, (0, ()))
+    assert failures(met) == none_of(Environment)
     asked = [call.partition("--url ")[2].split()[0] for call in run.called("slipway loadtest gate")]
-    assert asked == [f"https://{ways[name].host}" for name in ("dev", "staging", "production")]
+    assert asked == [f"https://{it.host}" for it in ways(running).values()]
     starts = [call.split()[4] for call in run.called("slipway rollout start")]
     assert starts == [it.value for it in Environment], "in their order, each once"
     for environment in Environment:
@@ -74,3 +101,20 @@ def test_one_digest_goes_through_every_environment_without_a_failed_request(runn
     for folder, name in told.items():
         found = pipeline.uploaded(folder, name)
         assert found.verdict is Verdict.PASS, (folder, [bar for bar in found.bars if not bar.holds])
+    assert not (pipeline.repository.kept / "reports-load" / f"{COMPARED}.json").exists(), "there was none before"
+
+
+def test_the_load_of_the_next_release_is_compared_with_that_of_the_last(running, pipeline, tmp_path):
+    before_production = (Environment.DEV, Environment.STAGING)
+    image = version(running, tmp_path / "image")
+    pipeline.repository.last_good("41")
+    for environment in before_production:
+        at_rest(running, target=targets(environment))
+    with users(running, tmp_path, before_production, "next-release") as met:
+        run = pipeline.run("release", "push", pushed=image, job="load")
+    assert run.code == 0, run.log[-3000:]
+    assert run.jobs == {name: end for name, end in WHOLE.items() if name not in AFTER_THE_LOAD}
+    assert failures(met) == none_of(before_production)
+    assert run.called("gh run download") == ["gh run download 41 --name load-baseline --dir build/baseline"]
+    found = pipeline.uploaded("reports-load", COMPARED)
+    assert found.verdict is Verdict.PASS, [bar for bar in found.bars if not bar.holds]
