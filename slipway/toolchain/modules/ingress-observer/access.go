@@ -80,7 +80,7 @@ func (a *access) add(e entry) bool {
 	}
 }
 
-// write prints until close; several lines at once if they are there already.
+// write prints until close; those at once that come in the same moment.
 func (a *access) write(to io.Writer) {
 	defer close(a.done)
 	out := bufio.NewWriterSize(to, 64<<10)
@@ -90,6 +90,7 @@ func (a *access) write(to io.Writer) {
 		_ = encoder.Encode(e.document())
 		if len(a.entries) == 0 {
 			_ = out.Flush()
+			time.Sleep(gather)
 		}
 	}
 	_ = out.Flush()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -169,28 +168,4 @@ func (m *metrics) count(l line, outcome string, by pod) {
 		m.seconds.WithLabelValues(labels[:4]...).Observe(l.took().Seconds())
 	}
 	m.retries.WithLabelValues(behind.namespace, behind.service).Add(float64(max(l.retries, 0)))
-}
-
-func readLogs(lines net.PacketConn, limit time.Duration, pods *pods, seen *metrics, printed *access) {
-	if udp, is := lines.(*net.UDPConn); is {
-		_ = udp.SetReadBuffer(4 << 20) // as much as the node allows: room for the lines of a stall
-	}
-	buffer := make([]byte, 64<<10)
-	for {
-		size, _, err := lines.ReadFrom(buffer)
-		if err != nil {
-			return
-		}
-		seen.lines.Inc()
-		l, readable := parseLine(buffer[:size])
-		if !readable {
-			seen.unreadable.Inc()
-			continue
-		}
-		by, outcome := pods.at(l.address), l.outcome(limit)
-		seen.count(l, outcome, by)
-		if !printed.add(entry{time.Now(), l, outcome, by}) {
-			seen.unprinted.Inc()
-		}
-	}
 }

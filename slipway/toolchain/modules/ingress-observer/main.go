@@ -15,7 +15,6 @@ import (
 	"encoding/json"
 	"flag"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -113,14 +112,14 @@ func run(o options) error {
 	}
 	haproxy := &runtimeAPI{socket: o.socket}
 	registry.MustRegister(&serversCollector{haproxy: haproxy, pods: known})
-	lines, err := net.ListenPacket("udp", o.logs)
+	lines, err := listen(o.logs)
 	if err != nil {
 		return err
 	}
 	printed, reading := newAccess(), make(chan struct{})
 	go printed.write(os.Stdout)
 	go func() {
-		readLogs(lines, o.limit, known, seen, printed)
+		readLogs(ctx, lines, o.limit, known, seen, printed)
 		close(reading)
 	}()
 	go watchAttempts(ctx, o.poll, haproxy, known, seen)
@@ -136,13 +135,12 @@ func run(o options) error {
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.ListenAndServeTLS("", "") }()
-	slog.Info("observing", "socket", o.socket, "logs", lines.LocalAddr().String(), "listen", o.listen)
+	slog.Info("observing", "socket", o.socket, "logs", o.logs, "listen", o.listen)
 	select {
 	case err = <-failed:
 		return err
 	case <-ctx.Done():
 		// A sidecar is told to end after HAProxy has ended: nothing comes any more.
-		_ = lines.Close()
 		<-reading
 		printed.close(readTimeout)
 		return nil
