@@ -462,6 +462,37 @@ def test_no_path_breaks_a_line(world, path):
     assert path.startswith(line["url.path"])
 
 
+def test_it_is_not_woken_for_each_line(world):
+    """Beyond what it takes without lines in that time, it has fewer turns of a processor than there are lines."""
+    count, told = 1000, b"dev_payload_http 127.0.0.2 200 -- 0 0 1 1 0 99 127.0.0.1 GET id - /"
+    idle = turns_a_second(world, lambda: time.sleep(1))
+
+    def send():
+        for _ in range(count):
+            out.sendto(told, ("127.0.0.1", world.logs))
+            time.sleep(0.001)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+        begun = time.monotonic()
+        busy = turns_a_second(world, send)
+        took = time.monotonic() - begun
+    world.until(count, "slipway_ingress_requests_total", colour="blue", outcome="ok")
+    assert len(world.printed(count)) == count
+    assert (busy - idle) * took < count
+
+
+def turns_a_second(world, during) -> float:
+    begun, before = time.monotonic(), turns(world.processes[0].pid)
+    during()
+    return (turns(world.processes[0].pid) - before) / (time.monotonic() - begun)
+
+
+def turns(pid: int) -> int:
+    """How often a process was given a processor, all its threads."""
+    told = "".join(it.read_text() for it in Path(f"/proc/{pid}/task").glob("*/status"))
+    return sum(int(it) for it in re.findall(r"voluntary_ctxt_switches:\s+(\d+)", told))
+
+
 def test_who_does_not_read_what_is_printed_does_not_stop_the_numbers(world):
     """The same observer with an output that nobody empties: counted is everything, printed what there is room for."""
     [lines] = free_ports(1, socket.SOCK_DGRAM)
