@@ -10,7 +10,7 @@ import (
 )
 
 // Lines wait for so long that many are taken, and printed, at once: to be woken for one costs more than to read it, and
-// HAProxy and the services want the same processors. The usual room of a socket holds some three hundred.
+// HAProxy and the services want the same processors. The room of a socket holds five hundred and more.
 const gather = 20 * time.Millisecond
 
 // listen opens the socket that HAProxy logs to. It is not of package net, by which Go is woken for each line.
