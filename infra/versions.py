@@ -37,7 +37,7 @@ ALERTMANAGER: Final = "0.28.1"
 # renovate: datasource=docker depName=docker.elastic.co/elasticsearch/elasticsearch
 ELASTICSEARCH: Final = "9.1.4"
 # renovate: datasource=docker depName=docker.io/otel/opentelemetry-collector-contrib
-OTEL_COLLECTOR: Final = "0.139.0"
+OTEL_COLLECTOR: Final = "0.156.0"
 # renovate: datasource=docker depName=docker.io/jaegertracing/jaeger
 JAEGER: Final = "2.13.0"
 # renovate: datasource=docker depName=quay.io/prometheus/node-exporter

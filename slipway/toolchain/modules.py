@@ -30,7 +30,7 @@ ACTIONLINT_VERSION: Final = "v1.7.7"
 PROMETHEUS_OPERATOR_VERSION: Final = "v0.85.0"
 METRICS_SERVER_VERSION: Final = "v0.9.0"
 KUBE_STATE_METRICS_VERSION: Final = "v2.15.0"
-OTEL_COLLECTOR_VERSION: Final = "v0.139.0"
+OTEL_COLLECTOR_VERSION: Final = "v0.156.0"
 #: The module is still numbered by the first generation; its `cmd/jaeger` is the second, 2.13.0.
 JAEGER_VERSION: Final = "v1.76.0"
 BARMAN_PLUGIN_VERSION: Final = "v0.14.0"

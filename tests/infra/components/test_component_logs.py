@@ -138,7 +138,7 @@ def test_the_collector_reads_the_nodes_files_and_can_change_none_of_them(platfor
 
 def test_nothing_is_given_up_and_everything_survives_the_collectors_end():
     pipeline = log_collector.pipeline()
-    receiver, exporter = pipeline["receivers"]["filelog"], pipeline["exporters"]["elasticsearch"]
+    receiver, exporter = pipeline["receivers"]["file_log"], pipeline["exporters"]["elasticsearch"]
     assert receiver["storage"] == exporter["sending_queue"]["storage"] == "file_storage"
     assert receiver["retry_on_failure"] == {"enabled": True, "max_elapsed_time": "0s"}
     assert exporter["sending_queue"]["block_on_overflow"] is True
@@ -155,7 +155,7 @@ def test_a_line_is_in_the_queue_before_it_counts_as_read(platform):
 
 
 def test_the_collector_does_not_collect_itself():
-    excluded = log_collector.pipeline()["receivers"]["filelog"]["exclude"]
+    excluded = log_collector.pipeline()["receivers"]["file_log"]["exclude"]
     assert any(it.startswith(f"/var/log/pods/{naming.Namespace.NODE_LOGS}_") for it in excluded)
 
 
