@@ -35,7 +35,7 @@ _ETC: Final = "/etc/log-collector"
 _ACCESS: Final = "/run/secrets/elasticsearch"
 _NODE: Final = "NODE_NAME"
 #: A line is in the queue before it is noted as read; else some are noted that are in memory only when the end comes.
-_IN_STEP: Final = "stanza.synchronousLogEmitter"
+IN_STEP: Final = "--feature-gates=stanza.synchronousLogEmitter"
 #: Bytes that wait for Elasticsearch on a node's disk. When it is full no more is read; the kubelet keeps the newest
 #: files of each container (60 MiB on the embedded cluster).
 _QUEUE: Final = 200_000_000
@@ -333,7 +333,7 @@ def _container(config: LogCollectorConfig) -> ContainerArgsDict:
         "name": LOG_COLLECTOR,
         "image": config.image,
         "image_pull_policy": "IfNotPresent",
-        "args": [f"--config={_ETC}/collector.yaml", f"--feature-gates={_IN_STEP}"],
+        "args": [f"--config={_ETC}/collector.yaml", IN_STEP],
         "env": [
             {"name": _NODE, "value_from": {"field_ref": {"field_path": "spec.nodeName"}}},
             # In bytes: Go frees memory more eagerly from there on, well before the kernel would end it.

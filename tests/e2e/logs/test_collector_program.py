@@ -26,7 +26,6 @@ from slipway.toolchain import Toolchain
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-GATE = "--feature-gates=stanza.synchronousLogEmitter"
 LINES_PER_SECOND, KILLS = 400, 8
 
 
@@ -161,7 +160,7 @@ def printing(path: Path) -> Iterator[list[int]]:
         thread.join()
 
 
-@pytest.mark.parametrize("option", [GATE, None], ids=["as-it-is-run", "control"])
+@pytest.mark.parametrize("option", [log_collector.IN_STEP, None], ids=["as-it-is-run", "control"])
 def test_no_line_is_lost_however_often_it_is_killed(world, option):
     """Control: without the option that the pods have, lines are noted as read that are in memory only."""
     options = [option] if option else []
@@ -180,7 +179,7 @@ def test_no_line_is_lost_however_often_it_is_killed(world, option):
 def test_lines_that_are_read_together_are_put_into_the_queue_together(world):
     """One by one each is a transaction on the disk, of two writes and more: it took half of the collector's time."""
     count = 2000
-    with world.collecting(GATE) as process:
+    with world.collecting(log_collector.IN_STEP) as process:
         time.sleep(2)  # its start, which writes too
         before = writes(process.pid)
         with world.file.open("a") as out:
@@ -206,7 +205,7 @@ def test_a_line_is_kept_field_by_field_or_whole_and_parts_are_joined(world):
         '{"a": {"ecs.version": "8.17.0"}, "message": "not its own"}',
         '{"ecs.version": "8.17.0", "message": {"a": 1}}',
     ]
-    with world.collecting(GATE):
+    with world.collecting(log_collector.IN_STEP):
         with world.file.open("a") as out:
             out.write(printed(good[:16_384], "P") + printed(good[16_384:32_768], "P") + printed(good[32_768:]))
             out.write("".join(printed(it) for it in odd))

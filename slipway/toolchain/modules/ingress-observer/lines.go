@@ -39,24 +39,28 @@ func listen(at string) (int, error) {
 
 // readLogs counts and prints lines until ctx ends, and then those that are there already.
 func readLogs(ctx context.Context, socket int, limit time.Duration, pods *pods, seen *metrics, printed *access) {
-	buffer, busy := make([]byte, 64<<10), false
-	for ending := false; !ending; {
-		ending = ctx.Err() != nil
-		flags := 0
-		if busy || ending {
-			flags = syscall.MSG_DONTWAIT
+	buffer := make([]byte, 64<<10)
+	// drain takes all lines that are there, waits for the first one if it may, and tells whether there was any.
+	drain := func(mayWait bool) bool {
+		flags := syscall.MSG_DONTWAIT
+		if mayWait {
+			flags = 0
 		}
-		for busy = false; ; busy, flags = true, syscall.MSG_DONTWAIT {
+		for count := 0; ; count++ {
 			size, _, err := syscall.Recvfrom(socket, buffer, flags)
 			if err != nil {
-				break // none is there
+				return count > 0 // none is there any more
 			}
 			seen.take(buffer[:size], limit, pods, printed)
+			flags = syscall.MSG_DONTWAIT
 		}
-		if busy {
+	}
+	for busy := false; ctx.Err() == nil; {
+		if busy = drain(!busy); busy {
 			time.Sleep(gather)
 		}
 	}
+	drain(false)
 }
 
 // take counts a line, and prints it if it is about a request.
