@@ -58,7 +58,10 @@ TEST_PROGRAMS: Final = (
     *RECOVERY_PROGRAMS,
     "kube-apiserver",
     "kubectl",
+    "pulumi-home",
+    *PLATFORM_PROGRAMS,
     "ingress-observer",
+    "versitygw",
     "act",
     "actionlint",
 )
